@@ -1,0 +1,1 @@
+//! Listeners, TLS, HTTP/1, HTTP/2, drain.

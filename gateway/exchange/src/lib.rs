@@ -1,0 +1,123 @@
+//! The record of one request: who asked what over which connection, which route, cluster and endpoint
+//! it took, when, how it ended. Log operators, policy conditions and a plugin's `get_property` all read
+//! this one [`Exchange`].
+//!
+//! What it is *not*: it decides nothing and does no I/O.
+
+mod attributes;
+mod connection;
+mod flags;
+mod head;
+mod timings;
+
+pub use attributes::{AttributeValue, attribute};
+pub use connection::{Connection, Protocol, TlsFacts};
+pub use flags::{ResponseFlag, ResponseFlags};
+pub use head::{RequestHead, ResponseHead};
+pub use timings::Timings;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderValue;
+
+/// One request and its reply, from the head's arrival to the log line.
+///
+/// It is `Send`, because a plugin instance borrows it during a callback and instances are handed
+/// between threads while idle.
+#[derive(Debug)]
+pub struct Exchange {
+    /// The downstream connection.
+    pub connection: Arc<Connection>,
+    /// The request as routes, plugins and the upstream see it.
+    pub request: RequestHead,
+    /// The path as the client sent it, where a rewrite changed it.
+    pub original_path: Option<Box<str>>,
+    /// The client's address after trusted proxies; the peer's where none is trusted.
+    pub client_address: SocketAddr,
+    /// `x-request-id`.
+    pub request_id: HeaderValue,
+    /// The reply's head once it is known.
+    pub response: Option<ResponseHead>,
+    /// The generation of the configuration that serves it.
+    pub generation: u64,
+    /// The listener's `Gateway`, as `ns/name`.
+    pub gateway: Option<Arc<str>>,
+    /// The chosen rule, as `VirtualService/ns/name/http[2]`.
+    pub route: Option<Arc<str>>,
+    /// The chosen cluster, as `outbound|80|v2|reviews.shop.svc.cluster.local`.
+    pub cluster: Option<Arc<str>>,
+    /// The endpoint that it went to.
+    pub upstream: Option<Upstream>,
+    /// When what happened.
+    pub timings: Timings,
+    /// Bytes of the request body.
+    pub bytes_received: u64,
+    /// Bytes of the reply body.
+    pub bytes_sent: u64,
+    /// Envoy-style response flags.
+    pub flags: ResponseFlags,
+    /// Envoy-style details of who made the reply, such as `via_upstream` or `route_not_found`.
+    pub code_details: &'static str,
+    /// Why the upstream connection failed, empty where it did not.
+    pub transport_failure: String,
+    /// What plugins left with `set_property`, by name (`wasm.<name>` to log operators).
+    pub state: Vec<(Box<str>, Bytes)>,
+    /// Set by whoever changes the request head after the route was chosen; the route is then chosen anew.
+    pub request_changed: bool,
+}
+
+/// The endpoint that served a request.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// Its address.
+    pub address: SocketAddr,
+    /// Our own address on that connection.
+    pub local_address: Option<SocketAddr>,
+}
+
+impl Exchange {
+    /// The record of a request that has just come in.
+    pub fn new(connection: Arc<Connection>, request: RequestHead) -> Self {
+        Exchange {
+            client_address: connection.peer,
+            connection,
+            request,
+            original_path: None,
+            request_id: HeaderValue::from_static(""),
+            response: None,
+            generation: 0,
+            gateway: None,
+            route: None,
+            cluster: None,
+            upstream: None,
+            timings: Timings::start(),
+            bytes_received: 0,
+            bytes_sent: 0,
+            flags: ResponseFlags::default(),
+            code_details: "",
+            transport_failure: String::new(),
+            state: Vec::new(),
+            request_changed: false,
+        }
+    }
+
+    /// An exchange for tests: `GET /` from nowhere.
+    pub fn for_test() -> Self {
+        Exchange::new(Arc::new(Connection::nowhere()), RequestHead::default())
+    }
+
+    /// The state that plugins left under a name.
+    pub fn state(&self, name: &str) -> Option<&Bytes> {
+        self.state.iter().find(|(key, _)| **key == *name).map(|(_, value)| value)
+    }
+
+    /// Leaves a value under a name, replacing an earlier one.
+    pub fn set_state(&mut self, name: &str, value: Bytes) {
+        match self.state.iter_mut().find(|(key, _)| **key == *name) {
+            Some((_, old)) => *old = value,
+            None => self.state.push((name.into(), value)),
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Rewriting the path on the way to the upstream (Istio's `HTTPRewrite.uri`).
+
+use http::uri::PathAndQuery;
+
+/// Puts `replacement` in the place of the prefix that the rule matched, or of the whole path where the
+/// rule matched exactly.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathRewrite {
+    /// What goes in.
+    pub replacement: Box<str>,
+}
+
+/// What part of the path a rule matched, so what a rewrite replaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MatchedPath {
+    /// So many bytes at the start.
+    Prefix(usize),
+    /// All of it, or the rule names no path.
+    Whole,
+}
+
+impl PathRewrite {
+    /// The rewritten path, its query kept; `None` where the result would be no path.
+    ///
+    /// Unlike Istio, a rewrite never leaves two slashes at the joint and adds none where neither side has
+    /// one: `/foo` to `/` turns `/foo/bar` into `/bar`.
+    pub fn apply(&self, path: &PathAndQuery, matched: MatchedPath) -> Option<PathAndQuery> {
+        let rest = match matched {
+            MatchedPath::Prefix(length) => path.path().get(length..)?,
+            MatchedPath::Whole => "",
+        };
+        let head = if self.replacement.ends_with('/') && rest.starts_with('/') {
+            self.replacement.strip_suffix('/')?
+        } else {
+            &self.replacement
+        };
+        let slash = if head.starts_with('/') || rest.starts_with('/') && head.is_empty() {
+            ""
+        } else {
+            "/"
+        };
+        let rewritten = match path.query() {
+            Some(query) => format!("{slash}{head}{rest}?{query}"),
+            None => format!("{slash}{head}{rest}"),
+        };
+        PathAndQuery::try_from(rewritten).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rewrite(replacement: &str, path: &str, matched: MatchedPath) -> String {
+        let rewrite = PathRewrite { replacement: replacement.into() };
+        rewrite.apply(&path.parse().unwrap(), matched).unwrap().to_string()
+    }
+
+    #[test]
+    fn the_prefix_is_replaced_and_the_query_kept() {
+        assert_eq!(rewrite("/v2", "/v1/items?id=7", MatchedPath::Prefix(3)), "/v2/items?id=7");
+        assert_eq!(rewrite("/dog", "/cattle", MatchedPath::Prefix(4)), "/dogtle");
+    }
+
+    #[test]
+    fn the_joint_has_one_slash() {
+        assert_eq!(rewrite("/", "/foo/bar", MatchedPath::Prefix(4)), "/bar");
+        assert_eq!(rewrite("/x/", "/foo/bar", MatchedPath::Prefix(4)), "/x/bar");
+        assert_eq!(rewrite("/", "/foo", MatchedPath::Prefix(4)), "/");
+        assert_eq!(rewrite("", "/foo/bar", MatchedPath::Prefix(4)), "/bar");
+    }
+
+    #[test]
+    fn an_exact_match_is_replaced_whole() {
+        assert_eq!(rewrite("/new", "/old?x", MatchedPath::Whole), "/new?x");
+    }
+}

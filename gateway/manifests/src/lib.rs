@@ -1,0 +1,1 @@
+//! Kubernetes objects to Draft to Model; pure.

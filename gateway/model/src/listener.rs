@@ -1,0 +1,72 @@
+//! Listeners: one server of one Gateway each.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use portcullis_crypto::Credential;
+use portcullis_message::HostPattern;
+
+use crate::{ObjectId, Origin, Rule};
+
+/// One server of a `Gateway`. Listeners with the same port and bind address share a socket.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listener {
+    /// Where the server is written.
+    pub origin: Origin,
+    /// The Gateway as `ns/name`.
+    pub gateway: Arc<str>,
+    /// The server's name, or its port's.
+    pub server: Arc<str>,
+    /// `port.number` of the resource; `--port-map` may bind another.
+    pub port: u16,
+    /// `bind`; `None` for the addresses of `--bind`.
+    pub bind: Option<IpAddr>,
+    /// What is spoken on it.
+    pub protocol: ListenerProtocol,
+    /// The hosts that it takes.
+    pub hosts: Vec<HostPattern>,
+    /// `tls.httpsRedirect`: answer 301 to the same URL on https.
+    pub https_redirect: bool,
+    /// TLS termination; `None` on a plain listener.
+    pub tls: Option<TlsSettings>,
+    /// The routes bound to it, by host: what the Gateway's and the routes' hosts have in common.
+    pub virtual_hosts: Vec<VirtualHost>,
+    /// The plugins that run on its requests, in running order.
+    pub plugins: Vec<ObjectId>,
+}
+
+/// What a listener speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ListenerProtocol {
+    /// HTTP/1 and, by prior knowledge, HTTP/2.
+    Http,
+    /// The same over TLS that ends here.
+    Https,
+}
+
+impl ListenerProtocol {
+    /// As the ready file writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ListenerProtocol::Http => "HTTP",
+            ListenerProtocol::Https => "HTTPS",
+        }
+    }
+}
+
+/// How TLS ends at a listener.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TlsSettings {
+    /// The certificate and key; `None` where the Secret is missing or broken and never was good: handshakes
+    /// for this listener's hosts are refused, everything else is served.
+    pub credential: Option<Credential>,
+}
+
+/// The rules for one host on one listener, in the order in which they are tried.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VirtualHost {
+    /// The host or hosts.
+    pub host: HostPattern,
+    /// The rules; shared among the listeners and hosts that have the same.
+    pub rules: Vec<Arc<Rule>>,
+}

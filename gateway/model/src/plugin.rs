@@ -1,0 +1,87 @@
+//! Plugin objects (Istio's `WasmPlugin`).
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::{ObjectId, Origin};
+
+/// One plugin object: a module, its configuration, where in the chain it runs, and what its failure means.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plugin {
+    /// The object.
+    pub id: ObjectId,
+    /// Where its `url` is written.
+    pub origin: Origin,
+    /// Which module.
+    pub module: PluginModule,
+    /// The SHA-256 that the module must have, in lower-case hex.
+    pub sha256: Option<String>,
+    /// `pluginName`: the root id that the guest sees.
+    pub root_id: String,
+    /// `pluginConfig`: JSON for a struct, else the string as it is; what the guest reads in `on_configure`.
+    pub configuration: Bytes,
+    /// `vmConfig.env` with values resolved.
+    pub environment: Vec<(String, String)>,
+    /// Where in the chain.
+    pub phase: Phase,
+    /// Within a phase, descending.
+    pub priority: i32,
+    /// What happens to a request that the plugin fails on.
+    pub fail_strategy: FailStrategy,
+    /// Its budgets.
+    pub limits: PluginLimits,
+}
+
+/// Where a module comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PluginModule {
+    /// `file://…`, resolved against the manifest's directory.
+    File(PathBuf),
+    /// `builtin:NAME`
+    Builtin(String),
+}
+
+/// Where in the chain a plugin runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Before authentication's end.
+    Authn,
+    /// After it, before authorisation's end.
+    Authz,
+    /// After both.
+    Stats,
+    /// At the end of the chain.
+    Unspecified,
+}
+
+/// What becomes of a request whose plugin failed: trapped, ran over its budget, or never became good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailStrategy {
+    /// It is refused with 503.
+    Close,
+    /// It goes on without the plugin.
+    Open,
+}
+
+/// A plugin's budgets; see `docs/plugins.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PluginLimits {
+    /// Start-up, configuration included.
+    pub start: Duration,
+    /// Linear memory, in bytes.
+    pub memory: usize,
+    /// One callback.
+    pub callback: Duration,
+}
+
+impl Default for PluginLimits {
+    fn default() -> Self {
+        PluginLimits {
+            start: Duration::from_secs(5),
+            memory: 16 << 20,
+            callback: Duration::from_millis(10),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Model routes to a route table; find_route, and why each rule lost; pure.

@@ -1,0 +1,1 @@
+//! Compile Model to Snapshot; explain; carry over; publish; retire.

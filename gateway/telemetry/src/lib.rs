@@ -1,0 +1,1 @@
+//! Metrics, access-log formats and writer; knows no routes.

@@ -1,0 +1,1 @@
+//! Dev only: fake upstreams, certificates, tiny guests.

@@ -1,0 +1,1 @@
+//! Clusters: endpoints, balancing, pools, connections to sidecars.

@@ -46,6 +46,11 @@ const NAMES: [(ResponseFlag, &str); 10] = [
 ];
 
 impl ResponseFlags {
+    /// The set with these [`bits`](Self::bits).
+    pub fn from_bits(bits: u32) -> Self {
+        ResponseFlags(bits)
+    }
+
     /// Adds one.
     pub fn set(&mut self, flag: ResponseFlag) {
         self.0 |= 1 << flag as u32;

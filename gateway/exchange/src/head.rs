@@ -45,6 +45,12 @@ impl ResponseHead {
     pub fn new(status: StatusCode, headers: HeaderMap) -> Self {
         ResponseHead { status, headers, trailers: None }
     }
+
+    /// `grpc-status`, from the trailers, or from the headers of a reply that has no body.
+    pub fn grpc_status(&self) -> Option<&HeaderValue> {
+        let from_trailers = self.trailers.as_ref().and_then(|trailers| trailers.get("grpc-status"));
+        from_trailers.or_else(|| self.headers.get("grpc-status"))
+    }
 }
 
 /// `GET /` of no authority.

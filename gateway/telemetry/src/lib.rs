@@ -1,1 +1,22 @@
-//! Metrics, access-log formats and writer; knows no routes.
+//! What the gateway tells about the requests it served: metrics and access logs.
+//!
+//! A worker counts into its own plain [`MetricShard`]; the process-wide [`Registry`] merges the shards when
+//! Prometheus asks. [`AccessLogFormat`] compiles Envoy's format operators once, [`AccessLog`] writes lines on a
+//! thread of its own.
+//!
+//! What it is *not*: it knows no routes, chooses nothing, and serves no port.
+
+mod families;
+mod histogram;
+mod metric_kind;
+mod plugin_metrics;
+mod registry;
+mod series_key;
+mod shard;
+mod target;
+
+pub use metric_kind::MetricKind;
+pub use plugin_metrics::{MetricError, PluginMetrics};
+pub use registry::{Identity, PROMETHEUS_TEXT, Registry};
+pub use shard::{MetricShard, PluginPhase};
+pub use target::{RequestTarget, TargetLabels};

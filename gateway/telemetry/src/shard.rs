@@ -1,0 +1,158 @@
+//! One worker's counts: plain numbers, merged only when somebody asks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis_exchange::Exchange;
+use rustc_hash::FxHashMap;
+
+use crate::histogram::{CALLBACK_BOUNDS, Histogram, ISTIO_BOUNDS, SECOND_BOUNDS};
+use crate::plugin_metrics::PluginMetrics;
+use crate::series_key::SeriesKey;
+use crate::target::RequestTarget;
+
+/// A worker holds no more than this many counts apart; the rest share one.
+const MOST_KEYS: usize = 10_000;
+
+/// The phases of a plugin, named as everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum PluginPhase {
+    /// `on_request_headers`
+    RequestHeaders,
+    /// `on_request_body`
+    RequestBody,
+    /// `on_request_trailers`
+    RequestTrailers,
+    /// `on_response_headers`
+    ResponseHeaders,
+    /// `on_response_body`
+    ResponseBody,
+    /// `on_response_trailers`
+    ResponseTrailers,
+    /// `on_log`
+    Log,
+    /// `on_tick`
+    Tick,
+    /// The reply of a call that the plugin made.
+    CallResponse,
+}
+
+impl PluginPhase {
+    /// The value of the label `phase`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PluginPhase::RequestHeaders => "on_request_headers",
+            PluginPhase::RequestBody => "on_request_body",
+            PluginPhase::RequestTrailers => "on_request_trailers",
+            PluginPhase::ResponseHeaders => "on_response_headers",
+            PluginPhase::ResponseBody => "on_response_body",
+            PluginPhase::ResponseTrailers => "on_response_trailers",
+            PluginPhase::Log => "on_log",
+            PluginPhase::Tick => "on_tick",
+            PluginPhase::CallResponse => "on_call_response",
+        }
+    }
+}
+
+/// What one worker counted. Clone it to hand it to the control side.
+#[derive(Clone, Debug, Default)]
+pub struct MetricShard {
+    places: FxHashMap<SeriesKey, u32>,
+    requests: Vec<(SeriesKey, RequestCounts)>,
+    callbacks: FxHashMap<(u32, PluginPhase), CallbackCounts>,
+}
+
+impl MetricShard {
+    /// An empty shard.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Counts a request that has ended.
+    pub fn record(&mut self, target: &Arc<RequestTarget>, exchange: &Exchange) {
+        let counts = self.counts_of(SeriesKey::new(target.id(), exchange));
+        if let Some(counts) = counts {
+            counts.observe(exchange);
+        }
+    }
+
+    /// Counts a plugin's callback.
+    pub fn plugin_callback(&mut self, plugin: &PluginMetrics, phase: PluginPhase, took: Duration) {
+        let counts = self.callbacks.entry((plugin.id(), phase)).or_default();
+        counts.observe(&CALLBACK_BOUNDS, took.as_secs_f64());
+    }
+
+    /// What was counted of requests.
+    pub(crate) fn requests(&self) -> &[(SeriesKey, RequestCounts)] {
+        &self.requests
+    }
+
+    /// What was counted of callbacks, by plugin and phase.
+    pub(crate) fn callbacks(&self) -> impl Iterator<Item = (&(u32, PluginPhase), &CallbackCounts)> {
+        self.callbacks.iter()
+    }
+
+    fn counts_of(&mut self, key: SeriesKey) -> Option<&mut RequestCounts> {
+        let place = match self.places.get(&key) {
+            Some(place) => *place,
+            None => self.make_place(key),
+        };
+        self.requests.get_mut(place as usize).map(|(_, counts)| counts)
+    }
+
+    #[cold]
+    fn make_place(&mut self, key: SeriesKey) -> u32 {
+        let key = if self.requests.len() < MOST_KEYS { key } else { SeriesKey::OTHER };
+        *self.places.entry(key).or_insert_with(|| {
+            self.requests.push((key, RequestCounts::default()));
+            (self.requests.len() - 1) as u32
+        })
+    }
+}
+
+/// Durations of a plugin's callbacks.
+pub(crate) type CallbackCounts = Histogram<{ CALLBACK_BOUNDS.len() + 1 }>;
+
+/// What is counted of the requests of one key.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RequestCounts {
+    /// Requests.
+    pub(crate) requests: u64,
+    /// Bytes of request bodies.
+    pub(crate) bytes_received: u64,
+    /// Bytes of reply bodies.
+    pub(crate) bytes_sent: u64,
+    /// Durations in milliseconds, by Istio's bounds.
+    pub(crate) milliseconds: Histogram<{ ISTIO_BOUNDS.len() + 1 }>,
+    /// Bytes received, by Istio's bounds.
+    pub(crate) request_bytes: Histogram<{ ISTIO_BOUNDS.len() + 1 }>,
+    /// Bytes sent, by Istio's bounds.
+    pub(crate) response_bytes: Histogram<{ ISTIO_BOUNDS.len() + 1 }>,
+    /// Durations in seconds, by our bounds.
+    pub(crate) seconds: Histogram<{ SECOND_BOUNDS.len() + 1 }>,
+}
+
+impl RequestCounts {
+    fn observe(&mut self, exchange: &Exchange) {
+        let seconds = exchange.timings.duration().as_secs_f64();
+        self.requests += 1;
+        self.bytes_received += exchange.bytes_received;
+        self.bytes_sent += exchange.bytes_sent;
+        self.milliseconds.observe(&ISTIO_BOUNDS, seconds * 1_000.0);
+        self.request_bytes.observe(&ISTIO_BOUNDS, exchange.bytes_received as f64);
+        self.response_bytes.observe(&ISTIO_BOUNDS, exchange.bytes_sent as f64);
+        self.seconds.observe(&SECOND_BOUNDS, seconds);
+    }
+
+    /// Adds another's counts.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.bytes_received += other.bytes_received;
+        self.bytes_sent += other.bytes_sent;
+        self.milliseconds.add(&other.milliseconds);
+        self.request_bytes.add(&other.request_bytes);
+        self.response_bytes.add(&other.response_bytes);
+        self.seconds.add(&other.seconds);
+    }
+}

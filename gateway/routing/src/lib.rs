@@ -1,1 +1,18 @@
-//! Model routes to a route table; find_route, and why each rule lost; pure.
+//! Which rule takes a request: the routes of a model, compiled to a [`RouteTable`], and why the other
+//! rules lost.
+//!
+//! What it is *not*: it does no I/O, awaits nothing, and does not carry out what a rule says. A lookup
+//! allocates nothing and costs the same however many hosts there are.
+
+mod build;
+mod consider;
+mod host_index;
+mod matching;
+#[cfg(test)]
+mod oracle;
+mod query;
+mod table;
+
+pub use consider::{Consideration, ConsideredRule, Outcome};
+pub use query::RouteQuery;
+pub use table::{Aspects, Route, RouteTable};

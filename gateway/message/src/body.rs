@@ -20,10 +20,16 @@ pub enum Body {
     Incoming(Incoming),
 }
 
-/// Why a body broke off: the peer's connection failed or its framing was wrong.
+/// Why a body broke off.
 #[derive(Debug, thiserror::Error)]
-#[error("the body broke off: {0}")]
-pub struct BodyError(#[from] pub hyper::Error);
+pub enum BodyError {
+    /// The peer's connection failed or its framing was wrong.
+    #[error("the body broke off: {0}")]
+    Broken(#[from] hyper::Error),
+    /// It was not complete in time.
+    #[error("the body was not complete in time")]
+    TimedOut,
+}
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
@@ -49,7 +55,7 @@ impl HttpBody for Body {
             Body::Empty => Poll::Ready(None),
             Body::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Body::Incoming(incoming) => {
-                Pin::new(incoming).poll_frame(cx).map(|frame| frame.map(|f| f.map_err(BodyError)))
+                Pin::new(incoming).poll_frame(cx).map(|frame| frame.map(|f| f.map_err(BodyError::Broken)))
             }
         }
     }

@@ -1,1 +1,24 @@
-//! Compile Model to Snapshot; explain; carry over; publish; retire.
+//! From [`Model`](portcullis_model::Model) to [`Snapshot`]: compiling, carrying over what did not change,
+//! publishing, retiring, and explaining what a snapshot would do with a request.
+//!
+//! What it is *not*: it reads no files and serves no requests. A snapshot is immutable; a request pins one
+//! and sees nothing else.
+
+mod certificates;
+mod chain;
+mod compile;
+mod explain;
+mod plugins;
+mod published;
+mod snapshot;
+mod table;
+mod upstream_head;
+
+pub use certificates::CertificateTable;
+pub use chain::ChainStep;
+pub use compile::{Compiled, Compiler};
+pub use explain::{Explanation, RequestToExplain, explain};
+pub use plugins::{Builtins, PluginHost, PluginState};
+pub use published::{GenerationRecord, Pinned, Published, View};
+pub use snapshot::{Snapshot, SocketKey};
+pub use table::{CompiledDestination, CompiledListener, CompiledRule, SocketTable};

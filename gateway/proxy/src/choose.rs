@@ -1,0 +1,57 @@
+//! Choosing the listener, rule and destination of a request.
+
+use std::sync::Arc;
+
+use portcullis_exchange::Exchange;
+use portcullis_filters::MatchedPath;
+use portcullis_message::normalise_host;
+use portcullis_routing::RouteQuery;
+use portcullis_snapshot::{CompiledListener, CompiledRule, SocketTable};
+
+/// What the route table says of a request, as indexes into its socket's table.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Choice {
+    /// The listener that takes the request's host.
+    pub(crate) listener: Option<usize>,
+    /// The rule and the part of the path that it matched.
+    pub(crate) rule: Option<(usize, MatchedPath)>,
+}
+
+/// Asks the route table. The rule's name goes into the exchange's record.
+pub(crate) fn choose_route(table: &SocketTable, exchange: &mut Exchange) -> Choice {
+    let request = &exchange.request;
+    let host = normalise_host(request.authority_str());
+    let query = RouteQuery {
+        host: &host,
+        method: &request.method,
+        path: request.path.path(),
+        headers: &request.headers,
+    };
+    let route = table.routes.find_route(&query);
+    let listener = match &route {
+        Some(route) => Some(route.listener),
+        None => table.routes.find_listener(&host),
+    };
+    let choice = Choice { listener, rule: route.map(|route| (route.rule_index, route.matched)) };
+    exchange.gateway = choice.listener(table).map(|listener| listener.settings.gateway.clone());
+    exchange.route = choice.rule(table).map(|rule| rule.rule.id.clone());
+    exchange.request_changed = false;
+    choice
+}
+
+impl Choice {
+    pub(crate) fn listener<'t>(&self, table: &'t SocketTable) -> Option<&'t CompiledListener> {
+        table.listeners.get(self.listener?)
+    }
+
+    pub(crate) fn rule<'t>(&self, table: &'t SocketTable) -> Option<&'t CompiledRule> {
+        table.rules.get(self.rule?.0)
+    }
+
+    pub(crate) fn matched(&self) -> MatchedPath {
+        self.rule.map_or(MatchedPath::Whole, |(_, matched)| matched)
+    }
+}
+
+/// What a request holds of the snapshot beside its pin: the table of its socket.
+pub(crate) type Table = Arc<SocketTable>;

@@ -1,0 +1,140 @@
+//! What can go wrong with a request, whose fault it is, and the one place that answers it.
+
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use portcullis_exchange::{Exchange, ResponseFlag};
+use portcullis_message::Reply;
+
+/// Why a request did not get the upstream's reply.
+#[derive(Debug, thiserror::Error)]
+pub enum ProxyError {
+    /// The client's request cannot be served as it stands.
+    #[error("bad request: {0}")]
+    BadRequest(&'static str),
+    /// The client asked for a tunnel, and no rule allows one.
+    #[error("CONNECT is not served here")]
+    ConnectRefused,
+    /// No rule takes the request.
+    #[error("no route")]
+    NoRoute,
+    /// The rule names a service that does not exist.
+    #[error("no such cluster")]
+    NoCluster,
+    /// The cluster has no endpoint to send to.
+    #[error("no healthy upstream")]
+    NoHealthyUpstream,
+    /// No connection to an endpoint came about.
+    #[error("upstream connection failed: {0}")]
+    UpstreamConnection(String),
+    /// The connection broke before the reply's head.
+    #[error("upstream connection broke off: {0}")]
+    UpstreamTermination(String),
+    /// The upstream's reply is not HTTP, or too large.
+    #[error("upstream spoke wrongly: {0}")]
+    UpstreamProtocol(String),
+    /// The route's timeout passed.
+    #[error("upstream request timeout")]
+    UpstreamTimeout,
+    /// A plugin failed and its strategy is to refuse.
+    #[error("plugin {0} failed")]
+    Plugin(String),
+}
+
+/// What the client sees of an error, and what the log says.
+struct Verdict {
+    status: StatusCode,
+    flag: Option<ResponseFlag>,
+    details: &'static str,
+    body: &'static str,
+}
+
+/// The reply for an error. Flags and details go into the exchange's record.
+pub fn reply_for(error: &ProxyError, exchange: &mut Exchange) -> Reply {
+    let verdict = verdict(error);
+    if let Some(flag) = verdict.flag {
+        exchange.flags.set(flag);
+    }
+    exchange.code_details = verdict.details;
+    if let ProxyError::UpstreamConnection(reason)
+    | ProxyError::UpstreamTermination(reason)
+    | ProxyError::UpstreamProtocol(reason) = error
+    {
+        exchange.transport_failure.clone_from(reason);
+    }
+    let mut reply = Reply::status(verdict.status);
+    if !verdict.body.is_empty() {
+        reply.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        reply.body = verdict.body.into();
+    }
+    reply
+}
+
+fn verdict(error: &ProxyError) -> Verdict {
+    use ResponseFlag as Flag;
+    let make = |status, flag, details, body| Verdict { status, flag, details, body };
+    match error {
+        ProxyError::BadRequest(details) => make(
+            StatusCode::BAD_REQUEST,
+            Some(Flag::DownstreamProtocolError),
+            details,
+            "bad request",
+        ),
+        ProxyError::ConnectRefused => {
+            make(StatusCode::METHOD_NOT_ALLOWED, None, "connect_not_allowed", "method not allowed")
+        }
+        ProxyError::NoRoute => {
+            make(StatusCode::NOT_FOUND, Some(Flag::NoRoute), "route_not_found", "")
+        }
+        ProxyError::NoCluster => {
+            make(StatusCode::SERVICE_UNAVAILABLE, Some(Flag::NoCluster), "cluster_not_found", "")
+        }
+        ProxyError::NoHealthyUpstream => make(
+            StatusCode::SERVICE_UNAVAILABLE,
+            Some(Flag::NoHealthyUpstream),
+            "no_healthy_upstream",
+            "no healthy upstream",
+        ),
+        ProxyError::UpstreamConnection(_) => make(
+            StatusCode::SERVICE_UNAVAILABLE,
+            Some(Flag::UpstreamConnectionFailure),
+            "upstream_reset_before_response_started{connection_failure}",
+            "upstream connection failed",
+        ),
+        ProxyError::UpstreamTermination(_) => make(
+            StatusCode::SERVICE_UNAVAILABLE,
+            Some(Flag::UpstreamConnectionTermination),
+            "upstream_reset_before_response_started{connection_termination}",
+            "upstream connection broke off",
+        ),
+        ProxyError::UpstreamProtocol(_) => make(
+            StatusCode::BAD_GATEWAY,
+            Some(Flag::UpstreamProtocolError),
+            "upstream_reset_before_response_started{protocol_error}",
+            "upstream protocol error",
+        ),
+        ProxyError::UpstreamTimeout => make(
+            StatusCode::GATEWAY_TIMEOUT,
+            Some(Flag::UpstreamRequestTimeout),
+            "upstream_response_timeout",
+            "upstream request timeout",
+        ),
+        ProxyError::Plugin(_) => {
+            make(StatusCode::SERVICE_UNAVAILABLE, None, "wasm_fail_stream", "")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_connection_leaves_its_reason_in_the_record() {
+        let mut exchange = Exchange::for_test();
+        let error = ProxyError::UpstreamConnection("connection refused".to_owned());
+        let reply = reply_for(&error, &mut exchange);
+        assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(exchange.flags.to_string(), "UF");
+        assert_eq!(exchange.transport_failure, "connection refused");
+    }
+}

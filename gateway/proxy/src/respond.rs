@@ -1,0 +1,100 @@
+//! From an answer to the response that goes downstream.
+
+use http::header::{CONNECTION, HeaderValue};
+use http::{HeaderMap, Response, StatusCode};
+use portcullis_exchange::{Protocol, ResponseHead};
+use portcullis_message::{Body, Reply, remove_hop_by_hop};
+use portcullis_upstream::UpstreamBody;
+
+use crate::debug_headers::add_debug_headers;
+use crate::flight::Flight;
+use crate::response_body::Source;
+use crate::steps::run_response_steps;
+use crate::{DebugHeaders, DrainPhase, ProxyError, ResponseBody, reply_for};
+
+/// Runs the response steps and makes the response. The record travels with its body.
+pub(crate) fn respond(
+    mut flight: Flight,
+    answer: Result<Answer, ProxyError>,
+) -> Response<ResponseBody> {
+    let source = match answer {
+        Ok(Answer::Upstream(response)) => take_upstream(&mut flight, response),
+        Ok(Answer::Reply(reply)) => take_reply(&mut flight, reply, Origin::Rule),
+        Err(error) => {
+            let reply = reply_for(&error, &mut flight.exchange);
+            take_reply(&mut flight, reply, Origin::Gateway)
+        }
+    };
+    let source = match run_response_steps(&mut flight) {
+        Ok(None) => source,
+        Ok(Some(reply)) => take_reply(&mut flight, reply, Origin::Gateway),
+        Err(error) => {
+            let reply = reply_for(&error, &mut flight.exchange);
+            take_reply(&mut flight, reply, Origin::Gateway)
+        }
+    };
+    finish_head(flight, source)
+}
+
+/// Who answered a request.
+pub(crate) enum Answer {
+    /// The gateway itself: a rule, a listener or a plugin.
+    Reply(Reply),
+    /// An upstream.
+    Upstream(Response<UpstreamBody>),
+}
+
+/// Who made a reply: the operations of a rule apply to its own replies, never to the gateway's errors.
+#[derive(PartialEq, Eq)]
+enum Origin {
+    Rule,
+    Gateway,
+}
+
+fn take_upstream(flight: &mut Flight, response: Response<UpstreamBody>) -> Source {
+    let (mut parts, body) = response.into_parts();
+    remove_hop_by_hop(&mut parts.headers);
+    flight.exchange.timings.upstream_replied = Some(std::time::Instant::now());
+    flight.exchange.code_details = "via_upstream";
+    apply_operations(flight, &mut parts.headers);
+    flight.exchange.response = Some(ResponseHead::new(parts.status, parts.headers));
+    Source::Upstream(body)
+}
+
+fn take_reply(flight: &mut Flight, mut reply: Reply, origin: Origin) -> Source {
+    if origin == Origin::Rule {
+        apply_operations(flight, &mut reply.headers);
+    }
+    flight.exchange.response = Some(ResponseHead::new(reply.status, reply.headers));
+    Source::Reply(Body::from(reply.body))
+}
+
+/// The destination's operations, then the rule's.
+fn apply_operations(flight: &Flight, headers: &mut HeaderMap) {
+    let Some(table) = &flight.table else { return };
+    let Some(rule) = flight.choice.rule(table) else { return };
+    if let Some(destination) = flight.destination.and_then(|index| rule.destinations.get(index)) {
+        destination.settings.response_headers.apply(headers);
+    }
+    rule.rule.response_headers.apply(headers);
+}
+
+fn finish_head(mut flight: Flight, source: Source) -> Response<ResponseBody> {
+    let keep = flight.worker.settings.access_log.is_some() || !flight.steps.is_empty();
+    let (status, mut headers) = match &mut flight.exchange.response {
+        Some(head) if keep => (head.status, head.headers.clone()),
+        Some(head) => (head.status, std::mem::take(&mut head.headers)),
+        None => (StatusCode::INTERNAL_SERVER_ERROR, HeaderMap::new()),
+    };
+    if flight.worker.settings.debug_headers == DebugHeaders::On {
+        add_debug_headers(&flight, &mut headers);
+    }
+    let closing = flight.worker.settings.drain.phase() == DrainPhase::Closing;
+    if closing && flight.exchange.request.protocol != Protocol::Http2 {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    let mut response = Response::new(ResponseBody::new(source, flight));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}

@@ -1,0 +1,121 @@
+//! The body of a response, with the record that is closed when it ends.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use portcullis_exchange::ResponseFlag;
+use portcullis_message::{Body, BodyError};
+use portcullis_upstream::UpstreamBody;
+use tokio::time::Sleep;
+
+use crate::flight::Flight;
+
+/// A response body. It counts what goes downstream, and records the exchange when it ends or is dropped.
+pub struct ResponseBody {
+    source: Source,
+    flight: Flight,
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+/// Where the bytes come from.
+pub(crate) enum Source {
+    /// The upstream, streaming.
+    Upstream(UpstreamBody),
+    /// The gateway itself.
+    Reply(Body),
+}
+
+impl ResponseBody {
+    pub(crate) fn new(source: Source, flight: Flight) -> Self {
+        let deadline = match &source {
+            Source::Upstream(_) => flight.deadline,
+            Source::Reply(_) => None,
+        };
+        let deadline = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline.into())));
+        ResponseBody { source, flight, deadline }
+    }
+
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.deadline {
+            Some(deadline) => deadline.as_mut().poll(cx),
+            None => Poll::Pending,
+        }
+    }
+
+    fn note(&mut self, frame: &Frame<Bytes>) {
+        if let Some(data) = frame.data_ref() {
+            self.flight.exchange.bytes_sent += data.len() as u64;
+        } else if let (Some(trailers), Some(head)) =
+            (frame.trailers_ref(), &mut self.flight.exchange.response)
+        {
+            head.trailers = Some(trailers.clone());
+        }
+    }
+
+    /// The upstream broke off or was too slow: the client must not take what it has for the whole.
+    fn break_off(&mut self, flag: ResponseFlag, details: &'static str) {
+        self.flight.exchange.flags.set(flag);
+        self.flight.exchange.code_details = details;
+        self.flight.finish();
+    }
+}
+
+impl HttpBody for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        if this.poll_deadline(cx).is_ready() {
+            this.deadline = None;
+            this.break_off(ResponseFlag::UpstreamRequestTimeout, "upstream_response_timeout");
+            return Poll::Ready(Some(Err(BodyError::TimedOut)));
+        }
+        let frame = match &mut this.source {
+            Source::Upstream(body) => Pin::new(body).poll_frame(cx),
+            Source::Reply(body) => Pin::new(body).poll_frame(cx),
+        };
+        match &frame {
+            Poll::Pending => {}
+            Poll::Ready(Some(Ok(frame))) => this.note(frame),
+            Poll::Ready(None) => this.flight.finish(),
+            Poll::Ready(Some(Err(error))) => {
+                this.flight.exchange.transport_failure = error.to_string();
+                this.break_off(
+                    ResponseFlag::UpstreamConnectionTermination,
+                    "upstream_reset_after_response_started",
+                );
+            }
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Upstream(body) => body.is_end_stream(),
+            Source::Reply(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Upstream(body) => body.size_hint(),
+            Source::Reply(body) => body.size_hint(),
+        }
+    }
+}
+
+/// A body that was read to its end need not have been asked for the end once more.
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        if self.is_end_stream() {
+            self.flight.finish();
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! The plugin streams of one request.
+
+use std::rc::Rc;
+
+use portcullis_exchange::Exchange;
+use portcullis_wasm::{Instance, StreamId};
+use smallvec::SmallVec;
+
+/// The plugins that have seen a request, in the order in which they saw it.
+#[derive(Default)]
+pub(crate) struct RunningSteps(pub(crate) SmallVec<[RunningStep; 2]>);
+
+/// One plugin's stream.
+pub(crate) struct RunningStep {
+    pub(crate) instance: Rc<Instance>,
+    pub(crate) stream: StreamId,
+    /// Its place in the listener's chain.
+    pub(crate) index: usize,
+}
+
+impl RunningSteps {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Ends the streams: `on_done`, `on_log`, `on_delete`.
+    pub(crate) fn close(&mut self, exchange: &mut Box<Exchange>) {
+        for running in std::mem::take(&mut self.0) {
+            running.instance.close_stream(running.stream, exchange);
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What one worker thread owns.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use portcullis_exchange::Exchange;
+use portcullis_message::TrustedProxies;
+use portcullis_snapshot::{Pinned, Published, View};
+use portcullis_telemetry::{AccessLog, MetricShard};
+use portcullis_upstream::Pools;
+use portcullis_wasm::WorkerInstances;
+
+use crate::Drain;
+use crate::random::Random;
+
+/// What every worker is given.
+#[derive(Clone)]
+pub struct WorkerSettings {
+    /// The snapshot to serve.
+    pub published: Arc<Published>,
+    /// Where exchanges are logged; `None` for `--access-log off`.
+    pub access_log: Option<AccessLog>,
+    /// Whether responses carry `x-portcullis-*`.
+    pub debug_headers: DebugHeaders,
+    /// Whose `X-Forwarded-*` is believed.
+    pub trusted: Arc<TrustedProxies>,
+    /// Whether the process is on its way out.
+    pub drain: Drain,
+}
+
+/// `--debug-headers`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DebugHeaders {
+    /// Responses say nothing of us.
+    Off,
+    /// Responses carry the generation, route, cluster and upstream.
+    On,
+}
+
+/// One worker's own things; nothing in it is shared with another thread.
+pub struct Worker {
+    /// What it was given.
+    pub settings: WorkerSettings,
+    pub(crate) pools: Pools,
+    pub(crate) instances: WorkerInstances,
+    pub(crate) random: Random,
+    view: View,
+    shard: RefCell<MetricShard>,
+}
+
+impl Worker {
+    /// The worker with this index. To be made on its own thread.
+    pub fn new(settings: WorkerSettings, index: usize) -> Rc<Self> {
+        Rc::new(Worker {
+            view: View::new(settings.published.clone()),
+            pools: Pools::new(),
+            instances: WorkerInstances::new(index),
+            random: Random::seeded(),
+            shard: RefCell::new(MetricShard::default()),
+            settings,
+        })
+    }
+
+    /// The current snapshot, to be held for one exchange.
+    pub fn pin(&self) -> Rc<Pinned> {
+        self.view.pin()
+    }
+
+    /// A copy of its metrics.
+    pub fn shard(&self) -> MetricShard {
+        self.shard.borrow().clone()
+    }
+
+    /// Lets go of what the newest generation has no use for: its view of older ones, idle connections to
+    /// endpoints that left, instances of plugins that were replaced. Exchanges in flight keep theirs.
+    pub fn on_new_generation(&self) {
+        let snapshot = self.pin();
+        self.pools.retain(|endpoint| snapshot.has_endpoint(endpoint));
+        self.instances.retain(|plugin| snapshot.has_plugin(plugin));
+    }
+
+    /// Counts a finished exchange and logs it.
+    pub(crate) fn record(
+        &self,
+        target: &Arc<portcullis_telemetry::RequestTarget>,
+        exchange: &Exchange,
+    ) {
+        self.shard.borrow_mut().record(target, exchange);
+        if let Some(log) = &self.settings.access_log {
+            log.record(exchange);
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Compiling a model, carrying over from the previous snapshot what did not change.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::HeaderValue;
+use portcullis_model::{ClusterName, Listener, Model, ObjectId, Problem};
+use portcullis_telemetry::{Registry, TargetLabels};
+use portcullis_upstream::Cluster;
+use rustc_hash::FxHashSet;
+
+use crate::table::Parts;
+use crate::{PluginHost, PluginState, Snapshot, SocketKey, SocketTable};
+
+/// Compiles models one after the other. It lives on the control side.
+pub struct Compiler {
+    registry: Arc<Registry>,
+    plugins: Option<PluginHost>,
+}
+
+/// What came of compiling a model.
+pub enum Compiled {
+    /// Nothing that is served changed.
+    Unchanged,
+    /// A new generation.
+    Changed(Box<Snapshot>),
+}
+
+impl Compiler {
+    /// A compiler that starts plugins by `plugins`; without it every plugin object stands in its chain but
+    /// does not run, which is enough to explain.
+    pub fn new(registry: Arc<Registry>, plugins: Option<PluginHost>) -> Self {
+        Compiler { registry, plugins }
+    }
+
+    /// Compiles a model. `problems` are those that the model came with; those of its plugins are added.
+    ///
+    /// Blocks while plugins compile and start, each under its start budget.
+    pub fn compile(
+        &mut self,
+        model: Model,
+        mut problems: Vec<Problem>,
+        previous: Option<&Snapshot>,
+    ) -> Compiled {
+        let plugins = self.load_plugins(&model, previous, &mut problems);
+        if let Some(previous) = previous
+            && *previous.model == model
+            && same_plugins(&previous.plugins, &plugins)
+            && previous.problems == problems
+        {
+            return Compiled::Unchanged;
+        }
+        let generation = previous.map_or(0, |previous| previous.generation) + 1;
+        Compiled::Changed(Box::new(self.assemble(
+            generation,
+            Arc::new(model),
+            plugins,
+            problems,
+            previous,
+        )))
+    }
+
+    /// The snapshot before any configuration: generation 0, nothing served.
+    pub fn empty(&self) -> Snapshot {
+        self.assemble(0, Arc::new(Model::default()), BTreeMap::new(), Vec::new(), None)
+    }
+
+    fn assemble(
+        &self,
+        generation: u64,
+        model: Arc<Model>,
+        plugins: BTreeMap<ObjectId, PluginState>,
+        problems: Vec<Problem>,
+        previous: Option<&Snapshot>,
+    ) -> Snapshot {
+        let clusters = carry_over_clusters(&model, previous);
+        let parts = Parts { clusters: &clusters, plugins: &plugins, registry: &self.registry };
+        let sockets = by_socket(&model.listeners)
+            .into_iter()
+            .map(|(key, listeners)| (key, Arc::new(SocketTable::build(&listeners, &parts))))
+            .collect();
+        Snapshot {
+            generation,
+            generation_value: HeaderValue::from(generation),
+            compiled_at: SystemTime::now(),
+            sockets,
+            live_endpoints: clusters
+                .values()
+                .flat_map(|c| c.endpoints().iter().map(|e| e.id))
+                .collect(),
+            live_plugins: running_slots(&plugins),
+            clusters,
+            plugins,
+            problems,
+            unrouted: self.registry.target(TargetLabels::default()),
+            model,
+        }
+    }
+
+    fn load_plugins(
+        &mut self,
+        model: &Model,
+        previous: Option<&Snapshot>,
+        problems: &mut Vec<Problem>,
+    ) -> BTreeMap<ObjectId, PluginState> {
+        let load = |(id, settings): (&ObjectId, &Arc<portcullis_model::Plugin>)| {
+            let earlier = previous.and_then(|previous| previous.plugins.get(id));
+            let state = match &mut self.plugins {
+                Some(host) => host.load(settings, earlier, problems),
+                None => PluginState::Refused { settings: settings.clone() },
+            };
+            (id.clone(), state)
+        };
+        model.plugins.iter().map(load).collect()
+    }
+}
+
+fn same_plugins(
+    old: &BTreeMap<ObjectId, PluginState>,
+    new: &BTreeMap<ObjectId, PluginState>,
+) -> bool {
+    old.len() == new.len()
+        && old.iter().zip(new).all(|((old_id, old), (new_id, new))| {
+            old_id == new_id
+                && match (old.running(), new.running()) {
+                    (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+                    (None, None) => true,
+                    _ => false,
+                }
+        })
+}
+
+fn carry_over_clusters(
+    model: &Model,
+    previous: Option<&Snapshot>,
+) -> BTreeMap<ClusterName, Arc<Cluster>> {
+    let compile = |(name, settings): (&ClusterName, &Arc<portcullis_model::Cluster>)| {
+        let earlier = previous.and_then(|previous| previous.clusters.get(name));
+        let cluster = match earlier {
+            Some(earlier) if **earlier.settings() == **settings => earlier.clone(),
+            earlier => Cluster::new(settings, earlier),
+        };
+        (name.clone(), cluster)
+    };
+    model.clusters.iter().map(compile).collect()
+}
+
+fn by_socket(listeners: &[Listener]) -> BTreeMap<SocketKey, Vec<Arc<Listener>>> {
+    let mut sockets: BTreeMap<SocketKey, Vec<Arc<Listener>>> = BTreeMap::new();
+    for listener in listeners {
+        let key = SocketKey { port: listener.port, bind: listener.bind };
+        sockets.entry(key).or_default().push(Arc::new(listener.clone()));
+    }
+    sockets
+}
+
+fn running_slots(
+    plugins: &BTreeMap<ObjectId, PluginState>,
+) -> FxHashSet<portcullis_wasm::PluginSlot> {
+    plugins.values().filter_map(|state| state.running().map(|plugin| plugin.id)).collect()
+}

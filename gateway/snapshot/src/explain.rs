@@ -1,0 +1,280 @@
+//! Explaining what a snapshot does with a request, by the code that serves it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method};
+use portcullis_exchange::{Protocol, RequestHead};
+use portcullis_filters::MatchedPath;
+use portcullis_message::normalise_host;
+use portcullis_model::Action;
+use portcullis_routing::RouteQuery;
+use portcullis_upstream::Cluster;
+use serde::Serialize;
+
+use crate::{CompiledListener, CompiledRule, Snapshot, SocketKey, SocketTable};
+
+/// The request to explain.
+#[derive(Clone, Debug)]
+pub struct RequestToExplain {
+    /// Its method.
+    pub method: Method,
+    /// `http` or `https`.
+    pub scheme: &'static str,
+    /// The port of the resources, not of the socket.
+    pub port: u16,
+    /// Host, and port where the URL names one.
+    pub authority: HeaderValue,
+    /// Path and query.
+    pub path: PathAndQuery,
+    /// The other header fields.
+    pub headers: HeaderMap,
+}
+
+/// What becomes of a request, and why. The field names are those of `explain --output json`.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Explanation {
+    /// `forward`, `redirect`, `direct_response` or `not_found`.
+    pub outcome: &'static str,
+    /// The status that the gateway itself gives; `None` where the upstream decides.
+    pub status: Option<u16>,
+    /// The listener as `Gateway/ns/name/server`.
+    pub listener: Option<String>,
+    /// The host pattern of the routes that were considered.
+    pub host: Option<String>,
+    /// The rule that takes the request.
+    pub route: Option<String>,
+    /// Where that rule is written.
+    pub source: Option<Source>,
+    /// Every rule looked at, in order.
+    pub considered: Vec<ConsideredRule>,
+    /// The native filters that act on it.
+    pub filters: Vec<String>,
+    /// The plugins that run on it, in order.
+    pub plugins: Vec<String>,
+    /// Where it may go.
+    pub clusters: Vec<ExplainedCluster>,
+    /// What the upstream gets, apart from what plugins change; of the first destination.
+    pub upstream_request: Option<UpstreamRequest>,
+}
+
+/// A place in a file.
+#[derive(Clone, Debug, Serialize)]
+pub struct Source {
+    /// The file.
+    pub file: String,
+    /// The line, from 1.
+    pub line: u32,
+}
+
+/// A rule that was looked at.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConsideredRule {
+    /// The rule.
+    pub route: String,
+    /// Whether it took the request.
+    pub matched: bool,
+    /// Why, or why not.
+    pub reason: String,
+    /// Where it is written.
+    pub source: Source,
+}
+
+/// A destination with its endpoints.
+#[derive(Clone, Debug, Serialize)]
+pub struct ExplainedCluster {
+    /// The cluster's name.
+    pub name: String,
+    /// Its weight.
+    pub weight: u32,
+    /// Its endpoints; none where the cluster is missing.
+    pub endpoints: Vec<ExplainedEndpoint>,
+}
+
+/// An endpoint.
+#[derive(Clone, Debug, Serialize)]
+pub struct ExplainedEndpoint {
+    /// Its address.
+    pub address: String,
+    /// Whether it takes requests: `healthy`, or `weight 0`.
+    pub state: String,
+}
+
+/// The head that the upstream gets.
+#[derive(Clone, Debug, Serialize)]
+pub struct UpstreamRequest {
+    /// The method.
+    pub method: String,
+    /// The authority.
+    pub authority: String,
+    /// Path and query.
+    pub path: String,
+    /// The other fields.
+    pub headers: Vec<(String, String)>,
+}
+
+/// Explains one request.
+pub fn explain(snapshot: &Snapshot, request: &RequestToExplain) -> Explanation {
+    let not_found =
+        Explanation { outcome: "not_found", status: Some(404), ..Explanation::default() };
+    let Some(table) = socket_for(snapshot, request.port) else { return not_found };
+    let host = normalise_host(request.authority.to_str().unwrap_or(""));
+    let query = RouteQuery {
+        host: &host,
+        method: &request.method,
+        path: request.path.path(),
+        headers: &request.headers,
+    };
+    let consideration = table.routes.consider(&query);
+    let mut explanation = Explanation {
+        host: consideration.virtual_host.as_ref().map(ToString::to_string),
+        considered: consideration
+            .rules
+            .iter()
+            .map(|considered| ConsideredRule {
+                route: considered.rule.id.to_string(),
+                matched: considered.verdict.is_match(),
+                reason: considered.verdict.to_string(),
+                source: source(&considered.rule.origin),
+            })
+            .collect(),
+        ..not_found
+    };
+    let Some(listener) = consideration.listener.and_then(|index| table.listeners.get(index)) else {
+        return explanation;
+    };
+    explain_listener(listener, &mut explanation);
+    if listener.settings.https_redirect && request.scheme == "http" {
+        explanation.outcome = "redirect";
+        explanation.status = Some(301);
+        explanation.filters.push("https_redirect".to_owned());
+        return explanation;
+    }
+    let route = table.routes.find_route(&query);
+    let chosen = route.and_then(|route| Some((table.rules.get(route.rule_index)?, route.matched)));
+    if let Some((rule, matched)) = chosen {
+        explain_rule(rule, matched, request, &mut explanation);
+    }
+    explanation
+}
+
+fn socket_for(snapshot: &Snapshot, port: u16) -> Option<&Arc<SocketTable>> {
+    let any = SocketKey { port, bind: None };
+    snapshot.socket(any).or_else(|| {
+        snapshot.sockets.iter().find(|(key, _)| key.port == port).map(|(_, table)| table)
+    })
+}
+
+fn explain_listener(listener: &CompiledListener, explanation: &mut Explanation) {
+    let settings = &listener.settings;
+    explanation.listener = Some(format!("Gateway/{}/{}", settings.gateway, settings.server));
+    explanation.plugins = listener.chain.iter().map(|step| step.id.to_string()).collect();
+}
+
+fn explain_rule(
+    rule: &CompiledRule,
+    matched: MatchedPath,
+    request: &RequestToExplain,
+    explanation: &mut Explanation,
+) {
+    explanation.route = Some(rule.rule.id.to_string());
+    explanation.source = Some(source(&rule.rule.origin));
+    explanation.filters.extend(filters(rule).into_iter().map(str::to_owned));
+    match &rule.rule.action {
+        Action::Redirect(redirect) => {
+            explanation.outcome = "redirect";
+            explanation.status = Some(redirect.status.as_u16());
+        }
+        Action::DirectResponse(direct) => {
+            explanation.outcome = "direct_response";
+            explanation.status = Some(direct.status.as_u16());
+        }
+        Action::Forward { .. } => explain_forward(rule, matched, request, explanation),
+    }
+}
+
+fn explain_forward(
+    rule: &CompiledRule,
+    matched: MatchedPath,
+    request: &RequestToExplain,
+    explanation: &mut Explanation,
+) {
+    explanation.outcome = "forward";
+    explanation.clusters = rule
+        .destinations
+        .iter()
+        .map(|destination| ExplainedCluster {
+            name: destination.label.to_string(),
+            weight: destination.settings.weight,
+            endpoints: destination.cluster.as_deref().map(endpoints).unwrap_or_default(),
+        })
+        .collect();
+    let serves =
+        |cluster: &ExplainedCluster| cluster.endpoints.iter().any(|e| e.state == "healthy");
+    explanation.status = if explanation.clusters.iter().any(serves) { None } else { Some(503) };
+    explanation.upstream_request = rule.destinations.first().map(|destination| {
+        let mut head = RequestHead {
+            method: request.method.clone(),
+            scheme: request.scheme,
+            authority: request.authority.clone(),
+            path: request.path.clone(),
+            protocol: Protocol::Http11,
+            headers: request.headers.clone(),
+        };
+        rule.prepare_head(destination, &mut head, matched);
+        upstream_request(&head)
+    });
+}
+
+fn endpoints(cluster: &Cluster) -> Vec<ExplainedEndpoint> {
+    let state = |weight: u32| if weight == 0 { "weight 0" } else { "healthy" };
+    cluster
+        .endpoints()
+        .iter()
+        .map(|endpoint| ExplainedEndpoint {
+            address: endpoint.address.to_string(),
+            state: state(endpoint.weight.load(Ordering::Relaxed)).to_owned(),
+        })
+        .collect()
+}
+
+fn upstream_request(head: &RequestHead) -> UpstreamRequest {
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    UpstreamRequest {
+        method: head.method.to_string(),
+        authority: text(&head.authority),
+        path: head.path.to_string(),
+        headers: head.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
+    }
+}
+
+fn filters(rule: &CompiledRule) -> Vec<&'static str> {
+    let mut filters = Vec::new();
+    match &rule.rule.action {
+        Action::Redirect(_) => filters.push("redirect"),
+        Action::DirectResponse(_) => filters.push("direct_response"),
+        Action::Forward { path_rewrite, authority_rewrite, .. } => {
+            if path_rewrite.is_some() || authority_rewrite.is_some() {
+                filters.push("rewrite");
+            }
+        }
+    }
+    let changes_headers = !rule.rule.request_headers.is_empty()
+        || !rule.rule.response_headers.is_empty()
+        || rule.destinations.iter().any(|destination| {
+            !destination.settings.request_headers.is_empty()
+                || !destination.settings.response_headers.is_empty()
+        });
+    if changes_headers {
+        filters.push("header_operations");
+    }
+    if rule.rule.timeout.is_some() {
+        filters.push("timeout");
+    }
+    filters
+}
+
+fn source(origin: &portcullis_model::Origin) -> Source {
+    Source { file: origin.file.to_string(), line: origin.line }
+}

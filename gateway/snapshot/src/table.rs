@@ -1,0 +1,158 @@
+//! What is served on one socket: its routes with everything that a chosen rule needs at hand.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use http::HeaderValue;
+use portcullis_model::{
+    Action, ClusterName, Destination, Listener, ListenerProtocol, ObjectId, Rule,
+};
+use portcullis_routing::RouteTable;
+use portcullis_telemetry::{Registry, RequestTarget, TargetLabels};
+use portcullis_upstream::Cluster;
+
+use crate::chain::chain;
+use crate::{CertificateTable, ChainStep, PluginState};
+
+/// The listeners that share one socket, compiled.
+pub struct SocketTable {
+    /// What is spoken on it.
+    pub protocol: ListenerProtocol,
+    /// Which rule takes a request.
+    pub routes: RouteTable,
+    /// By the index that `routes` gives.
+    pub listeners: Vec<CompiledListener>,
+    /// By the index that `routes` gives.
+    pub rules: Vec<CompiledRule>,
+    /// By server name.
+    pub certificates: CertificateTable,
+}
+
+/// One listener, as a request needs it.
+pub struct CompiledListener {
+    /// What it was compiled from.
+    pub settings: Arc<Listener>,
+    /// The plugins that run on its requests.
+    pub chain: Arc<[ChainStep]>,
+}
+
+/// One rule with its clusters resolved.
+pub struct CompiledRule {
+    /// What it was compiled from.
+    pub rule: Arc<Rule>,
+    /// Its id as `x-portcullis-route` shows it.
+    pub route_value: HeaderValue,
+    /// Where it forwards to; empty for a redirect or direct response.
+    pub destinations: Vec<CompiledDestination>,
+    /// The sum of the destinations' weights.
+    pub total_weight: u32,
+    /// Labels for requests that end at the rule itself.
+    pub target: Arc<RequestTarget>,
+}
+
+/// One destination with its cluster resolved.
+pub struct CompiledDestination {
+    /// What it was compiled from.
+    pub settings: Destination,
+    /// The cluster; `None` where no such service exists, which is 503.
+    pub cluster: Option<Arc<Cluster>>,
+    /// The cluster's name, existing or not.
+    pub label: Arc<str>,
+    /// The same as `x-portcullis-cluster` shows it.
+    pub label_value: HeaderValue,
+    /// Labels for requests that go there.
+    pub target: Arc<RequestTarget>,
+}
+
+/// What tables are built from besides their listeners.
+pub(crate) struct Parts<'a> {
+    pub(crate) clusters: &'a BTreeMap<ClusterName, Arc<Cluster>>,
+    pub(crate) plugins: &'a BTreeMap<ObjectId, PluginState>,
+    pub(crate) registry: &'a Registry,
+}
+
+impl SocketTable {
+    /// Compiles the listeners of one socket.
+    pub(crate) fn build(listeners: &[Arc<Listener>], parts: &Parts<'_>) -> Self {
+        let routes = RouteTable::build(listeners);
+        let rules = routes.rules().iter().map(|rule| CompiledRule::build(rule, parts)).collect();
+        let protocol =
+            listeners.first().map_or(ListenerProtocol::Http, |listener| listener.protocol);
+        SocketTable {
+            protocol,
+            routes,
+            rules,
+            listeners: listeners
+                .iter()
+                .map(|listener| CompiledListener {
+                    settings: listener.clone(),
+                    chain: chain(&listener.plugins, parts.plugins),
+                })
+                .collect(),
+            certificates: CertificateTable::build(listeners),
+        }
+    }
+}
+
+impl CompiledRule {
+    fn build(rule: &Arc<Rule>, parts: &Parts<'_>) -> Self {
+        let destinations: Vec<_> = match &rule.action {
+            Action::Forward { destinations, .. } => destinations
+                .iter()
+                .map(|destination| CompiledDestination::build(rule, destination, parts))
+                .collect(),
+            Action::Redirect(_) | Action::DirectResponse(_) => Vec::new(),
+        };
+        CompiledRule {
+            route_value: header_value(&rule.id),
+            total_weight: destinations.iter().map(|d| d.settings.weight).sum(),
+            destinations,
+            target: parts
+                .registry
+                .target(TargetLabels { route: rule.id.clone(), ..TargetLabels::default() }),
+            rule: rule.clone(),
+        }
+    }
+
+    /// The destination for a number drawn from `0..total_weight`.
+    pub fn destination(&self, draw: u32) -> Option<(usize, &CompiledDestination)> {
+        let mut left = draw;
+        for (index, destination) in self.destinations.iter().enumerate() {
+            match left.checked_sub(destination.settings.weight) {
+                Some(rest) => left = rest,
+                None => return Some((index, destination)),
+            }
+        }
+        None
+    }
+}
+
+impl CompiledDestination {
+    fn build(rule: &Rule, destination: &Destination, parts: &Parts<'_>) -> Self {
+        let cluster = parts.clusters.get(&destination.cluster).cloned();
+        let label: Arc<str> = match &cluster {
+            Some(cluster) => cluster.label.clone(),
+            None => destination.cluster.to_string().into(),
+        };
+        let settings = cluster.as_ref().map(|cluster| cluster.settings().clone());
+        let target = parts.registry.target(TargetLabels {
+            route: rule.id.clone(),
+            cluster: label.clone(),
+            service_host: destination.cluster.host.clone(),
+            service: settings.as_ref().map_or_else(|| "unknown".into(), |s| s.service.clone()),
+            namespace: settings.as_ref().map_or_else(|| "unknown".into(), |s| s.namespace.clone()),
+        });
+        CompiledDestination {
+            settings: destination.clone(),
+            label_value: header_value(&label),
+            cluster,
+            label,
+            target,
+        }
+    }
+}
+
+/// A name as a header value; names come from Kubernetes and are ASCII, anything else shows as `?`.
+fn header_value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("?"))
+}

@@ -1,1 +1,33 @@
-//! Clusters: endpoints, balancing, pools, connections to sidecars.
+//! Clusters and the way to them: endpoints, balancing, one pool of connections per worker, HTTP/1 to
+//! the upstream.
+//!
+//! What it is *not*: it chooses no cluster, retries nothing and writes no reply; it says what failed and
+//! hands a request back where it was provably never sent.
+//!
+//! A [`Cluster`] is shared by the whole process; [`Pools`] belong to one worker. The way of a request:
+//! [`Cluster::pick_endpoint`], [`Pools::checkout`], [`Lease::send`], then the [`UpstreamBody`], which
+//! brings the connection back.
+
+mod balance;
+mod cluster;
+mod connect;
+mod endpoint;
+mod failure;
+mod http1;
+mod lease;
+mod pools;
+mod random;
+mod request_body;
+mod response_body;
+mod shelf;
+mod socket;
+#[cfg(test)]
+mod test_upstream;
+
+pub use cluster::Cluster;
+pub use endpoint::{Endpoint, EndpointId};
+pub use failure::{ConnectError, SendError, UpstreamFailure};
+pub use lease::Lease;
+pub use pools::Pools;
+pub use request_body::{RequestBody, RequestProgress};
+pub use response_body::UpstreamBody;

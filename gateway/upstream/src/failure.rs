@@ -1,0 +1,132 @@
+//! What can go wrong with an upstream, and whose fault it is.
+
+use std::error::Error as _;
+use std::io;
+use std::net::SocketAddr;
+
+use http::Request;
+use portcullis_exchange::ResponseFlag;
+use portcullis_message::BodyError;
+
+use crate::request_body::RequestBody;
+
+/// What failed on the way to an upstream or back. Its text is what `%UPSTREAM_TRANSPORT_FAILURE_REASON%` shows.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UpstreamFailure {
+    /// Nothing listens there.
+    #[error("connection refused")]
+    ConnectRefused,
+    /// The connection did not come about within the cluster's connect timeout.
+    #[error("connect timeout")]
+    ConnectTimeout,
+    /// The connection did not come about for another reason, such as no route to the host.
+    #[error("connect failed: {0}")]
+    ConnectFailed(String),
+    /// The upstream closed the connection before its reply was complete.
+    #[error("connection closed before the reply")]
+    Closed,
+    /// The upstream or the network reset the connection before the reply.
+    #[error("connection reset: {0}")]
+    Reset(String),
+    /// What came back is not HTTP, or more of it than allowed.
+    #[error("protocol error: {0}")]
+    Protocol(String),
+    /// The client's body broke off while it was sent on; not the upstream's fault.
+    #[error("the request body broke off")]
+    RequestBody,
+    /// The reply's body broke off.
+    #[error("the reply body broke off: {0}")]
+    BodyBroken(String),
+}
+
+impl UpstreamFailure {
+    /// The response flag that Envoy sets for it.
+    pub fn flag(&self) -> ResponseFlag {
+        match self {
+            UpstreamFailure::ConnectRefused
+            | UpstreamFailure::ConnectTimeout
+            | UpstreamFailure::ConnectFailed(_) => ResponseFlag::UpstreamConnectionFailure,
+            UpstreamFailure::Closed
+            | UpstreamFailure::Reset(_)
+            | UpstreamFailure::BodyBroken(_) => ResponseFlag::UpstreamConnectionTermination,
+            UpstreamFailure::Protocol(_) => ResponseFlag::UpstreamProtocolError,
+            UpstreamFailure::RequestBody => ResponseFlag::DownstreamConnectionTermination,
+        }
+    }
+
+    /// What an error of hyper's client means.
+    pub(crate) fn from_client(error: &hyper::Error) -> Self {
+        if error.is_user() {
+            UpstreamFailure::RequestBody
+        } else if error.is_parse() {
+            UpstreamFailure::Protocol(error.to_string())
+        } else if let Some(cause) = error.source().and_then(|cause| cause.downcast_ref()) {
+            Self::from_io(cause)
+        } else {
+            UpstreamFailure::Closed
+        }
+    }
+
+    fn from_io(error: &io::Error) -> Self {
+        UpstreamFailure::Reset(error.kind().to_string())
+    }
+
+    /// What an error of connecting means.
+    pub(crate) fn from_connect(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => UpstreamFailure::ConnectRefused,
+            io::ErrorKind::TimedOut => UpstreamFailure::ConnectTimeout,
+            kind => UpstreamFailure::ConnectFailed(kind.to_string()),
+        }
+    }
+}
+
+impl From<&BodyError> for UpstreamFailure {
+    fn from(error: &BodyError) -> Self {
+        // hyper's own text is the same for all; its source says what happened.
+        let reason = match error {
+            BodyError::Broken(error) => error.source().map(ToString::to_string),
+            BodyError::TimedOut => None,
+        };
+        UpstreamFailure::BodyBroken(reason.unwrap_or_else(|| error.to_string()))
+    }
+}
+
+/// No connection to an endpoint came about. Nothing was sent, so another endpoint may be tried.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{address}: {cause}")]
+pub struct ConnectError {
+    /// The endpoint's address.
+    pub address: SocketAddr,
+    /// Why.
+    pub cause: UpstreamFailure,
+}
+
+/// A request got no reply.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// The connection turned out to be closed before any byte of the request was written: it may be
+    /// sent again, whatever its method.
+    #[error("not sent: {cause}")]
+    Unsent {
+        /// The request, untouched.
+        request: Request<RequestBody>,
+        /// Why.
+        cause: UpstreamFailure,
+    },
+    /// It was sent, in part or whole; the upstream may have acted on it.
+    #[error("{cause}")]
+    Failed {
+        /// Why.
+        cause: UpstreamFailure,
+    },
+}
+
+impl SendError {
+    /// Why there is no reply.
+    pub fn cause(&self) -> &UpstreamFailure {
+        match self {
+            SendError::Unsent { cause, .. } | SendError::Failed { cause } => cause,
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! A connection taken for one request.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use http::{Request, Response};
+
+use crate::endpoint::ActiveRequest;
+use crate::failure::SendError;
+use crate::request_body::RequestBody;
+use crate::response_body::{Held, UpstreamBody};
+use crate::shelf::{PooledConnection, Shelf};
+
+/// A connection taken for one request. Dropping it, or the future of [`Lease::send`], closes the
+/// connection.
+pub struct Lease {
+    pub(crate) connection: PooledConnection,
+    pub(crate) shelf: Rc<Shelf>,
+    pub(crate) active: ActiveRequest,
+    pub(crate) origin: Origin,
+}
+
+/// Where a leased connection comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// It was opened for this request.
+    Opened,
+    /// It served another before.
+    Reused,
+}
+
+impl Lease {
+    /// Whether the connection served another request before. Only then can the upstream have closed it
+    /// out of idleness.
+    pub fn reused(&self) -> bool {
+        self.origin == Origin::Reused
+    }
+
+    /// Our own address on the connection.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        self.connection.http1.local_address()
+    }
+
+    /// Sends a request and awaits the reply's head, which may come before the request's body is sent.
+    ///
+    /// The URI is in origin form (`/path?query`) and `Host` stands among the headers. The framing is set
+    /// from the body. Trailers are sent where a `Trailer` field announces them. There is no timeout here.
+    #[expect(clippy::result_large_err, reason = "it carries the request back; a reply is as large")]
+    pub async fn send(
+        mut self,
+        request: Request<RequestBody>,
+    ) -> Result<Response<UpstreamBody>, SendError> {
+        let progress = request.body().progress();
+        let response = self.connection.http1.send(request).await?;
+        let held = Held { connection: self.connection, shelf: self.shelf, request: progress };
+        Ok(response.map(|body| UpstreamBody::new(body, held, self.active)))
+    }
+}

@@ -1,0 +1,106 @@
+//! The connections of one worker.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::cluster::Cluster;
+use crate::connect::connect;
+use crate::endpoint::{ActiveRequest, Endpoint, EndpointId, OpenConnection};
+use crate::failure::ConnectError;
+use crate::http1::{Http1, Readiness};
+use crate::lease::{Lease, Origin};
+use crate::shelf::{PooledConnection, Rested, Shelf, patience};
+
+/// How often a connection that is not ready yet gets a turn. Its task needs one to finish the exchange
+/// that just ended; one that needs more waits for an upstream that does not read, so it is given up.
+const TURNS_TO_SETTLE: usize = 2;
+
+/// The upstream connections of one worker. They never leave its thread; a clone is the same pools.
+#[derive(Clone, Default)]
+pub struct Pools {
+    shelf: Rc<Shelf>,
+}
+
+impl Pools {
+    /// Pools without a connection.
+    pub fn new() -> Self {
+        Pools::default()
+    }
+
+    /// Takes the most recently used idle connection to an endpoint, or opens one within the cluster's
+    /// connect timeout. From here on the request counts as active at the endpoint.
+    ///
+    /// # Errors
+    /// No connection came about; another endpoint may be tried.
+    pub async fn checkout(
+        &self,
+        cluster: &Cluster,
+        endpoint: &Arc<Endpoint>,
+    ) -> Result<Lease, ConnectError> {
+        let active = ActiveRequest::begin(endpoint);
+        let (connection, origin) = match self.take_live(endpoint.id).await {
+            Some(connection) => (connection, Origin::Reused),
+            None => (open(cluster, endpoint).await?, Origin::Opened),
+        };
+        Ok(Lease { connection, shelf: self.shelf.clone(), active, origin })
+    }
+
+    /// Closes the idle connections to all but these endpoints, for instance after a change of the
+    /// configuration. Those in use go on.
+    pub fn retain(&self, keep: impl Fn(EndpointId) -> bool) {
+        self.shelf.retain(keep);
+    }
+
+    /// Closes all idle connections.
+    pub fn close_idle(&self) {
+        self.shelf.retain(|_| false);
+    }
+
+    /// How many connections lie idle.
+    pub fn idle(&self) -> usize {
+        self.shelf.len()
+    }
+
+    async fn take_live(&self, endpoint: EndpointId) -> Option<PooledConnection> {
+        loop {
+            let taken = self.shelf.take(endpoint)?;
+            let connection = taken.connection;
+            let ready = match (taken.rested, connection.http1.readiness()) {
+                (Rested::Briefly, Readiness::Ready) => true,
+                (_, Readiness::Closed) => false,
+                (Rested::Long, _) | (_, Readiness::Settling) => settle(&connection.http1).await,
+            };
+            if ready {
+                return Some(connection);
+            }
+        }
+    }
+}
+
+/// Lets the connection's task run, so that it finishes its last exchange and sees whether the peer has
+/// closed; says whether it can take a request then.
+async fn settle(connection: &Http1) -> bool {
+    for _ in 0..TURNS_TO_SETTLE {
+        // The runtime looks at the sockets and runs what they woke before this goes on.
+        tokio::task::yield_now().await;
+        match connection.readiness() {
+            Readiness::Ready => return true,
+            Readiness::Closed => return false,
+            Readiness::Settling => {}
+        }
+    }
+    false
+}
+
+async fn open(
+    cluster: &Cluster,
+    endpoint: &Arc<Endpoint>,
+) -> Result<PooledConnection, ConnectError> {
+    let settings = cluster.settings();
+    let stream = connect(endpoint.address, settings.connect_timeout).await?;
+    let counted = OpenConnection::begin(endpoint);
+    let http1 = Http1::open(stream)
+        .await
+        .map_err(|cause| ConnectError { address: endpoint.address, cause })?;
+    Ok(PooledConnection { http1, counted, patience: patience(settings.idle_timeout) })
+}

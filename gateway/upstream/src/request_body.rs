@@ -1,0 +1,113 @@
+//! The body of a request on its way to the upstream, with its progress.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use portcullis_message::{Body, BodyError};
+
+/// How far the body of a request has come. Shared with whoever awaits the reply.
+#[derive(Debug, Default)]
+pub struct RequestProgress {
+    bytes: AtomicU64,
+    ended: AtomicBool,
+}
+
+impl RequestProgress {
+    /// Bytes taken from the client so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether the whole body, trailers included, was taken.
+    pub fn ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+}
+
+/// The body of a request on its way to the upstream.
+#[derive(Debug)]
+pub struct RequestBody {
+    body: Body,
+    /// Only where there is something to count.
+    progress: Option<Arc<RequestProgress>>,
+}
+
+impl RequestBody {
+    /// Wraps a body. An empty one costs no allocation.
+    pub fn new(body: Body) -> Self {
+        let progress = (!body.is_end_stream()).then(Arc::default);
+        RequestBody { body, progress }
+    }
+
+    /// Its progress; `None` for a body that was empty from the start.
+    pub fn progress(&self) -> Option<Arc<RequestProgress>> {
+        self.progress.clone()
+    }
+
+    fn note(&self, frame: Option<&Frame<Bytes>>) {
+        let Some(progress) = &self.progress else { return };
+        if let Some(data) = frame.and_then(|frame| frame.data_ref()) {
+            progress.bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
+        }
+        // hyper does not ask again after trailers, nor once the body says that it ended.
+        let last = frame.is_none_or(|frame| frame.is_trailers()) || self.body.is_end_stream();
+        if last {
+            progress.ended.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl HttpBody for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.body).poll_frame(cx);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => this.note(Some(frame)),
+            Poll::Ready(None) => this.note(None),
+            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    const fn is_send<T: Send>() {}
+    const _: () = is_send::<RequestBody>();
+
+    #[test]
+    fn an_empty_body_has_no_progress() {
+        assert!(RequestBody::new(Body::Empty).progress().is_none());
+    }
+
+    #[tokio::test]
+    async fn bytes_are_counted_and_the_end_noted() {
+        let mut body = RequestBody::new(Bytes::from_static(b"hello").into());
+        let progress = body.progress().unwrap();
+        assert!(!progress.ended());
+        body.frame().await.unwrap().unwrap();
+        assert_eq!((progress.bytes(), progress.ended()), (5, true));
+    }
+}

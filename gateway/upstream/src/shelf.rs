@@ -1,0 +1,135 @@
+//! Where a worker keeps its idle connections: by endpoint, the most recently used first, until their
+//! idle timeout.
+
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use rustc_hash::FxHashMap;
+
+use crate::endpoint::{EndpointId, OpenConnection};
+use crate::http1::Http1;
+
+/// How often idle connections are swept, which is also the step in which idleness is measured: requests
+/// read no clock for it.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// An open connection and the endpoint that it goes to.
+#[derive(Debug)]
+pub(crate) struct PooledConnection {
+    pub(crate) http1: Http1,
+    pub(crate) counted: OpenConnection,
+    /// How many sweeps it may lie unused.
+    pub(crate) patience: u32,
+}
+
+/// A connection taken from the shelf.
+pub(crate) struct Taken {
+    pub(crate) connection: PooledConnection,
+    /// Whether it lay there long enough to look at it twice.
+    pub(crate) rested: Rested,
+}
+
+/// Whether a connection lay unused across a sweep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rested {
+    /// It was used within about a second.
+    Briefly,
+    /// It was not.
+    Long,
+}
+
+struct Idle {
+    connection: PooledConnection,
+    since: u32,
+}
+
+/// The idle connections of one worker.
+#[derive(Default)]
+pub(crate) struct Shelf {
+    idle: RefCell<FxHashMap<EndpointId, Vec<Idle>>>,
+    sweeps: Cell<u32>,
+    sweeping: Cell<bool>,
+}
+
+/// The number of sweeps that an idle timeout lasts, never longer than the timeout; zero is for ever.
+pub(crate) fn patience(idle_timeout: Duration) -> u32 {
+    match idle_timeout.as_secs() {
+        _ if idle_timeout.is_zero() => u32::MAX,
+        seconds => u32::try_from(seconds / SWEEP_EVERY.as_secs()).unwrap_or(u32::MAX).max(1),
+    }
+}
+
+impl Shelf {
+    /// The most recently used connection to an endpoint.
+    pub(crate) fn take(&self, endpoint: EndpointId) -> Option<Taken> {
+        let idle = self.idle.borrow_mut().get_mut(&endpoint)?.pop()?;
+        let rested = if idle.since == self.sweeps.get() { Rested::Briefly } else { Rested::Long };
+        Some(Taken { connection: idle.connection, rested })
+    }
+
+    /// Puts a connection back after an exchange.
+    pub(crate) fn put(self: &Rc<Self>, connection: PooledConnection) {
+        let endpoint = connection.counted.endpoint();
+        let idle = Idle { connection, since: self.sweeps.get() };
+        self.idle.borrow_mut().entry(endpoint).or_default().push(idle);
+        if !self.sweeping.replace(true) {
+            tokio::task::spawn_local(sweep_until_empty(Rc::downgrade(self)));
+        }
+    }
+
+    /// Closes the idle connections to all but these endpoints.
+    pub(crate) fn retain(&self, keep: impl Fn(EndpointId) -> bool) {
+        self.idle.borrow_mut().retain(|endpoint, _| keep(*endpoint));
+    }
+
+    /// How many connections lie idle.
+    pub(crate) fn len(&self) -> usize {
+        self.idle.borrow().values().map(Vec::len).sum()
+    }
+
+    /// Closes what has lain too long or was closed by its peer; says whether anything is left.
+    fn sweep(&self) -> Swept {
+        let now = self.sweeps.get().wrapping_add(1);
+        self.sweeps.set(now);
+        let mut shelf = self.idle.borrow_mut();
+        shelf.retain(|_, idle| {
+            idle.retain(|idle| now.wrapping_sub(idle.since) < idle.connection.patience);
+            !idle.is_empty()
+        });
+        if shelf.is_empty() { Swept::Empty } else { Swept::SomeLeft }
+    }
+}
+
+#[derive(PartialEq)]
+enum Swept {
+    Empty,
+    SomeLeft,
+}
+
+/// The one sweep task of a worker. It ends with the shelf, or when the shelf is empty, so that an idle
+/// gateway never wakes.
+async fn sweep_until_empty(shelf: Weak<Shelf>) {
+    loop {
+        tokio::time::sleep(SWEEP_EVERY).await;
+        let Some(shelf) = shelf.upgrade() else { return };
+        if shelf.sweep() == Swept::Empty {
+            shelf.sweeping.set(false);
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_is_whole_sweeps() {
+        assert_eq!(patience(Duration::from_secs(30)), 30);
+        assert_eq!(patience(Duration::from_millis(1_900)), 1);
+        assert_eq!(patience(Duration::from_millis(10)), 1);
+        assert_eq!(patience(Duration::ZERO), u32::MAX);
+        assert_eq!(patience(Duration::MAX), u32::MAX);
+    }
+}

@@ -5,6 +5,7 @@
 //! wrong with the input is in the [`Problem`]s beside it.
 
 mod cluster;
+mod duration;
 mod listener;
 mod origin;
 mod plugin;
@@ -12,6 +13,7 @@ mod problem;
 mod route;
 
 pub use cluster::{Cluster, ClusterName, Endpoint};
+pub use duration::parse_duration;
 pub use listener::{Listener, ListenerProtocol, TlsSettings, VirtualHost};
 pub use origin::{ObjectId, Origin};
 pub use plugin::{FailStrategy, Phase, Plugin, PluginLimits, PluginModule};

@@ -41,6 +41,9 @@ pub enum PluginModule {
     File(PathBuf),
     /// `builtin:NAME`
     Builtin(String),
+    /// The object has errors and never was good: every request that it covers is answered by its
+    /// `fail_strategy`. Says why.
+    Broken(String),
 }
 
 /// Where in the chain a plugin runs.

@@ -60,6 +60,8 @@ pub struct Exchange {
     pub flags: ResponseFlags,
     /// Envoy-style details of who made the reply, such as `via_upstream` or `route_not_found`.
     pub code_details: &'static str,
+    /// Why a connection was cut off, as `%CONNECTION_TERMINATION_DETAILS%` writes it, empty where none was.
+    pub termination_details: &'static str,
     /// Why the upstream connection failed, empty where it did not.
     pub transport_failure: String,
     /// What plugins left with `set_property`, by name (`wasm.<name>` to log operators).
@@ -97,6 +99,7 @@ impl Exchange {
             bytes_sent: 0,
             flags: ResponseFlags::default(),
             code_details: "",
+            termination_details: "",
             transport_failure: String::new(),
             state: Vec::new(),
             request_changed: false,

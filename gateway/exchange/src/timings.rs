@@ -9,6 +9,8 @@ pub struct Timings {
     pub started_at: SystemTime,
     /// The head's arrival, for durations.
     pub started: Instant,
+    /// The last byte of the request arrived.
+    pub request_ended: Option<Instant>,
     /// The request was handed to an upstream connection.
     pub upstream_sent: Option<Instant>,
     /// The upstream's response head arrived.
@@ -23,6 +25,7 @@ impl Timings {
         Timings {
             started_at: SystemTime::now(),
             started: Instant::now(),
+            request_ended: None,
             upstream_sent: None,
             upstream_replied: None,
             ended: None,
@@ -32,6 +35,21 @@ impl Timings {
     /// From the head's arrival to the end, or to now while it lasts.
     pub fn duration(&self) -> Duration {
         self.ended.unwrap_or_else(Instant::now).saturating_duration_since(self.started)
+    }
+
+    /// From the head's arrival to the request's last byte.
+    pub fn request_duration(&self) -> Option<Duration> {
+        Some(self.request_ended?.saturating_duration_since(self.started))
+    }
+
+    /// From the head's arrival to the upstream's response head.
+    pub fn response_duration(&self) -> Option<Duration> {
+        Some(self.upstream_replied?.saturating_duration_since(self.started))
+    }
+
+    /// From the upstream's response head to the reply's last byte.
+    pub fn response_sending_duration(&self) -> Option<Duration> {
+        Some(self.ended?.saturating_duration_since(self.upstream_replied?))
     }
 
     /// From handing the request upstream to its response head (`x-envoy-upstream-service-time`).

@@ -6,8 +6,16 @@
 //!
 //! What it is *not*: it knows no routes, chooses nothing, and serves no port.
 
+mod access_log;
 mod families;
 mod histogram;
+mod log_escape;
+mod log_format;
+mod log_operator;
+mod log_parser;
+mod log_plain;
+mod log_time;
+mod log_writer;
 mod metric_kind;
 mod plugin_metrics;
 mod registry;
@@ -15,6 +23,9 @@ mod series_key;
 mod shard;
 mod target;
 
+pub use access_log::{AccessLog, LogTarget};
+pub use log_format::AccessLogFormat;
+pub use log_parser::{FormatError, FormatFault};
 pub use metric_kind::MetricKind;
 pub use plugin_metrics::{MetricError, PluginMetrics};
 pub use registry::{Identity, PROMETHEUS_TEXT, Registry};

@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 
-use http::header::{CONTENT_LENGTH, HeaderMap, HeaderValue, TRAILER, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, HeaderValue, TRAILER, TRANSFER_ENCODING};
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body as _;
+use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 use portcullis_message::Body;
@@ -69,27 +70,31 @@ impl Http1 {
         self.local_address
     }
 
-    /// Sends a request, in origin form and with `Host`, and awaits the reply's head. The reply may come
-    /// before the request's body is sent.
-    #[expect(clippy::result_large_err, reason = "it carries the request back; a reply is as large")]
-    pub(crate) async fn send(
+    /// Hands a request over at once, so that the future, which awaits the reply's head, does not carry
+    /// it. The reply may come before the request's body is sent.
+    pub(crate) fn send(
         &mut self,
         mut request: Request<RequestBody>,
-    ) -> Result<Response<Body>, SendError> {
+    ) -> impl Future<Output = Result<Response<Body>, SendError>> + use<> {
         frame(&mut request);
-        match self.sender.try_send_request(request).await {
-            Ok(response) => {
-                check_framing(response.status(), response.headers())?;
-                Ok(response.map(Body::from))
-            }
-            Err(mut error) => {
-                let cause = UpstreamFailure::from_client(error.error());
-                Err(match error.take_message() {
-                    Some(request) => SendError::Unsent { request, cause },
-                    None => SendError::Failed { cause },
-                })
+        let reply = self.sender.try_send_request(request);
+        async move {
+            match reply.await {
+                Ok(response) => match check_framing(&response) {
+                    Ok(()) => Ok(response.map(Body::from)),
+                    Err(cause) => Err(SendError::Failed { cause }),
+                },
+                Err(error) => Err(explain(error)),
             }
         }
+    }
+}
+
+fn explain(mut error: TrySendError<Request<RequestBody>>) -> SendError {
+    let cause = UpstreamFailure::from_client(error.error());
+    match error.take_message() {
+        Some(request) => SendError::Unsent { request, cause },
+        None => SendError::Failed { cause },
     }
 }
 
@@ -118,9 +123,7 @@ fn frame(request: &mut Request<RequestBody>) {
         }
         Some(length) if length == 0 || !headers.contains_key(TRAILER) => {
             headers.remove(TRANSFER_ENCODING);
-            if !says_length(headers, length) {
-                headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-            }
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
         }
         _ => {
             headers.remove(CONTENT_LENGTH);
@@ -129,22 +132,14 @@ fn frame(request: &mut Request<RequestBody>) {
     }
 }
 
-/// Whether there is one `Content-Length` of exactly this number.
-fn says_length(headers: &HeaderMap, length: u64) -> bool {
-    let mut values = headers.get_all(CONTENT_LENGTH).iter();
-    let first = values.next().and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    first == Some(length) && values.next().is_none()
-}
-
 /// Refuses what another recipient could read differently, and a change of protocol that nobody asked for.
-#[expect(clippy::result_large_err, reason = "see send")]
-fn check_framing(status: StatusCode, headers: &HeaderMap) -> Result<(), SendError> {
-    let refuse =
-        |why: &str| Err(SendError::Failed { cause: UpstreamFailure::Protocol(why.to_owned()) });
+fn check_framing<B>(reply: &Response<B>) -> Result<(), UpstreamFailure> {
+    let refuse = |why: &str| Err(UpstreamFailure::Protocol(why.to_owned()));
+    let headers = reply.headers();
     if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
         return refuse("the reply has both Transfer-Encoding and Content-Length");
     }
-    if status == StatusCode::SWITCHING_PROTOCOLS {
+    if reply.status() == StatusCode::SWITCHING_PROTOCOLS {
         return refuse("the reply switches protocols");
     }
     Ok(())
@@ -153,6 +148,7 @@ fn check_framing(status: StatusCode, headers: &HeaderMap) -> Result<(), SendErro
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use http::HeaderMap;
 
     use super::*;
 

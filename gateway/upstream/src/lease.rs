@@ -45,14 +45,16 @@ impl Lease {
     ///
     /// The URI is in origin form (`/path?query`) and `Host` stands among the headers. The framing is set
     /// from the body. Trailers are sent where a `Trailer` field announces them. There is no timeout here.
-    #[expect(clippy::result_large_err, reason = "it carries the request back; a reply is as large")]
-    pub async fn send(
+    pub fn send(
         mut self,
         request: Request<RequestBody>,
-    ) -> Result<Response<UpstreamBody>, SendError> {
+    ) -> impl Future<Output = Result<Response<UpstreamBody>, SendError>> {
         let progress = request.body().progress();
-        let response = self.connection.http1.send(request).await?;
-        let held = Held { connection: self.connection, shelf: self.shelf, request: progress };
-        Ok(response.map(|body| UpstreamBody::new(body, held, self.active)))
+        let reply = self.connection.http1.send(request);
+        async move {
+            let response = reply.await?;
+            let held = Held { connection: self.connection, shelf: self.shelf, request: progress };
+            Ok(response.map(|body| UpstreamBody::new(body, held, self.active)))
+        }
     }
 }

@@ -12,6 +12,8 @@ mod balance;
 mod cluster;
 mod connect;
 mod endpoint;
+#[cfg(test)]
+mod exchange_tests;
 mod failure;
 mod http1;
 mod lease;

@@ -1,9 +1,10 @@
 //! The body of a request on its way to the upstream, with its progress.
 
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -13,7 +14,7 @@ use portcullis_message::{Body, BodyError};
 #[derive(Debug, Default)]
 pub struct RequestProgress {
     bytes: AtomicU64,
-    ended: AtomicBool,
+    ended_at: OnceLock<Instant>,
 }
 
 impl RequestProgress {
@@ -24,7 +25,12 @@ impl RequestProgress {
 
     /// Whether the whole body, trailers included, was taken.
     pub fn ended(&self) -> bool {
-        self.ended.load(Ordering::Relaxed)
+        self.ended_at.get().is_some()
+    }
+
+    /// When it was.
+    pub fn ended_at(&self) -> Option<Instant> {
+        self.ended_at.get().copied()
     }
 }
 
@@ -56,7 +62,7 @@ impl RequestBody {
         // hyper does not ask again after trailers, nor once the body says that it ended.
         let last = frame.is_none_or(|frame| frame.is_trailers()) || self.body.is_end_stream();
         if last {
-            progress.ended.store(true, Ordering::Relaxed);
+            progress.ended_at.get_or_init(Instant::now);
         }
     }
 }
@@ -109,5 +115,6 @@ mod tests {
         assert!(!progress.ended());
         body.frame().await.unwrap().unwrap();
         assert_eq!((progress.bytes(), progress.ended()), (5, true));
+        assert!(progress.ended_at().is_some());
     }
 }

@@ -1,0 +1,58 @@
+//! A reply that the filter gives itself.
+
+use crate::HostError;
+use crate::headers::Packed;
+use crate::host;
+
+/// A local reply: status, headers, body.
+///
+/// ```
+/// use portcullis_sdk::Reply;
+///
+/// let reply = Reply::new(403).header("x-reason", "not today").body("Not today.\n");
+/// assert_eq!(reply.status(), 403);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    status: u16,
+    details: &'static str,
+    headers: Vec<(String, Vec<u8>)>,
+    body: Vec<u8>,
+}
+
+impl Reply {
+    /// An empty reply with a status.
+    pub fn new(status: u16) -> Self {
+        Reply { status, details: "", headers: Vec::new(), body: Vec::new() }
+    }
+
+    /// Adds a header.
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.headers.push((name.to_owned(), value.as_ref().to_vec()));
+        self
+    }
+
+    /// Sets the body.
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// Sets the response-code details for the access log: a word, such as `jwt_expired`.
+    pub fn details(mut self, details: &'static str) -> Self {
+        self.details = details;
+        self
+    }
+
+    /// The status.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    pub(crate) fn send(&self) -> Result<(), HostError> {
+        let headers: Vec<_> =
+            self.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())).collect();
+        let headers = if headers.is_empty() { Vec::new() } else { Packed::pack(&headers) };
+        host::send_reply(u32::from(self.status), self.details, &self.body, &headers)
+    }
+}

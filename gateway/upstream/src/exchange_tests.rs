@@ -376,9 +376,9 @@ fn the_futures_of_a_request_stay_small() {
         let (pools, upstream) = (Pools::new(), Played::start().await);
         let checkout = pools.checkout(&upstream.cluster, upstream.endpoint());
         let size = std::mem::size_of_val(&checkout);
-        assert!(size <= 1_400, "checkout takes {size} bytes");
+        assert!(size <= 640, "checkout takes {size} bytes");
         let lease = checkout.await.unwrap();
         let size = std::mem::size_of_val(&lease.send(get()));
-        assert!(size <= 1_400, "send takes {size} bytes");
+        assert!(size <= 960, "send takes {size} bytes");
     });
 }

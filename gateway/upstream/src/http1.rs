@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use http::header::{CONTENT_LENGTH, HeaderValue, TRAILER, TRANSFER_ENCODING};
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body as _;
+use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -71,22 +72,28 @@ impl Http1 {
     }
 
     /// Hands a request over at once, so that the future, which awaits the reply's head, does not carry
-    /// it. The reply may come before the request's body is sent.
+    /// it. The reply may come before the request's body is sent. [`read_reply`] says what it means.
     pub(crate) fn send(
         &mut self,
         mut request: Request<RequestBody>,
-    ) -> impl Future<Output = Result<Response<Body>, SendError>> + use<> {
+    ) -> impl Future<Output = RawReply> + use<> {
         frame(&mut request);
-        let reply = self.sender.try_send_request(request);
-        async move {
-            match reply.await {
-                Ok(response) => match check_framing(&response) {
-                    Ok(()) => Ok(response.map(Body::from)),
-                    Err(cause) => Err(SendError::Failed { cause }),
-                },
-                Err(error) => Err(explain(error)),
-            }
-        }
+        self.sender.try_send_request(request)
+    }
+}
+
+/// What hyper makes of a reply.
+type RawReply = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>;
+
+/// What came of a request. Not part of the future: each level of futures would hold it twice.
+#[expect(clippy::result_large_err, reason = "it carries the request back; a reply is as large")]
+pub(crate) fn read_reply(reply: RawReply) -> Result<Response<Body>, SendError> {
+    match reply {
+        Ok(response) => match check_framing(&response) {
+            Ok(()) => Ok(response.map(Body::from)),
+            Err(cause) => Err(SendError::Failed { cause }),
+        },
+        Err(error) => Err(explain(error)),
     }
 }
 

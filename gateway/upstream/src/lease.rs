@@ -7,6 +7,7 @@ use http::{Request, Response};
 
 use crate::endpoint::ActiveRequest;
 use crate::failure::SendError;
+use crate::http1::read_reply;
 use crate::request_body::RequestBody;
 use crate::response_body::{Held, UpstreamBody};
 use crate::shelf::{PooledConnection, Shelf};
@@ -52,7 +53,7 @@ impl Lease {
         let progress = request.body().progress();
         let reply = self.connection.http1.send(request);
         async move {
-            let response = reply.await?;
+            let response = read_reply(reply.await)?;
             let held = Held { connection: self.connection, shelf: self.shelf, request: progress };
             Ok(response.map(|body| UpstreamBody::new(body, held, self.active)))
         }

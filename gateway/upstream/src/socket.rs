@@ -100,3 +100,31 @@ impl AsyncWrite for Socket {
         Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_is_read_although_writing_failed() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut socket = Socket::new(stream);
+        let (mut peer, _) = listener.accept().await.unwrap();
+        socket.write_all(b"unread").await.unwrap();
+        peer.write_all(b"answer").await.unwrap();
+        // Closed with bytes unread: a reset.
+        drop(peer);
+        let waits = std::future::poll_fn(|cx| {
+            Poll::Ready(Pin::new(&mut socket).poll_write(cx, b"more").is_pending())
+        });
+        assert!(waits.await);
+        let mut answer = Vec::new();
+        let error = socket.read_to_end(&mut answer).await.unwrap_err();
+        assert_eq!(answer, b"answer");
+        assert!(peer_has_left(&error), "{error}");
+    }
+}

@@ -2,47 +2,92 @@
 
 use std::fmt;
 
-/// One flag, named as in Envoy's `%RESPONSE_FLAGS%`.
+/// One flag, named as in Envoy's `%RESPONSE_FLAGS%`; its number is Envoy's bit, which plugins read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum ResponseFlag {
+    /// LH: the gateway's own health check fails.
+    FailedLocalHealthCheck = 0,
     /// UH: no healthy endpoint.
-    NoHealthyUpstream,
-    /// UF: the upstream connection failed.
-    UpstreamConnectionFailure,
-    /// UC: the upstream connection broke off.
-    UpstreamConnectionTermination,
+    NoHealthyUpstream = 1,
     /// UT: the upstream took too long.
-    UpstreamRequestTimeout,
-    /// UPE: the upstream spoke wrongly.
-    UpstreamProtocolError,
+    UpstreamRequestTimeout = 2,
+    /// LR: the gateway reset the upstream stream.
+    LocalReset = 3,
+    /// UR: the upstream reset the stream.
+    UpstreamRemoteReset = 4,
+    /// UF: the upstream connection failed.
+    UpstreamConnectionFailure = 5,
+    /// UC: the upstream connection broke off.
+    UpstreamConnectionTermination = 6,
+    /// UO: a circuit breaker is open.
+    UpstreamOverflow = 7,
     /// NR: no route.
-    NoRoute,
-    /// NC: the cluster does not exist.
-    NoCluster,
+    NoRoute = 8,
+    /// DI: delayed by fault injection.
+    DelayInjected = 9,
+    /// FI: aborted by fault injection.
+    FaultInjected = 10,
+    /// RL: over a local rate limit.
+    RateLimited = 11,
+    /// UAEX: refused by external authorisation, or by a plugin that failed (the details tell which).
+    UnauthorizedExternalService = 12,
+    /// RLSE: the rate limit service failed.
+    RateLimitServiceError = 13,
     /// DC: the client went away.
-    DownstreamConnectionTermination,
+    DownstreamConnectionTermination = 14,
+    /// URX: all retries were used.
+    UpstreamRetryLimitExceeded = 15,
+    /// SI: the stream was idle for too long.
+    StreamIdleTimeout = 16,
+    /// IH: a header that only the gateway may set was wrong.
+    InvalidRequestHeaders = 17,
     /// DPE: the client spoke wrongly.
-    DownstreamProtocolError,
-    /// LH-like local replies of a plugin that failed: `wasm` in the details tells which.
-    UnauthorizedExternalService,
+    DownstreamProtocolError = 18,
+    /// UMSDR: the upstream stream lived for too long.
+    UpstreamMaxStreamDurationReached = 19,
+    /// DT: the connection lived for too long.
+    DurationTimeout = 22,
+    /// UPE: the upstream spoke wrongly.
+    UpstreamProtocolError = 23,
+    /// NC: the cluster does not exist.
+    NoCluster = 24,
+    /// OM: refused under overload.
+    OverloadManager = 25,
+    /// DF: a name did not resolve.
+    DnsResolutionFailed = 26,
 }
 
 /// A set of flags.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ResponseFlags(u32);
 
-const NAMES: [(ResponseFlag, &str); 10] = [
+const NAMES: [(ResponseFlag, &str); 25] = [
+    (ResponseFlag::FailedLocalHealthCheck, "LH"),
     (ResponseFlag::NoHealthyUpstream, "UH"),
+    (ResponseFlag::UpstreamRequestTimeout, "UT"),
+    (ResponseFlag::LocalReset, "LR"),
+    (ResponseFlag::UpstreamRemoteReset, "UR"),
     (ResponseFlag::UpstreamConnectionFailure, "UF"),
     (ResponseFlag::UpstreamConnectionTermination, "UC"),
-    (ResponseFlag::UpstreamRequestTimeout, "UT"),
-    (ResponseFlag::UpstreamProtocolError, "UPE"),
+    (ResponseFlag::UpstreamOverflow, "UO"),
     (ResponseFlag::NoRoute, "NR"),
-    (ResponseFlag::NoCluster, "NC"),
-    (ResponseFlag::DownstreamConnectionTermination, "DC"),
-    (ResponseFlag::DownstreamProtocolError, "DPE"),
+    (ResponseFlag::DelayInjected, "DI"),
+    (ResponseFlag::FaultInjected, "FI"),
+    (ResponseFlag::RateLimited, "RL"),
     (ResponseFlag::UnauthorizedExternalService, "UAEX"),
+    (ResponseFlag::RateLimitServiceError, "RLSE"),
+    (ResponseFlag::DownstreamConnectionTermination, "DC"),
+    (ResponseFlag::UpstreamRetryLimitExceeded, "URX"),
+    (ResponseFlag::StreamIdleTimeout, "SI"),
+    (ResponseFlag::InvalidRequestHeaders, "IH"),
+    (ResponseFlag::DownstreamProtocolError, "DPE"),
+    (ResponseFlag::UpstreamMaxStreamDurationReached, "UMSDR"),
+    (ResponseFlag::DurationTimeout, "DT"),
+    (ResponseFlag::UpstreamProtocolError, "UPE"),
+    (ResponseFlag::NoCluster, "NC"),
+    (ResponseFlag::OverloadManager, "OM"),
+    (ResponseFlag::DnsResolutionFailed, "DF"),
 ];
 
 impl ResponseFlags {
@@ -61,7 +106,7 @@ impl ResponseFlags {
         self.0 & (1 << flag as u32) != 0
     }
 
-    /// As a number, for a metric's key and the attribute `response.flags`.
+    /// As Envoy's number, for a metric's key and the attribute `response.flags`.
     pub fn bits(self) -> u32 {
         self.0
     }

@@ -4,13 +4,16 @@
 //!
 //! What it is *not*: it decides nothing and does no I/O.
 
+mod attribute_headers;
+mod attribute_value;
 mod attributes;
 mod connection;
 mod flags;
 mod head;
 mod timings;
 
-pub use attributes::{AttributeValue, attribute};
+pub use attribute_value::AttributeValue;
+pub use attributes::attribute;
 pub use connection::{Connection, Protocol, TlsFacts};
 pub use flags::{ResponseFlag, ResponseFlags};
 pub use head::{RequestHead, ResponseHead};

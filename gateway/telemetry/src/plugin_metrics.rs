@@ -86,11 +86,11 @@ impl PluginMetrics {
         Ok(id)
     }
 
-    /// Adds to a counter or gauge; a counter takes no negative offset.
+    /// Adds to a counter or gauge; a counter takes only positive offsets.
     pub fn increment(&self, id: u32, offset: i64) -> Result<(), MetricError> {
         let metric = self.metric(id)?;
         match metric.kind {
-            MetricKind::Counter if offset < 0 => Err(MetricError::WrongKind),
+            MetricKind::Counter if offset <= 0 => Err(MetricError::WrongKind),
             MetricKind::Histogram => Err(MetricError::WrongKind),
             MetricKind::Counter | MetricKind::Gauge => {
                 // Two's complement: adding the bits of a negative number subtracts.

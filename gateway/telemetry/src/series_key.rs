@@ -4,14 +4,14 @@ use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use portcullis_exchange::{Exchange, ResponseFlags};
 
-/// Target, status, gRPC status, protocol and flags in 64 bits: `target:22 status:10 grpc:5 is_grpc:1 flags:26`.
+/// Target, status, gRPC status, protocol and flags in 64 bits: `target:21 status:10 grpc:5 is_grpc:1 flags:27`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct SeriesKey(u64);
 
-const FLAG_BITS: u32 = 26;
+const FLAG_BITS: u32 = 27;
 const GRPC_BITS: u32 = 5;
 const STATUS_BITS: u32 = 10;
-const TARGET_BITS: u32 = 22;
+const TARGET_BITS: u32 = 21;
 const STATUS_OTHER: u64 = (1 << STATUS_BITS) - 1;
 const NO_GRPC_STATUS: u64 = 31;
 /// What gRPC calls UNKNOWN: a number beyond the known ones, or no number at all.

@@ -7,8 +7,11 @@
 //! What it is *not*: it knows no routes, chooses nothing, and serves no port.
 
 mod access_log;
+mod admission;
+mod exposition;
 mod families;
 mod histogram;
+mod identity;
 mod log_escape;
 mod log_format;
 mod log_operator;
@@ -18,16 +21,19 @@ mod log_time;
 mod log_writer;
 mod metric_kind;
 mod plugin_metrics;
+mod plugin_series;
 mod registry;
+mod request_series;
 mod series_key;
 mod shard;
 mod target;
 
 pub use access_log::{AccessLog, LogTarget};
+pub use identity::Identity;
 pub use log_format::AccessLogFormat;
 pub use log_parser::{FormatError, FormatFault};
 pub use metric_kind::MetricKind;
 pub use plugin_metrics::{MetricError, PluginMetrics};
-pub use registry::{Identity, PROMETHEUS_TEXT, Registry};
+pub use registry::{PROMETHEUS_TEXT, Registry};
 pub use shard::{MetricShard, PluginPhase};
 pub use target::{RequestTarget, TargetLabels};

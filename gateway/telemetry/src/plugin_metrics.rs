@@ -78,7 +78,7 @@ impl PluginMetrics {
             return Ok(*id);
         }
         let next = defined.len();
-        if next >= MOST_METRICS {
+        if next >= MOST_METRICS || !self.families.lock().take_room(kind) {
             return self.place(MOST_METRICS + kind as usize, kind, "other");
         }
         let id = self.place(next, kind, name)?;
@@ -151,6 +151,15 @@ impl PluginMetrics {
     }
 }
 
+impl Drop for PluginMetrics {
+    fn drop(&mut self) {
+        let mut families = self.families.lock();
+        for (kind, _) in self.defined.get_mut().keys() {
+            families.give_back(*kind);
+        }
+    }
+}
+
 /// One metric that a plugin defined.
 #[derive(Debug)]
 pub(crate) struct Metric {
@@ -183,7 +192,8 @@ mod tests {
     use super::*;
 
     fn for_test() -> PluginMetrics {
-        PluginMetrics::new(1, "ns/name".into(), Arc::default())
+        let families = Arc::new(Mutex::new(Families::with_room(10_000)));
+        PluginMetrics::new(1, "ns/name".into(), families)
     }
 
     #[test]
@@ -225,6 +235,18 @@ mod tests {
         assert_eq!(metrics.record(u32::MAX, 1), Err(MetricError::Unknown));
         assert_eq!(metrics.value(0), None);
         assert_eq!(metrics.define(MetricKind::Gauge, ""), Err(MetricError::EmptyName));
+    }
+
+    #[test]
+    fn plugins_share_the_room_and_give_it_back() {
+        let families = Arc::new(Mutex::new(Families::with_room(1)));
+        let first = PluginMetrics::new(1, "ns/first".into(), families.clone());
+        first.define(MetricKind::Gauge, "a").unwrap();
+        let second = PluginMetrics::new(2, "ns/second".into(), families.clone());
+        second.define(MetricKind::Gauge, "b").unwrap();
+        assert_eq!(second.metrics().next().map(|metric| &*metric.name), Some("other"));
+        drop(first);
+        assert!(families.lock().take_room(MetricKind::Gauge));
     }
 
     #[test]

@@ -2,46 +2,30 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use crate::access_log::AccessLog;
+use crate::admission::Admission;
+use crate::exposition::{Exposition, Labels};
 use crate::families::Families;
+use crate::histogram::{Histogram, SECOND_BOUNDS};
+use crate::identity::Identity;
+use crate::log_writer::LogCounts;
+use crate::metric_kind::MetricKind;
 use crate::plugin_metrics::PluginMetrics;
+use crate::plugin_series::{callback_admission, write_plugins};
+use crate::request_series::RequestSeries;
 use crate::shard::MetricShard;
 use crate::target::{RequestTarget, TargetLabels};
 
 /// The content type of [`Registry::render`].
 pub const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Who this gateway is: the `source_*` labels of Istio's metrics.
-#[derive(Clone, Debug)]
-pub struct Identity {
-    /// The workload, as `portcullis`.
-    pub workload: String,
-    /// Its namespace.
-    pub namespace: String,
-    /// The label `app`.
-    pub app: String,
-    /// The label `version`.
-    pub version: String,
-    /// The mesh's name for this Kubernetes cluster.
-    pub cluster: String,
-}
-
-impl Default for Identity {
-    fn default() -> Self {
-        let unknown = || "unknown".to_owned();
-        Identity {
-            workload: "portcullis".to_owned(),
-            namespace: unknown(),
-            app: "portcullis".to_owned(),
-            version: unknown(),
-            cluster: unknown(),
-        }
-    }
-}
+/// Series shown in all, unless told otherwise.
+const MOST_SERIES: usize = 10_000;
 
 /// More targets than this are counted together: each costs at least one series.
 const MOST_TARGETS: usize = 10_000;
@@ -53,8 +37,19 @@ pub struct Registry {
     targets: Mutex<Targets>,
     plugins: Mutex<Plugins>,
     families: Arc<Mutex<Families>>,
+    shown: Mutex<Shown>,
     generation: AtomicU64,
-    generations_alive: AtomicU64,
+    generations_alive: AtomicUsize,
+    problems: AtomicUsize,
+    apply: Mutex<Histogram<{ SECOND_BOUNDS.len() + 1 }>>,
+    access_logs: Mutex<Vec<Arc<LogCounts>>>,
+}
+
+/// Which label sets are shown apart.
+#[derive(Debug)]
+struct Shown {
+    requests: RequestSeries,
+    callbacks: Admission,
 }
 
 #[derive(Debug, Default)]
@@ -75,15 +70,28 @@ impl Registry {
         Self::with_identity(Identity::default())
     }
 
-    /// An empty registry.
+    /// An empty registry that shows 10 000 series.
     pub fn with_identity(identity: Identity) -> Arc<Self> {
+        Self::with_series(identity, MOST_SERIES)
+    }
+
+    /// An empty registry that shows so many series; what does not fit is counted as `other`.
+    pub fn with_series(identity: Identity, series: usize) -> Arc<Self> {
+        let shown = Shown {
+            requests: RequestSeries::new(series * 85 / 100),
+            callbacks: callback_admission(series * 4 / 100),
+        };
         Arc::new(Registry {
             identity,
             targets: Mutex::default(),
             plugins: Mutex::default(),
-            families: Arc::default(),
+            families: Arc::new(Mutex::new(Families::with_room(series / 10))),
+            shown: Mutex::new(shown),
             generation: AtomicU64::new(0),
-            generations_alive: AtomicU64::new(0),
+            generations_alive: AtomicUsize::new(0),
+            problems: AtomicUsize::new(0),
+            apply: Mutex::default(),
+            access_logs: Mutex::default(),
         })
     }
 
@@ -117,17 +125,73 @@ impl Registry {
 
     /// Generations that a request still uses.
     pub fn set_generations_alive(&self, alive: usize) {
-        self.generations_alive.store(alive as u64, Relaxed);
+        self.generations_alive.store(alive, Relaxed);
+    }
+
+    /// Errors in the configuration as it is now.
+    pub fn set_config_problems(&self, problems: usize) {
+        self.problems.store(problems, Relaxed);
     }
 
     /// How long a configuration took from draft to publish.
-    pub fn observe_apply(&self, _took: Duration) {}
+    pub fn observe_apply(&self, took: Duration) {
+        self.apply.lock().observe(&SECOND_BOUNDS, took.as_secs_f64());
+    }
+
+    /// Shows what an access log loses.
+    pub fn watch_access_log(&self, log: &AccessLog) {
+        self.access_logs.lock().push(log.counts().clone());
+    }
 
     /// Everything as Prometheus text ([`PROMETHEUS_TEXT`]), from the shards of all workers.
-    pub fn render(&self, _shards: &[MetricShard]) -> String {
-        let _ = &self.identity;
-        String::new()
+    pub fn render(&self, shards: &[MetricShard]) -> String {
+        let mut text = Exposition::default();
+        let targets = self.targets.lock().by_id.clone();
+        let plugins = self.plugins.lock().in_order();
+        let mut shown = self.shown.lock();
+        shown.requests.write(&mut text, &self.identity, &targets, shards);
+        write_plugins(&mut text, &mut shown.callbacks, &plugins, shards);
+        self.write_configuration(&mut text);
+        self.write_access_logs(&mut text);
+        write_build(&mut text);
+        text.finish()
     }
+
+    fn write_configuration(&self, text: &mut Exposition) {
+        use MetricKind::{Gauge, Histogram};
+        let generation = self.generation.load(Relaxed);
+        text.single(
+            "portcullis_config_generation",
+            Gauge,
+            "The generation that serves.",
+            generation,
+        );
+        let alive = self.generations_alive.load(Relaxed);
+        text.single("portcullis_generations_alive", Gauge, "Generations in use.", alive);
+        let problems = self.problems.load(Relaxed);
+        text.single("portcullis_config_problems", Gauge, "Errors in the configuration.", problems);
+        let apply = self.apply.lock().clone();
+        let name = "portcullis_config_apply_seconds";
+        text.family(name, Histogram, "From reading a configuration to serving it.");
+        text.histogram(name, &Labels::default(), &SECOND_BOUNDS, apply.buckets, apply.sum);
+    }
+
+    fn write_access_logs(&self, text: &mut Exposition) {
+        let logs = self.access_logs.lock();
+        let dropped: u64 = logs.iter().map(|log| log.dropped.load(Relaxed)).sum();
+        let name = "portcullis_access_log_dropped_total";
+        text.single(name, MetricKind::Counter, "Access-log lines lost.", dropped);
+        let errors: u64 = logs.iter().map(|log| log.write_errors.load(Relaxed)).sum();
+        let name = "portcullis_access_log_write_errors_total";
+        text.single(name, MetricKind::Counter, "Access-log writes that failed.", errors);
+    }
+}
+
+fn write_build(text: &mut Exposition) {
+    text.family("istio_build", MetricKind::Gauge, "The version that runs.");
+    let tag = env!("CARGO_PKG_VERSION");
+    let labels = Labels::default().with("component", "portcullis").with("tag", tag);
+    text.sample("istio_build", &labels, 1);
 }
 
 impl Targets {
@@ -154,6 +218,12 @@ impl Targets {
 }
 
 impl Plugins {
+    fn in_order(&self) -> Vec<Arc<PluginMetrics>> {
+        let mut plugins: Vec<_> = self.by_name.values().cloned().collect();
+        plugins.sort_by_key(|plugin| plugin.id());
+        plugins
+    }
+
     /// `ns/name`; with the kind in front where an object of another kind has that name.
     fn label_of(&self, plugin: &str) -> Arc<str> {
         let short = plugin.split_once('/').map_or(plugin, |(_, short)| short);

@@ -22,8 +22,32 @@ const MOST_FILES: usize = 10_000;
 pub(crate) struct Unsettled<'a> {
     /// Those that somebody is known to be writing.
     pub(crate) unfinished: &'a HashSet<PathBuf>,
-    /// Those written to so recently that we may not have been told yet; `None` to read those.
-    pub(crate) fresher_than: Option<Duration>,
+    /// What was written to more recently than this may just have been truncated, without our knowing yet.
+    pub(crate) quiet: Duration,
+    /// Whether such a file is left for the next look.
+    pub(crate) patience: Patience,
+}
+
+/// How to take a file that was written to just now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// As it is: there is nothing better to serve.
+    Start,
+    /// As it was.
+    Left,
+    /// As it is, for that has gone on too long; but not if nothing is in it.
+    Over,
+}
+
+impl Unsettled<'_> {
+    fn holds(&self, text: &str, age: Duration) -> bool {
+        age < self.quiet
+            && match self.patience {
+                Patience::Start => false,
+                Patience::Left => true,
+                Patience::Over => text.trim_ascii().is_empty(),
+            }
+    }
 }
 
 /// What reading brought up.
@@ -109,7 +133,7 @@ impl Reading<'_> {
             return self.keep(&file.path);
         }
         match read_text(&file.path) {
-            Ok((_, age)) if self.unsettled.fresher_than.is_some_and(|limit| age < limit) => {
+            Ok((text, age)) if self.unsettled.holds(&text, age) => {
                 self.findings.fresh += 1;
                 self.keep(&file.path);
             }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use portcullis_manifests::Draft;
 use portcullis_model::Problem;
 
-use crate::contents::{Contents, Findings, Unsettled};
+use crate::contents::{Contents, Findings, Patience, Unsettled};
 use crate::inbox::{Changes, Inbox, Settled, Timing};
 use crate::scan::{Scan, ScannedFile, Stamp, scan};
 use crate::watch::{DirectoryWatch, Followed, Health};
@@ -218,7 +218,8 @@ impl FileSource {
     ) -> (Vec<Contents>, Vec<Problem>) {
         let unsettled = Unsettled {
             unfinished: &changes.unfinished,
-            fresher_than: self.holds_fresh(changes, cause).then_some(self.timing.quiet),
+            quiet: self.timing.quiet,
+            patience: self.patience(changes, cause),
         };
         let mut findings = Findings::default();
         let roots = self.roots.iter().zip(&scan.roots).zip(&self.contents);
@@ -232,11 +233,16 @@ impl FileSource {
     }
 
     /// Somebody may truncate a file just before we read it, and the word of it reach us just after: what
-    /// was written to within the quiet is left for the next look. Not at the start, when there is nothing
-    /// better to serve, and not when that has gone on for too long.
-    fn holds_fresh(&self, changes: &Changes, cause: Cause) -> bool {
-        let patience_ends = changes.since.map(|since| since + self.timing.patience);
-        cause != Cause::Start && patience_ends.is_none_or(|end| Instant::now() < end)
+    /// was written to within the quiet is left for the next look, though not for ever.
+    fn patience(&self, changes: &Changes, cause: Cause) -> Patience {
+        let end = changes.since.map(|since| since + self.timing.patience);
+        match cause {
+            Cause::Start => Patience::Start,
+            Cause::Change | Cause::Reload if end.is_none_or(|end| Instant::now() < end) => {
+                Patience::Left
+            }
+            Cause::Change | Cause::Reload => Patience::Over,
+        }
     }
 
     /// Parses what was read, unless it is what was read before.

@@ -93,7 +93,7 @@ mod tests {
             follow(&root.join("./a.yaml")).entries,
             [root.join("a.yaml"), root.join("..data"), root.join("..1/a.yaml")]
         );
-        assert_eq!(follow(&root.join("..1/..")).entries, [root.clone()]);
+        assert_eq!(follow(&root.join("..1/..")).entries, std::slice::from_ref(&root));
     }
 
     #[test]

@@ -6,9 +6,11 @@
 mod credential;
 mod digest;
 mod provider;
+mod random;
 mod signature;
 
 pub use credential::{Credential, CredentialError};
 pub use digest::{hex, sha256};
 pub use provider::provider;
+pub use random::fill_random;
 pub use signature::{Hash, SignatureError, verify_signature};

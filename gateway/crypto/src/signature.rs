@@ -1,10 +1,14 @@
-//! Verifying signatures over a public key in DER, as Proxy-Wasm's foreign function `verify_signature`.
+//! Verifying signatures over a public key in DER, as Proxy-Wasm's foreign function `verify_signature` does.
 
 use std::fmt;
+
+use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 
 /// A hash function that a signature is made over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hash {
+    /// SHA-1, for RSA keys only and for what cannot be changed any more.
+    Sha1,
     /// SHA-256
     Sha256,
     /// SHA-384
@@ -13,34 +17,129 @@ pub enum Hash {
     Sha512,
 }
 
+impl Hash {
+    /// The function of a name such as `sha256`, in any case, as Envoy names them.
+    pub fn named(name: &str) -> Option<Self> {
+        [Hash::Sha1, Hash::Sha256, Hash::Sha384, Hash::Sha512]
+            .into_iter()
+            .find(|hash| hash.as_str().eq_ignore_ascii_case(name))
+    }
+
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Hash::Sha1 => "sha1",
+            Hash::Sha256 => "sha256",
+            Hash::Sha384 => "sha384",
+            Hash::Sha512 => "sha512",
+        }
+    }
+}
+
+impl fmt::Display for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// Why a signature was not even checked, or is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
     /// The public key is no SubjectPublicKeyInfo of a kind known here.
     #[error("the public key is not a DER SubjectPublicKeyInfo of an RSA or EC key")]
     Key,
+    /// The kind of key and the hash do not go together.
+    #[error("this kind of key does not go with this hash function")]
+    Hash,
     /// It does not verify.
     #[error("the signature does not match")]
     Mismatch,
 }
 
-/// Checks a signature (RSA PKCS#1 v1.5, or ECDSA in DER form) over `text` with a DER public key.
+/// Checks a signature over `text` with a public key, a DER SubjectPublicKeyInfo: PKCS#1 v1.5 for an RSA key
+/// of 2048 to 8192 bits, ECDSA in DER form for an EC key on P-256, P-384 or P-521. The key alone decides
+/// which, never the caller or the signature.
 pub fn verify_signature(
     hash: Hash,
     public_key: &[u8],
     signature: &[u8],
     text: &[u8],
 ) -> Result<(), SignatureError> {
-    let _ = (hash, public_key, signature, text);
-    Err(SignatureError::Key)
+    let (kind, key) = read_key(public_key).ok_or(SignatureError::Key)?;
+    let algorithm = algorithm(kind, hash).ok_or(SignatureError::Hash)?;
+    UnparsedPublicKey::new(algorithm, key)
+        .verify(text, signature)
+        .map_err(|_| SignatureError::Mismatch)
 }
 
-impl fmt::Display for Hash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Hash::Sha256 => "sha256",
-            Hash::Sha384 => "sha384",
-            Hash::Sha512 => "sha512",
-        })
-    }
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum KeyKind {
+    Rsa,
+    P256,
+    P384,
+    P521,
+}
+
+fn algorithm(kind: KeyKind, hash: Hash) -> Option<&'static dyn VerificationAlgorithm> {
+    Some(match (kind, hash) {
+        (KeyKind::Rsa, Hash::Sha1) => &signature::RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY,
+        (KeyKind::Rsa, Hash::Sha256) => &signature::RSA_PKCS1_2048_8192_SHA256,
+        (KeyKind::Rsa, Hash::Sha384) => &signature::RSA_PKCS1_2048_8192_SHA384,
+        (KeyKind::Rsa, Hash::Sha512) => &signature::RSA_PKCS1_2048_8192_SHA512,
+        (KeyKind::P256, Hash::Sha256) => &signature::ECDSA_P256_SHA256_ASN1,
+        (KeyKind::P256, Hash::Sha384) => &signature::ECDSA_P256_SHA384_ASN1,
+        (KeyKind::P256, Hash::Sha512) => &signature::ECDSA_P256_SHA512_ASN1,
+        (KeyKind::P384, Hash::Sha256) => &signature::ECDSA_P384_SHA256_ASN1,
+        (KeyKind::P384, Hash::Sha384) => &signature::ECDSA_P384_SHA384_ASN1,
+        (KeyKind::P384, Hash::Sha512) => &signature::ECDSA_P384_SHA512_ASN1,
+        (KeyKind::P521, Hash::Sha256) => &signature::ECDSA_P521_SHA256_ASN1,
+        (KeyKind::P521, Hash::Sha384) => &signature::ECDSA_P521_SHA384_ASN1,
+        (KeyKind::P521, Hash::Sha512) => &signature::ECDSA_P521_SHA512_ASN1,
+        (KeyKind::P256 | KeyKind::P384 | KeyKind::P521, Hash::Sha1) => return None,
+    })
+}
+
+const SEQUENCE: u8 = 0x30;
+const BIT_STRING: u8 = 0x03;
+const OBJECT_ID: u8 = 0x06;
+/// 1.2.840.113549.1.1.1
+const RSA: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01";
+/// 1.2.840.10045.2.1
+const EC: &[u8] = b"\x2a\x86\x48\xce\x3d\x02\x01";
+
+/// The kind of a SubjectPublicKeyInfo, and the key in it: an RSAPublicKey, or a point.
+fn read_key(info: &[u8]) -> Option<(KeyKind, &[u8])> {
+    let (info, []) = element(info, SEQUENCE)? else { return None };
+    let (algorithm, rest) = element(info, SEQUENCE)?;
+    let (bits, []) = element(rest, BIT_STRING)? else { return None };
+    let (0, key) = bits.split_first()? else { return None };
+    let (object, parameters) = element(algorithm, OBJECT_ID)?;
+    let kind = match object {
+        RSA => KeyKind::Rsa,
+        EC => match element(parameters, OBJECT_ID)? {
+            // 1.2.840.10045.3.1.7, 1.3.132.0.34, 1.3.132.0.35
+            (b"\x2a\x86\x48\xce\x3d\x03\x01\x07", []) => KeyKind::P256,
+            (b"\x2b\x81\x04\x00\x22", []) => KeyKind::P384,
+            (b"\x2b\x81\x04\x00\x23", []) => KeyKind::P521,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    Some((kind, key))
+}
+
+/// The contents of a DER element with a tag, and what follows it. Lengths of at most four bytes.
+fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+    let (found, rest) = der.split_first()?;
+    let (first, rest) = rest.split_first()?;
+    let (length, rest) = if *first < 0x80 {
+        (usize::from(*first), rest)
+    } else {
+        let (digits, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
+        if digits.is_empty() || digits.len() > 4 {
+            return None;
+        }
+        (digits.iter().fold(0, |sum, digit| (sum << 8) | usize::from(*digit)), rest)
+    };
+    (*found == tag).then(|| rest.split_at_checked(length))?
 }

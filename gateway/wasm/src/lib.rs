@@ -1,1 +1,38 @@
-//! The plugin host: compile, link, run, retire; a callback returns its effects as data.
+//! The plugin host: it compiles, links, starts, runs and retires Wasm filters written against Proxy-Wasm
+//! 0.1.0, 0.2.0 and 0.2.1. A callback returns its [`Effects`] as data; the proxy carries them out.
+//!
+//! What it is *not*: it fetches no modules, knows no routes, sends nothing, and never decides what a failed
+//! plugin means for a request; that is the plugin object's fail strategy, applied by the proxy.
+//!
+//! The main types, in the order of a plugin's life: [`Engine`] compiles a [`Module`], [`Plugin::start`]
+//! configures its instances off the request path, [`WorkerInstances`] hands each worker its [`Instance`].
+
+mod abi;
+mod background;
+mod calls;
+mod effects;
+mod engine;
+mod fault;
+mod guest;
+mod instance;
+mod limits;
+mod load_error;
+mod mailbox;
+mod module;
+mod node;
+mod plugin;
+mod state;
+mod ticker;
+mod vm;
+mod wasi;
+mod worker_instances;
+
+pub use abi::{AbiVersion, MapError, Pair, decode_pairs, encode_pairs};
+pub use effects::{Action, Effects, EndOfStream, FaultKind, PluginFault, StreamId};
+pub use engine::{Engine, EngineError};
+pub use instance::Instance;
+pub use load_error::{GuestLog, LoadError};
+pub use module::{MODULE_LIMIT, Module};
+pub use node::NodeMetadata;
+pub use plugin::{Plugin, PluginSlot, PluginStatus};
+pub use worker_instances::WorkerInstances;

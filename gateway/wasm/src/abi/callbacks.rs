@@ -1,0 +1,77 @@
+//! The guest's callbacks, looked up once per instance and called without any further lookup.
+
+use wasmtime::{AsContextMut, Instance, TypedFunc, WasmParams, WasmResults};
+
+/// A headers callback in the form of its version.
+#[derive(Clone)]
+pub(crate) enum HeadersCallback {
+    /// 0.1.0: context, number of fields.
+    Plain(TypedFunc<(u32, u32), u32>),
+    /// 0.2: with end of stream.
+    WithEnd(TypedFunc<(u32, u32, u32), u32>),
+}
+
+/// Every callback that this host calls; absent ones are skipped.
+pub(crate) struct Callbacks {
+    pub(crate) context_create: Option<TypedFunc<(u32, u32), ()>>,
+    pub(crate) vm_start: Option<TypedFunc<(u32, u32), u32>>,
+    pub(crate) configure: Option<TypedFunc<(u32, u32), u32>>,
+    pub(crate) request_headers: Option<HeadersCallback>,
+    pub(crate) response_headers: Option<HeadersCallback>,
+    pub(crate) done: Option<TypedFunc<u32, u32>>,
+    pub(crate) log: Option<TypedFunc<u32, ()>>,
+    pub(crate) delete: Option<TypedFunc<u32, ()>>,
+}
+
+impl Callbacks {
+    /// Looks all of them up; the error names an export of a wrong type.
+    pub(crate) fn find(
+        instance: &Instance,
+        mut store: impl AsContextMut,
+    ) -> Result<Self, &'static str> {
+        let store = &mut store;
+        Ok(Callbacks {
+            context_create: find(instance, store, "proxy_on_context_create")?,
+            vm_start: find(instance, store, "proxy_on_vm_start")?,
+            configure: find(instance, store, "proxy_on_configure")?,
+            request_headers: find_headers(instance, store, "proxy_on_request_headers")?,
+            response_headers: find_headers(instance, store, "proxy_on_response_headers")?,
+            done: find(instance, store, "proxy_on_done")?,
+            log: find(instance, store, "proxy_on_log")?,
+            delete: find(instance, store, "proxy_on_delete")?,
+        })
+    }
+}
+
+/// The guest's allocator: `malloc` first, then `proxy_on_memory_allocate`, as proxy-wasm-cpp-host looks.
+pub(crate) fn find_allocator(
+    instance: &Instance,
+    mut store: impl AsContextMut,
+) -> Option<TypedFunc<u32, u32>> {
+    let store = &mut store;
+    ["malloc", "proxy_on_memory_allocate"]
+        .into_iter()
+        .find_map(|name| instance.get_typed_func(&mut *store, name).ok())
+}
+
+fn find<P: WasmParams, R: WasmResults>(
+    instance: &Instance,
+    store: &mut impl AsContextMut,
+    name: &'static str,
+) -> Result<Option<TypedFunc<P, R>>, &'static str> {
+    match instance.get_func(&mut *store, name) {
+        None => Ok(None),
+        Some(func) => func.typed(&*store).map(Some).map_err(|_| name),
+    }
+}
+
+fn find_headers(
+    instance: &Instance,
+    store: &mut impl AsContextMut,
+    name: &'static str,
+) -> Result<Option<HeadersCallback>, &'static str> {
+    if let Ok(callback) = find(instance, store, name) {
+        return Ok(callback.map(HeadersCallback::WithEnd));
+    }
+    Ok(find(instance, store, name)?.map(HeadersCallback::Plain))
+}

@@ -1,0 +1,76 @@
+//! Host calls about contexts: which one is meant, that it is done, that its stream goes on.
+
+use wasmtime::{Caller, FuncType, Linker};
+
+use crate::abi::Status;
+use crate::guest::{CallError, CallResult, Guest, bad_argument, run};
+use crate::state::{GuestState, ROOT_CONTEXT};
+
+pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    linker.func_wrap("env", "proxy_set_effective_context", |guest: Guest<'_>, context: u32| {
+        run(guest, "proxy_set_effective_context", |guest| set_effective_context(guest, context))
+    })?;
+    linker
+        .func_wrap("env", "proxy_done", |guest: Guest<'_>| run(guest, "proxy_done", |_| Ok(())))?;
+    linker.func_wrap("env", "proxy_continue_stream", |guest: Guest<'_>, stream: u32| {
+        run(guest, "proxy_continue_stream", |guest| continue_stream(guest, stream))
+    })?;
+    linker.func_wrap("env", "pthread_equal", |one: u32, other: u32| u32::from(one == other))?;
+    linker.func_wrap("env", "emscripten_notify_memory_growth", |_memory: u32| {})?;
+    Ok(())
+}
+
+/// `proxy_continue_request`, `proxy_continue_response` and `proxy_clear_route_cache`: the specification gives
+/// them no result, proxy-wasm-cpp-host a status; both kinds of modules exist.
+pub(super) fn link_by_type(
+    linker: &mut Linker<GuestState>,
+    name: &str,
+    signature: &FuncType,
+) -> wasmtime::Result<()> {
+    let (name, call): (&'static str, fn(&mut Guest<'_>) -> CallResult) = match name {
+        "proxy_continue_request" => ("proxy_continue_request", |guest| continue_stream(guest, 0)),
+        "proxy_continue_response" => ("proxy_continue_response", |guest| continue_stream(guest, 1)),
+        "proxy_clear_route_cache" => ("proxy_clear_route_cache", clear_route_cache),
+        _ => return Ok(()),
+    };
+    // A module that imports it twice has linked it already.
+    linker.allow_shadowing(true);
+    if signature.results().len() == 0 {
+        linker.func_wrap("env", name, move |guest: Caller<'_, GuestState>| {
+            run(guest, name, call).map(|_status| ())
+        })?;
+    } else {
+        linker
+            .func_wrap("env", name, move |guest: Caller<'_, GuestState>| run(guest, name, call))?;
+    }
+    Ok(())
+}
+
+/// The route is chosen anew after the callback.
+pub(super) fn clear_route_cache(guest: &mut Guest<'_>) -> CallResult {
+    if let Some(exchange) = guest.data_mut().exchange_mut() {
+        exchange.request_changed = true;
+    }
+    Ok(())
+}
+
+fn set_effective_context(guest: &mut Guest<'_>, context: u32) -> CallResult {
+    let state = guest.data_mut();
+    if context != ROOT_CONTEXT && !state.streams.contains(&context) {
+        return Err(bad_argument("there is no such context"));
+    }
+    state.effective = context;
+    Ok(())
+}
+
+/// Within a callback it voids the pause that this callback returns; the guest is never re-entered.
+fn continue_stream(guest: &mut Guest<'_>, stream: u32) -> CallResult {
+    if stream > 3 {
+        return Err(CallError::Refused(Status::BadArgument, "there is no such kind of stream"));
+    }
+    let state = guest.data_mut();
+    if state.exchange().is_some() {
+        state.wishes.resume = true;
+    }
+    Ok(())
+}

@@ -1,0 +1,199 @@
+//! Changing an exchange's heads for a guest. What a message's framing and the connection depend on stays
+//! the gateway's: changes to it are accepted and have no effect.
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::uri::{Authority, PathAndQuery};
+use http::{Method, StatusCode};
+use portcullis_exchange::{Exchange, ResponseHead};
+
+use super::header_view::MapKind;
+use crate::abi::{Pair, Status};
+use crate::guest::{CallError, CallResult, bad_argument};
+use crate::state::{GuestState, Phase};
+
+/// A guest cannot make a map of more fields.
+const MOST_FIELDS: usize = 1024;
+
+/// A map that may be changed now.
+pub(super) enum HeadEdit<'a> {
+    Request(&'a mut Exchange),
+    Response(&'a mut ResponseHead),
+}
+
+/// What happens to a name's earlier values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Existing {
+    Kept,
+    Replaced,
+}
+
+impl<'a> HeadEdit<'a> {
+    /// The request's head in its callback, the reply's in its own; nothing else can still be changed.
+    pub(super) fn of(state: &'a mut GuestState, kind: MapKind) -> Result<Self, CallError> {
+        let phase = state.phase;
+        let refused = || bad_argument("this map cannot be changed in this callback");
+        let exchange = state.exchange_mut().ok_or_else(refused)?;
+        match (phase, kind) {
+            (Phase::RequestHeaders, MapKind::RequestHeaders) => Ok(HeadEdit::Request(exchange)),
+            (Phase::ResponseHeaders, MapKind::ResponseHeaders) => {
+                exchange.response.as_mut().map(HeadEdit::Response).ok_or_else(refused)
+            }
+            _ => Err(refused()),
+        }
+    }
+
+    /// Sets or adds one field or pseudo-header.
+    pub(super) fn put(&mut self, name: &[u8], value: &[u8], existing: Existing) -> CallResult {
+        if name.first() == Some(&b':') || self.is_host(name) {
+            return self.put_pseudo(name, value);
+        }
+        let (name, value) = field(name, value)?;
+        if is_ours(&name) {
+            return Ok(());
+        }
+        let fields = self.fields();
+        let full = CallError::Refused(Status::InternalFailure, "the map is full");
+        if fields.len() >= MOST_FIELDS {
+            return Err(full);
+        }
+        let put = match existing {
+            Existing::Kept => fields.try_append(name, value).is_ok(),
+            Existing::Replaced => fields.try_insert(name, value).is_ok(),
+        };
+        self.mark_changed();
+        if put { Ok(()) } else { Err(full) }
+    }
+
+    /// Removes every value of a name. A pseudo-header stays: a head without one is no head.
+    pub(super) fn remove(&mut self, name: &[u8]) -> CallResult {
+        let Ok(name) = HeaderName::from_bytes(name) else { return Ok(()) };
+        if !is_ours(&name) && self.fields().remove(&name).is_some() {
+            self.mark_changed();
+        }
+        Ok(())
+    }
+
+    /// Puts pairs in the place of all fields; pseudo-headers not among them stay. Nothing changes unless all
+    /// of them are good.
+    pub(super) fn replace_all(&mut self, pairs: &[Pair<'_>]) -> CallResult {
+        let mut fields = HeaderMap::with_capacity(pairs.len());
+        let mut pseudo = Vec::new();
+        for (name, value) in pairs {
+            if name.first() == Some(&b':') || self.is_host(name) {
+                pseudo.push((*name, *value));
+                continue;
+            }
+            let (name, value) = field(name, value)?;
+            if !is_ours(&name) {
+                fields.append(name, value);
+            }
+        }
+        for (name, value) in pseudo {
+            self.put_pseudo(name, value)?;
+        }
+        let own = self.fields().iter().filter(|(name, _)| is_ours(name));
+        for (name, value) in own {
+            fields.append(name.clone(), value.clone());
+        }
+        *self.fields() = fields;
+        self.mark_changed();
+        Ok(())
+    }
+
+    fn fields(&mut self) -> &mut HeaderMap {
+        match self {
+            HeadEdit::Request(exchange) => &mut exchange.request.headers,
+            HeadEdit::Response(head) => &mut head.headers,
+        }
+    }
+
+    fn mark_changed(&mut self) {
+        if let HeadEdit::Request(exchange) = self {
+            exchange.request_changed = true;
+        }
+    }
+
+    fn is_host(&self, name: &[u8]) -> bool {
+        matches!(self, HeadEdit::Request(_)) && name.eq_ignore_ascii_case(b"host")
+    }
+
+    fn put_pseudo(&mut self, name: &[u8], value: &[u8]) -> CallResult {
+        match self {
+            HeadEdit::Request(exchange) => {
+                put_request_pseudo(exchange, name, value)?;
+                exchange.request_changed = true;
+            }
+            HeadEdit::Response(head) if name == b":status" => head.status = status(value)?,
+            HeadEdit::Response(_) => return Err(bad_argument("a reply has no such pseudo-header")),
+        }
+        Ok(())
+    }
+}
+
+/// A field of a guest, valid or refused: CR, LF, NUL and what else no field may have.
+pub(super) fn field(name: &[u8], value: &[u8]) -> Result<(HeaderName, HeaderValue), CallError> {
+    let name = HeaderName::from_bytes(name)
+        .map_err(|_| bad_argument("a header's name has a character that no name may have"))?;
+    let value = HeaderValue::from_bytes(value)
+        .map_err(|_| bad_argument("a header's value has a character that no value may have"))?;
+    Ok((name, value))
+}
+
+/// Fields that the gateway sets itself when it sends a message.
+pub(super) fn is_ours(name: &HeaderName) -> bool {
+    matches!(
+        *name,
+        header::CONTENT_LENGTH
+            | header::TRANSFER_ENCODING
+            | header::CONNECTION
+            | header::UPGRADE
+            | header::TRAILER
+            | header::TE
+    ) || matches!(name.as_str(), "keep-alive" | "proxy-connection")
+}
+
+fn put_request_pseudo(exchange: &mut Exchange, name: &[u8], value: &[u8]) -> CallResult {
+    let request = &mut exchange.request;
+    match name {
+        b":method" => {
+            request.method =
+                Method::from_bytes(value).map_err(|_| bad_argument("`:method` is no method"))?;
+        }
+        b":path" => request.path = path(value)?,
+        b":scheme" => {
+            request.scheme = match value {
+                b"http" => "http",
+                b"https" => "https",
+                _ => return Err(bad_argument("`:scheme` is neither http nor https")),
+            };
+        }
+        b":authority" | b"host" => request.authority = authority(value)?,
+        _ if name.eq_ignore_ascii_case(b"host") => request.authority = authority(value)?,
+        _ => return Err(bad_argument("a request has no such pseudo-header")),
+    }
+    Ok(())
+}
+
+fn path(value: &[u8]) -> Result<PathAndQuery, CallError> {
+    let is_path = value.first() == Some(&b'/') || value == b"*";
+    // `http` would cut a fragment off; a path with blanks or raw bytes is none.
+    let is_clean = value.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#');
+    if !is_path || !is_clean {
+        return Err(bad_argument("`:path` is no path"));
+    }
+    PathAndQuery::try_from(value).map_err(|_| bad_argument("`:path` is no path"))
+}
+
+fn authority(value: &[u8]) -> Result<HeaderValue, CallError> {
+    let refused = || bad_argument("`:authority` is no host");
+    let authority = Authority::try_from(value).map_err(|_| refused())?;
+    if authority.as_str().contains('@') {
+        return Err(refused());
+    }
+    HeaderValue::from_bytes(value).map_err(|_| refused())
+}
+
+fn status(value: &[u8]) -> Result<StatusCode, CallError> {
+    let status = StatusCode::from_bytes(value).ok().filter(|status| status.as_u16() >= 200);
+    status.ok_or_else(|| bad_argument("`:status` is no final status"))
+}

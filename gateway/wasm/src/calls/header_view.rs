@@ -1,0 +1,107 @@
+//! Reading an exchange's heads as Proxy-Wasm's header maps, pseudo-headers first.
+
+use http::{HeaderMap, header};
+use portcullis_exchange::{Exchange, RequestHead, ResponseHead};
+
+use crate::abi::Pair;
+
+/// The header maps of the ABI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MapKind {
+    RequestHeaders,
+    ResponseHeaders,
+    ResponseTrailers,
+    /// Known, and never present in what is served so far.
+    Absent,
+}
+
+impl MapKind {
+    /// The map with the ABI's number.
+    pub(super) fn of(number: u32) -> Option<Self> {
+        match number {
+            0 => Some(MapKind::RequestHeaders),
+            2 => Some(MapKind::ResponseHeaders),
+            3 => Some(MapKind::ResponseTrailers),
+            1 | 4..=7 => Some(MapKind::Absent),
+            _ => None,
+        }
+    }
+}
+
+/// One map: up to four pseudo-headers and the fields.
+pub(super) struct HeaderView<'a> {
+    pseudo: [Option<Pair<'a>>; 4],
+    fields: Option<&'a HeaderMap>,
+}
+
+impl<'a> HeaderView<'a> {
+    /// The map of an exchange; `None` where the exchange has it not (yet).
+    pub(super) fn of(exchange: &'a Exchange, kind: MapKind) -> Option<Self> {
+        match kind {
+            MapKind::RequestHeaders => Some(Self::request(&exchange.request)),
+            MapKind::ResponseHeaders => exchange.response.as_ref().map(Self::response),
+            MapKind::ResponseTrailers => {
+                let fields = exchange.response.as_ref()?.trailers.as_ref()?;
+                Some(HeaderView { pseudo: [None; 4], fields: Some(fields) })
+            }
+            MapKind::Absent => None,
+        }
+    }
+
+    fn request(head: &'a RequestHead) -> Self {
+        let pseudo = [
+            Some((&b":authority"[..], head.authority.as_bytes())),
+            Some((&b":path"[..], head.path.as_str().as_bytes())),
+            Some((&b":method"[..], head.method.as_str().as_bytes())),
+            Some((&b":scheme"[..], head.scheme.as_bytes())),
+        ];
+        HeaderView { pseudo, fields: Some(&head.headers) }
+    }
+
+    fn response(head: &'a ResponseHead) -> Self {
+        let status = Some((&b":status"[..], head.status.as_str().as_bytes()));
+        HeaderView { pseudo: [status, None, None, None], fields: Some(&head.headers) }
+    }
+
+    /// Every pair, in the order in which the guest sees them.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = Pair<'a>> + use<'a> {
+        let fields = self.fields.into_iter().flat_map(HeaderMap::iter);
+        let fields = fields.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
+        self.pseudo.into_iter().flatten().chain(fields)
+    }
+
+    /// How many pairs there are.
+    pub(super) fn count(&self) -> usize {
+        self.pseudo.iter().flatten().count() + self.fields.map_or(0, HeaderMap::len)
+    }
+
+    /// The first value of a name. `host` is another name of `:authority`, as in Envoy.
+    pub(super) fn value(&self, name: &[u8]) -> Option<&'a [u8]> {
+        let name = if self.has_authority() && name.eq_ignore_ascii_case(b"host") {
+            b":authority"
+        } else {
+            name
+        };
+        if name.first() == Some(&b':') {
+            let found = self.pseudo.iter().flatten().find(|(known, _)| *known == name);
+            return found.map(|(_, value)| *value);
+        }
+        let name = std::str::from_utf8(name).ok()?;
+        self.fields?.get(name).map(header::HeaderValue::as_bytes)
+    }
+
+    fn has_authority(&self) -> bool {
+        matches!(self.pseudo, [Some((b":authority", _)), ..])
+    }
+}
+
+/// How many fields a request's head has for the guest.
+pub(crate) fn request_field_count(exchange: &Exchange) -> u32 {
+    u32::try_from(exchange.request.headers.len() + 4).unwrap_or(u32::MAX)
+}
+
+/// How many fields a reply's head has for the guest.
+pub(crate) fn response_field_count(exchange: &Exchange) -> u32 {
+    let fields = exchange.response.as_ref().map_or(0, |response| response.headers.len() + 1);
+    u32::try_from(fields).unwrap_or(u32::MAX)
+}

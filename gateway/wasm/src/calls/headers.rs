@@ -1,0 +1,165 @@
+//! Host calls for header maps.
+
+use smallvec::SmallVec;
+use wasmtime::Linker;
+
+use super::header_edit::{Existing, HeadEdit};
+use super::header_view::{HeaderView, MapKind};
+use crate::abi::{AbiVersion, Status, decode_pairs, encode_pairs_into, encoded_length};
+use crate::guest::{
+    CallError, CallResult, Guest, Slots, bad_argument, bytes, give, give_with, memory_and_state,
+    run, write_u32,
+};
+use crate::state::GuestState;
+
+pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    link_reading(linker)?;
+    link_changing(linker)
+}
+
+/// A range in the guest's memory, as the guest passes it.
+type Range = (u32, u32);
+
+fn link_reading(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    linker.func_wrap(
+        "env",
+        "proxy_get_header_map_size",
+        |guest: Guest<'_>, map: u32, out: u32| {
+            run(guest, "proxy_get_header_map_size", |guest| size(guest, map, out))
+        },
+    )?;
+    linker.func_wrap(
+        "env",
+        "proxy_get_header_map_pairs",
+        |guest: Guest<'_>, map: u32, address: u32, length: u32| {
+            run(guest, "proxy_get_header_map_pairs", |guest| {
+                pairs(guest, map, Slots { address, length })
+            })
+        },
+    )?;
+    linker.func_wrap(
+        "env",
+        "proxy_get_header_map_value",
+        |guest: Guest<'_>, map: u32, key: u32, key_length: u32, address: u32, length: u32| {
+            run(guest, "proxy_get_header_map_value", |guest| {
+                value(guest, map, (key, key_length), Slots { address, length })
+            })
+        },
+    )?;
+    Ok(())
+}
+
+fn link_changing(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    linker.func_wrap(
+        "env",
+        "proxy_set_header_map_pairs",
+        |guest: Guest<'_>, map: u32, start: u32, length: u32| {
+            run(guest, "proxy_set_header_map_pairs", |guest| set_pairs(guest, map, (start, length)))
+        },
+    )?;
+    linker.func_wrap(
+        "env",
+        "proxy_add_header_map_value",
+        |guest: Guest<'_>, map: u32, key: u32, key_length: u32, value: u32, length: u32| {
+            run(guest, "proxy_add_header_map_value", |guest| {
+                put(guest, map, (key, key_length), (value, length), Existing::Kept)
+            })
+        },
+    )?;
+    linker.func_wrap(
+        "env",
+        "proxy_replace_header_map_value",
+        |guest: Guest<'_>, map: u32, key: u32, key_length: u32, value: u32, length: u32| {
+            run(guest, "proxy_replace_header_map_value", |guest| {
+                put(guest, map, (key, key_length), (value, length), Existing::Replaced)
+            })
+        },
+    )?;
+    linker.func_wrap(
+        "env",
+        "proxy_remove_header_map_value",
+        |guest: Guest<'_>, map: u32, key: u32, key_length: u32| {
+            run(guest, "proxy_remove_header_map_value", |guest| {
+                remove(guest, map, (key, key_length))
+            })
+        },
+    )?;
+    Ok(())
+}
+
+/// The sum of the lengths of names and values, as in Envoy.
+fn size(guest: &mut Guest<'_>, map: u32, out: u32) -> CallResult {
+    let kind = kind(map)?;
+    let (memory, state) = memory_and_state(guest)?;
+    let view = view(state, kind)?;
+    let size = view.map_or(0, |view| {
+        view.pairs().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+    });
+    write_u32(memory, out, u32::try_from(size).unwrap_or(u32::MAX))
+}
+
+/// A map that is not there is empty: SDKs panic on anything else.
+fn pairs(guest: &mut Guest<'_>, map: u32, slots: Slots) -> CallResult {
+    let kind = kind(map)?;
+    let length = match view(guest.data(), kind)? {
+        Some(view) => encoded_length(view.pairs()),
+        None => 0,
+    };
+    give_with(guest, slots, length, |to, state| {
+        if let Ok(Some(view)) = view(state, kind) {
+            encode_pairs_into(to, view.count(), view.pairs());
+        }
+    })
+}
+
+fn value(guest: &mut Guest<'_>, map: u32, key: Range, slots: Slots) -> CallResult {
+    let kind = kind(map)?;
+    let (memory, state) = memory_and_state(guest)?;
+    let name = bytes(memory, key.0, key.1)?;
+    let found = view(state, kind)?.and_then(|view| view.value(name));
+    match found.map(SmallVec::<[u8; 256]>::from_slice) {
+        Some(value) => give(guest, slots, &value),
+        // In 0.1.0 a missing value is an empty one.
+        None if state.facts.abi == AbiVersion::V0_1_0 => give(guest, slots, b""),
+        None => Err(CallError::Answer(Status::NotFound)),
+    }
+}
+
+fn set_pairs(guest: &mut Guest<'_>, map: u32, range: Range) -> CallResult {
+    let kind = kind(map)?;
+    let (memory, state) = memory_and_state(guest)?;
+    let pairs = decode_pairs(bytes(memory, range.0, range.1)?).map_err(|_| {
+        CallError::Refused(Status::ParseFailure, "the pairs are not in the map format")
+    })?;
+    HeadEdit::of(state, kind)?.replace_all(&pairs)
+}
+
+fn put(
+    guest: &mut Guest<'_>,
+    map: u32,
+    key: Range,
+    value: Range,
+    existing: Existing,
+) -> CallResult {
+    let kind = kind(map)?;
+    let (memory, state) = memory_and_state(guest)?;
+    let name = bytes(memory, key.0, key.1)?;
+    let value = bytes(memory, value.0, value.1)?;
+    HeadEdit::of(state, kind)?.put(name, value, existing)
+}
+
+fn remove(guest: &mut Guest<'_>, map: u32, key: Range) -> CallResult {
+    let kind = kind(map)?;
+    let (memory, state) = memory_and_state(guest)?;
+    let name = bytes(memory, key.0, key.1)?;
+    HeadEdit::of(state, kind)?.remove(name)
+}
+
+fn kind(map: u32) -> Result<MapKind, CallError> {
+    MapKind::of(map).ok_or_else(|| bad_argument("there is no such header map"))
+}
+
+fn view(state: &GuestState, kind: MapKind) -> Result<Option<HeaderView<'_>>, CallError> {
+    let no_stream = || bad_argument("no request is at hand in this context");
+    Ok(HeaderView::of(state.exchange().ok_or_else(no_stream)?, kind))
+}

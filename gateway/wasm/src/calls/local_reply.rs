@@ -1,0 +1,92 @@
+//! The host call by which a plugin answers in the upstream's place.
+
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use portcullis_message::Reply;
+use wasmtime::Linker;
+
+use super::header_edit::{field, is_ours};
+use crate::abi::{Status, decode_pairs};
+use crate::guest::{CallError, CallResult, Guest, bad_argument, bytes, memory_and_state, run};
+use crate::state::{GuestState, Phase};
+
+pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    linker.func_wrap(
+        "env",
+        "proxy_send_local_response",
+        |guest: Guest<'_>,
+         status: u32,
+         details: u32,
+         details_length: u32,
+         body: u32,
+         body_length: u32,
+         headers: u32,
+         headers_length: u32,
+         _grpc_status: u32| {
+            let request = LocalReply {
+                status,
+                details: (details, details_length),
+                body: (body, body_length),
+                headers: (headers, headers_length),
+            };
+            run(guest, "proxy_send_local_response", |guest| send(guest, &request))
+        },
+    )?;
+    Ok(())
+}
+
+struct LocalReply {
+    status: u32,
+    details: (u32, u32),
+    body: (u32, u32),
+    headers: (u32, u32),
+}
+
+/// Deferred until the callback has returned. A second one in the same callback is accepted and ignored.
+fn send(guest: &mut Guest<'_>, asked: &LocalReply) -> CallResult {
+    let (memory, state) = memory_and_state(guest)?;
+    if !matches!(state.phase, Phase::RequestHeaders | Phase::ResponseHeaders)
+        || state.exchange().is_none()
+    {
+        return Err(bad_argument("no reply can be sent in this callback"));
+    }
+    if state.wishes.reply.is_some() {
+        return Ok(());
+    }
+    let status = u16::try_from(asked.status).ok().filter(|code| (200..600).contains(code));
+    let status = status.and_then(|code| StatusCode::from_u16(code).ok());
+    let status = status.ok_or_else(|| bad_argument("the status is no final HTTP status"))?;
+    let details = bytes(memory, asked.details.0, asked.details.1)?;
+    let body = Bytes::copy_from_slice(bytes(memory, asked.body.0, asked.body.1)?);
+    let headers = headers(bytes(memory, asked.headers.0, asked.headers.1)?, &body)?;
+    tracing::debug!(
+        target: "plugin",
+        plugin = &*state.facts.name,
+        status = status.as_u16(),
+        details = %String::from_utf8_lossy(details).escape_debug(),
+        "answers the request itself"
+    );
+    state.wishes.reply = Some(Reply { status, headers, body });
+    Ok(())
+}
+
+fn headers(encoded: &[u8], body: &Bytes) -> Result<HeaderMap, CallError> {
+    let pairs = decode_pairs(encoded).map_err(|_| {
+        CallError::Refused(Status::ParseFailure, "the headers are not in the map format")
+    })?;
+    let mut headers = HeaderMap::with_capacity(pairs.len() + 1);
+    for (name, value) in pairs {
+        if name.first() == Some(&b':') {
+            continue;
+        }
+        let (name, value) = field(name, value)?;
+        if !is_ours(&name) {
+            headers.append(name, value);
+        }
+    }
+    if !body.is_empty() && !headers.contains_key(CONTENT_TYPE) {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    }
+    Ok(headers)
+}

@@ -1,0 +1,130 @@
+//! Host calls for properties.
+
+use bytes::Bytes;
+use portcullis_exchange::{AttributeValue, attribute};
+use smallvec::SmallVec;
+use wasmtime::Linker;
+
+use crate::abi::{Status, encode_pairs};
+use crate::guest::{
+    CallError, CallResult, Guest, Slots, bad_argument, bytes, give, memory_and_state, run,
+};
+use crate::state::GuestState;
+
+/// A longer path names nothing.
+const MOST_PATH_BYTES: u32 = 1024;
+/// What all plugins together may leave on one request.
+const MOST_STATE_BYTES: usize = 64 << 10;
+const MOST_STATE_ENTRIES: usize = 64;
+
+/// An encoded value, most often without an allocation.
+type Encoded = SmallVec<[u8; 256]>;
+
+pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    linker.func_wrap(
+        "env",
+        "proxy_get_property",
+        |guest: Guest<'_>, path: u32, path_length: u32, address: u32, length: u32| {
+            run(guest, "proxy_get_property", |guest| {
+                get(guest, (path, path_length), Slots { address, length })
+            })
+        },
+    )?;
+    linker.func_wrap(
+        "env",
+        "proxy_set_property",
+        |guest: Guest<'_>, path: u32, path_length: u32, value: u32, length: u32| {
+            run(guest, "proxy_set_property", |guest| {
+                set(guest, (path, path_length), (value, length))
+            })
+        },
+    )?;
+    Ok(())
+}
+
+fn get(guest: &mut Guest<'_>, path: (u32, u32), slots: Slots) -> CallResult {
+    let (memory, state) = memory_and_state(guest)?;
+    if path.1 > MOST_PATH_BYTES {
+        return Err(CallError::Refused(Status::NotFound, "the path is too long"));
+    }
+    let path = std::str::from_utf8(bytes(memory, path.0, path.1)?)
+        .map_err(|_| CallError::Refused(Status::NotFound, "the path is not text"))?;
+    let value = value_at(state, path).ok_or(CallError::Answer(Status::NotFound))?;
+    give(guest, slots, &value)
+}
+
+/// The parts of a path are joined by zero bytes.
+fn value_at(state: &GuestState, path: &str) -> Option<Encoded> {
+    let path = path.strip_suffix('\0').unwrap_or(path);
+    let parts: SmallVec<[&str; 8]> = path.split('\0').collect();
+    lookup(state, &parts)
+}
+
+fn lookup(state: &GuestState, path: &[&str]) -> Option<Encoded> {
+    if let Some(text) = of_plugin(state, path) {
+        return Some(Encoded::from_slice(text.as_bytes()));
+    }
+    let exchange = state.exchange()?;
+    if let Some(value) = attribute(exchange, path) {
+        return Some(encode(value));
+    }
+    let name = match path {
+        ["filter_state", name] => name.strip_prefix("wasm.").unwrap_or(name),
+        [name] => name,
+        _ => return exchange.state(&path.join(".")).map(|value| Encoded::from_slice(value)),
+    };
+    exchange.state(name).map(|value| Encoded::from_slice(value))
+}
+
+/// What is true of the plugin and the gateway, without a request too.
+fn of_plugin<'a>(state: &'a GuestState, path: &[&str]) -> Option<&'a str> {
+    match path {
+        ["plugin_name"] => Some(&state.facts.property_name),
+        ["plugin_root_id"] => Some(&state.facts.settings.root_id),
+        ["plugin_vm_id"] => Some(""),
+        ["node" | "xds", "metadata", name] | ["xds", "node", "metadata", name] => {
+            state.facts.node.fact(name)
+        }
+        ["node", "id"] | ["xds", "node", "id"] => state.facts.node.fact("NAME"),
+        _ => None,
+    }
+}
+
+/// Text and bytes as they are, numbers as 8 bytes little-endian, a truth value as one byte.
+fn encode(value: AttributeValue) -> Encoded {
+    match value {
+        AttributeValue::Bytes(bytes) => Encoded::from_slice(&bytes),
+        AttributeValue::Int(number)
+        | AttributeValue::Timestamp(number)
+        | AttributeValue::Duration(number) => Encoded::from_slice(&number.to_le_bytes()),
+        AttributeValue::Bool(truth) => Encoded::from_slice(&[u8::from(truth)]),
+        AttributeValue::Map(pairs) => {
+            let pairs: Vec<_> = pairs.iter().map(|(name, value)| (&name[..], &value[..])).collect();
+            Encoded::from_vec(encode_pairs(&pairs))
+        }
+    }
+}
+
+fn set(guest: &mut Guest<'_>, path: (u32, u32), value: (u32, u32)) -> CallResult {
+    let (memory, state) = memory_and_state(guest)?;
+    let value = bytes(memory, value.0, value.1)?;
+    let path = bytes(memory, path.0, path.1)?;
+    if path.is_empty() || path.len() > MOST_PATH_BYTES as usize {
+        return Err(bad_argument("the property's name is empty or too long"));
+    }
+    let Some(exchange) = state.exchange_mut() else {
+        return Err(CallError::Refused(Status::NotFound, "no request is at hand in this context"));
+    };
+    let name = String::from_utf8_lossy(path.strip_suffix(b"\0").unwrap_or(path)).replace('\0', ".");
+    let others = exchange.state.iter().filter(|(key, _)| **key != *name);
+    let (count, size) =
+        others.fold((0, 0), |(count, size), (_, value)| (count + 1, size + value.len()));
+    if count >= MOST_STATE_ENTRIES || size + value.len() > MOST_STATE_BYTES {
+        return Err(CallError::Refused(
+            Status::InternalFailure,
+            "the request carries too many or too large properties",
+        ));
+    }
+    exchange.set_state(&name, Bytes::copy_from_slice(value));
+    Ok(())
+}

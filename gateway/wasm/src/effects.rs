@@ -1,0 +1,90 @@
+//! What a callback comes to, as data: what the proxy shall do, or how the plugin failed.
+
+use std::fmt;
+
+use portcullis_message::Reply;
+
+/// A stream's context in one instance. It means nothing in another instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StreamId(pub(crate) u32);
+
+/// Whether a body follows the head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndOfStream {
+    /// The head is all.
+    Yes,
+    /// A body follows.
+    No,
+}
+
+/// What the guest's callback returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Go on.
+    Continue,
+    /// Hold the stream. Without a reply nothing can resume it yet.
+    Pause,
+}
+
+/// What the proxy shall do after a callback.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Effects {
+    /// Go on, or hold. Always `Pause` beside a reply.
+    pub action: Action,
+    /// The plugin answers in the upstream's place.
+    pub reply: Option<Reply>,
+}
+
+impl Effects {
+    /// Nothing to do but go on.
+    pub fn none() -> Self {
+        Effects { action: Action::Continue, reply: None }
+    }
+}
+
+/// How a plugin failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    /// It trapped: a panic, an access out of bounds, the stack's end.
+    Trap,
+    /// It ran over the time budget of the callback.
+    Deadline,
+    /// It was denied memory and gave up.
+    Memory,
+    /// It had failed in another stream before.
+    Dead,
+}
+
+impl fmt::Display for FaultKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            FaultKind::Trap => "trap",
+            FaultKind::Deadline => "time budget",
+            FaultKind::Memory => "memory budget",
+            FaultKind::Dead => "dead instance",
+        })
+    }
+}
+
+/// A plugin's failure in one stream. The instance is gone; a replacement is under way.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{kind}: {message}")]
+pub struct PluginFault {
+    /// How it failed.
+    pub kind: FaultKind,
+    /// What happened, in one line.
+    pub message: String,
+    /// The guest's call stack with demangled names, one frame a line; empty where there is none.
+    pub backtrace: String,
+}
+
+impl PluginFault {
+    /// The fault of a stream whose instance failed in another.
+    pub(crate) fn dead() -> Self {
+        PluginFault {
+            kind: FaultKind::Dead,
+            message: "the instance failed in another request and is being replaced".to_owned(),
+            backtrace: String::new(),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! One guest: its store and its callbacks, from instantiation to the configured root context.
+
+use std::sync::Arc;
+
+use wasmtime::{Instance, Store};
+
+use crate::abi::{Callbacks, find_allocator};
+use crate::effects::PluginFault;
+use crate::fault::{MemoryDenial, fault_of};
+use crate::load_error::{GuestLog, LoadError};
+use crate::module::Module;
+use crate::state::{GuestState, Phase, PluginFacts, ROOT_CONTEXT};
+use crate::ticker::{Watch, ticks};
+
+/// A started and configured guest. It is `Send`: control threads make it, a worker runs it.
+pub(crate) struct Vm {
+    pub(crate) store: Store<GuestState>,
+    pub(crate) callbacks: Callbacks,
+    pub(crate) watch: Watch,
+    /// The budget of one callback.
+    pub(crate) callback_ticks: u64,
+}
+
+impl Vm {
+    /// Instantiates, initialises and configures a guest under its start budget, which covers all of it.
+    /// Blocking: for control threads.
+    pub(crate) fn start(
+        module: &Module,
+        facts: Arc<PluginFacts>,
+        watch: Watch,
+    ) -> Result<Box<Vm>, LoadError> {
+        let limits = facts.settings.limits;
+        let mut store = Store::new(module.pre().module().engine(), GuestState::new(facts));
+        store.limiter(|state| &mut state.account);
+        store.set_epoch_deadline(ticks(limits.start));
+        watch.begin();
+        let started = boot(module, &mut store);
+        watch.end();
+        let callbacks = started?;
+        let state = store.data_mut();
+        state.take_log_lines();
+        state.account.take_denied();
+        Ok(Box::new(Vm { store, callbacks, watch, callback_ticks: ticks(limits.callback) }))
+    }
+
+    /// Runs guest code under the callback budget.
+    pub(crate) fn run<T>(
+        &mut self,
+        calls: impl FnOnce(&mut Store<GuestState>, &Callbacks) -> wasmtime::Result<T>,
+    ) -> Result<T, PluginFault> {
+        self.store.set_epoch_deadline(self.callback_ticks);
+        self.watch.begin();
+        let result = calls(&mut self.store, &self.callbacks);
+        self.watch.end();
+        result.map_err(|error| fault_of(&error, denial(&mut self.store)))
+    }
+}
+
+fn denial(store: &mut Store<GuestState>) -> MemoryDenial {
+    if store.data_mut().account.take_denied() { MemoryDenial::Denied } else { MemoryDenial::None }
+}
+
+/// The order of a start: initialise, root context, VM start, configuration.
+fn boot(module: &Module, store: &mut Store<GuestState>) -> Result<Callbacks, LoadError> {
+    let instance = module.pre().instantiate(&mut *store);
+    let instance = named(store, "instantiation", instance)?;
+    store.data_mut().memory = instance.get_memory(&mut *store, "memory");
+    store.data_mut().allocator =
+        Some(find_allocator(&instance, &mut *store).ok_or(LoadError::Allocator)?);
+    let callbacks = Callbacks::find(&instance, &mut *store)
+        .map_err(|name| LoadError::Abi(format!("the export `{name}` has a wrong type")))?;
+    initialise(&instance, store)?;
+    configure(&callbacks, store)?;
+    Ok(callbacks)
+}
+
+/// `_initialize` and then `main`, else `_start`; AssemblyScript has neither.
+fn initialise(instance: &Instance, store: &mut Store<GuestState>) -> Result<(), LoadError> {
+    store.data_mut().enter(Phase::Boot, ROOT_CONTEXT);
+    if let Ok(initialize) = instance.get_typed_func::<(), ()>(&mut *store, "_initialize") {
+        let ran = initialize.call(&mut *store, ());
+        named(store, "_initialize", ran)?;
+        if let Ok(main) = instance.get_typed_func::<(i32, i32), i32>(&mut *store, "main") {
+            let ran = main.call(&mut *store, (0, 0));
+            named(store, "main", ran)?;
+        } else if let Ok(main) = instance.get_typed_func::<(), i32>(&mut *store, "__main_void") {
+            let ran = main.call(&mut *store, ());
+            named(store, "__main_void", ran)?;
+        }
+    } else if let Ok(start) = instance.get_typed_func::<(), ()>(&mut *store, "_start") {
+        let ran = start.call(&mut *store, ());
+        named(store, "_start", ran)?;
+    }
+    Ok(())
+}
+
+fn configure(callbacks: &Callbacks, store: &mut Store<GuestState>) -> Result<(), LoadError> {
+    if let Some(create) = &callbacks.context_create {
+        store.data_mut().enter(Phase::ContextCreate, ROOT_CONTEXT);
+        let ran = create.call(&mut *store, (ROOT_CONTEXT, 0));
+        named(store, "proxy_on_context_create", ran)?;
+    }
+    if let Some(vm_start) = &callbacks.vm_start {
+        store.data_mut().enter(Phase::VmStart, ROOT_CONTEXT);
+        let said = vm_start.call(&mut *store, (ROOT_CONTEXT, 0));
+        accepted(store, "proxy_on_vm_start", said)?;
+    }
+    if let Some(configure) = &callbacks.configure {
+        store.data_mut().enter(Phase::Configure, ROOT_CONTEXT);
+        let size = store.data().facts.settings.configuration.len();
+        let size = u32::try_from(size).unwrap_or(u32::MAX);
+        let said = configure.call(&mut *store, (ROOT_CONTEXT, size));
+        accepted(store, "proxy_on_configure", said)?;
+    }
+    Ok(())
+}
+
+fn named<T>(
+    store: &mut Store<GuestState>,
+    callback: &'static str,
+    result: wasmtime::Result<T>,
+) -> Result<T, LoadError> {
+    result.map_err(|error| {
+        let fault = fault_of(&error, denial(store));
+        LoadError::of_start(callback, fault, GuestLog(store.data_mut().take_log_lines()))
+    })
+}
+
+fn accepted(
+    store: &mut Store<GuestState>,
+    callback: &'static str,
+    result: wasmtime::Result<u32>,
+) -> Result<(), LoadError> {
+    if named(store, callback, result)? != 0 {
+        return Ok(());
+    }
+    Err(LoadError::Refused { callback, log: GuestLog(store.data_mut().take_log_lines()) })
+}

@@ -208,3 +208,179 @@ fn push_as_text(out: &mut Vec<u8>, value: Value<'_>, limit: Option<usize>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use http::{HeaderMap, HeaderValue, Method, StatusCode};
+    use portcullis_exchange::{ResponseFlag, ResponseHead, Upstream};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn served() -> Exchange {
+        let mut exchange = Exchange::for_test();
+        exchange.timings.started_at = UNIX_EPOCH + Duration::from_millis(1_600_000_000_123);
+        exchange.timings.ended = Some(exchange.timings.started + Duration::from_millis(7));
+        exchange.timings.upstream_sent = Some(exchange.timings.started);
+        exchange.timings.upstream_replied =
+            Some(exchange.timings.started + Duration::from_millis(5));
+        exchange.request.method = Method::POST;
+        exchange.request.path = "/new?q=1".parse().unwrap();
+        exchange.original_path = Some("/old?q=1".into());
+        exchange.request.authority = HeaderValue::from_static("shop.example");
+        exchange.request_id = HeaderValue::from_static("id-1");
+        exchange.client_address = "192.0.2.1:4711".parse().unwrap();
+        exchange.bytes_received = 12;
+        exchange.bytes_sent = 345;
+        exchange.route = Some("VirtualService/shop/web/http[0]".into());
+        exchange.cluster = Some("outbound|80||shop".into());
+        exchange.code_details = "via_upstream";
+        exchange.generation = 7;
+        exchange.response = Some(ResponseHead::new(StatusCode::OK, HeaderMap::new()));
+        exchange.upstream = Some(Upstream {
+            address: "10.0.0.7:8080".parse().unwrap(),
+            local_address: Some("[::ffff:10.0.0.1]:50000".parse().unwrap()),
+        });
+        exchange
+    }
+
+    fn line(format: &AccessLogFormat, exchange: &Exchange) -> String {
+        let mut out = Vec::new();
+        format.write(exchange, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn written(format: &str, exchange: &Exchange) -> String {
+        let written = line(&AccessLogFormat::compile(format).unwrap(), exchange);
+        written.strip_suffix('\n').unwrap().to_owned()
+    }
+
+    #[test]
+    fn the_text_preset_is_istios_line() {
+        let mut exchange = served();
+        let agent = HeaderValue::from_static("curl/8");
+        exchange.request.headers.insert("user-agent", agent);
+        let local = exchange.connection.local;
+        assert_eq!(
+            line(&AccessLogFormat::text(), &exchange),
+            format!(
+                "[2020-09-13T12:26:40.123Z] \"POST /old?q=1 HTTP/1.1\" 200 - via_upstream - \"-\" 12 345 7 5 \
+                 \"-\" \"curl/8\" \"id-1\" \"shop.example\" \"10.0.0.7:8080\" outbound|80||shop \
+                 10.0.0.1:50000 {local} 192.0.2.1:4711 - VirtualService/shop/web/http[0]\n"
+            )
+        );
+    }
+
+    #[test]
+    fn the_json_preset_has_istios_keys_and_types() {
+        let text = line(&AccessLogFormat::json(), &served());
+        assert_eq!(text.matches('\n').count(), 1);
+        let object: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(&text).unwrap();
+        assert_eq!(object.len(), 24);
+        assert_eq!(object["response_code"], 200);
+        assert_eq!(object["upstream_service_time"], "5");
+        assert_eq!(object["user_agent"], serde_json::Value::Null);
+        assert_eq!(object["path"], "/old?q=1");
+        assert_eq!(object["start_time"], "2020-09-13T12:26:40.123Z");
+    }
+
+    #[test]
+    fn fields_fall_back_and_are_cut() {
+        let mut exchange = served();
+        assert_eq!(written("%REQ(X-A?:METHOD)%", &exchange), "POST");
+        assert_eq!(written("%REQ(:AUTHORITY):4%|%REQ(X-A):3%", &exchange), "shop|-");
+        exchange.request.headers.insert("x-a", HeaderValue::from_static("a"));
+        assert_eq!(written("%REQ(x-a?:METHOD)%", &exchange), "a");
+        assert_eq!(written("%RESP(:STATUS)% %RESP(X-B?X-C)%", &exchange), "200 -");
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status", HeaderValue::from_static("0"));
+        exchange.response.as_mut().unwrap().trailers = Some(trailers);
+        let format = "%TRAILER(GRPC-STATUS)%%TRAILER(A?B)% %GRPC_STATUS_NUMBER%";
+        assert_eq!(written(format, &exchange), "0- 0");
+    }
+
+    #[test]
+    fn addresses_and_ours_are_written() {
+        let mut exchange = served();
+        exchange.set_state("user", "ada".into());
+        exchange.flags.set(ResponseFlag::UpstreamRequestTimeout);
+        let format = "%UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT% %UPSTREAM_REMOTE_PORT% %GENERATION% \
+                      %FILTER_STATE(wasm.user:PLAIN)% %FILTER_STATE(wasm.none)% %RESPONSE_FLAGS% 100%%";
+        assert_eq!(written(format, &exchange), "10.0.0.1 8080 7 ada - UT 100%");
+        assert_eq!(written("%START_TIME(%s.%6f)%", &exchange), "1600000000.123000");
+    }
+
+    #[test]
+    fn a_request_without_a_reply_has_code_0() {
+        let mut exchange = served();
+        exchange.response = None;
+        assert_eq!(written("%RESPONSE_CODE% %RESP(:STATUS)%", &exchange), "0 -");
+    }
+
+    #[test]
+    fn strangers_cannot_forge_lines() {
+        let mut exchange = served();
+        let forged = HeaderValue::from_bytes(b"x\" 200\t\xff").unwrap();
+        exchange.request.headers.insert("user-agent", forged);
+        exchange.set_state("user", "a\n[2020] \"GET".into());
+        let format = "\"%REQ(USER-AGENT)%\" %FILTER_STATE(wasm.user)%";
+        let expected = "\"x\\\" 200\\t\u{fffd}\" a\\n[2020] \\\"GET";
+        assert_eq!(written(format, &exchange), expected);
+    }
+
+    #[test]
+    fn json_templates_become_strings() {
+        let fields = [("a\"b", "%PROTOCOL% \"%BYTES_SENT%\""), ("n", "%BYTES_SENT%"), ("l", "x")];
+        let format = AccessLogFormat::compile_json(fields).unwrap();
+        let expected = "{\"a\\\"b\":\"HTTP/1.1 \\\"345\\\"\",\"n\":345,\"l\":\"x\"}\n";
+        assert_eq!(line(&format, &served()), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn compiling_never_panics(format in "(%|[A-Z_]{1,12}|\\(|\\)|:|[0-9]|\\?|.){0,24}") {
+            if let Ok(format) = AccessLogFormat::compile(&format) {
+                line(&format, &served());
+            }
+        }
+
+        #[test]
+        fn what_begins_like_an_operator_never_panics(
+            name in "START_TIME|REQ|RESP|TRAILER|FILTER_STATE|DURATION|PROTOCOL|FOO",
+            argument in "(\\([^)]{0,12}\\)?)?",
+            rest in "(:[0-9a-z]{0,24})?%?",
+        ) {
+            let format = format!("%{name}{argument}{rest}");
+            if let Ok(format) = AccessLogFormat::compile(&format) {
+                line(&format, &served());
+            }
+        }
+
+        #[test]
+        fn json_always_parses(
+            agent in proptest::collection::vec(any::<u8>(), 0..40),
+            state in proptest::collection::vec(any::<u8>(), 0..40),
+            key in ".{0,8}",
+            time in "[^%)]{0,8}",
+            limit in 0usize..40,
+        ) {
+            let mut exchange = served();
+            if let Ok(agent) = HeaderValue::from_bytes(&agent) {
+                exchange.request.headers.insert("user-agent", agent);
+            }
+            exchange.set_state("s", state.into());
+            let time = format!("%START_TIME(%Y{time})%");
+            let cut = format!("%REQ(USER-AGENT):{limit}%");
+            let mixed = format!("{}%FILTER_STATE(wasm.s):{limit}%", key.replace('%', "%%"));
+            let fields = [(key.as_str(), "%FILTER_STATE(wasm.s)%"), ("t", &time), ("c", &cut), ("m", &mixed)];
+            let format = AccessLogFormat::compile_json(fields).unwrap();
+            for text in [line(&format, &exchange), line(&AccessLogFormat::json(), &exchange)] {
+                prop_assert_eq!(text.matches('\n').count(), 1);
+                serde_json::from_str::<serde_json::Value>(&text).unwrap();
+            }
+        }
+    }
+}

@@ -230,3 +230,52 @@ const UNSERVED: [&str; 14] = [
     "UPSTREAM_METADATA",
     "VIRTUAL_CLUSTER_NAME",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(format: &str) -> String {
+        parse_format(format).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn errors_name_the_operator_and_its_column() {
+        assert_eq!(error("ü %REQ(A)% %FOO%"), "column 12: unknown operator %FOO%");
+        assert_eq!(error("%DURATION(1)%"), "column 1: %DURATION% takes no argument");
+        assert_eq!(error("a%REQ%"), "column 2: %REQ% needs an argument in parentheses");
+        assert_eq!(error("%REQ()%"), "column 1: %REQ% needs an argument in parentheses");
+        assert_eq!(error("%REQ(a b)%"), "column 1: %REQ(…)% does not know what `a b` is");
+        assert_eq!(
+            error("%START_TIME(%Q)%"),
+            "column 1: %START_TIME(…)% does not know what `%Q` is"
+        );
+        assert_eq!(error("%REQ(A):x%"), "column 1: `:x` is no length; write a number of bytes");
+        let unserved =
+            "column 1: the operator %HOSTNAME% has no value in this gateway; leave it out";
+        assert_eq!(error("%HOSTNAME%"), unserved);
+    }
+
+    #[test]
+    fn what_does_not_end_is_an_error() {
+        for format in
+            ["%", "100% sure", "%REQ(A", "%REQ(A)", "%REQ(A)x%", "%duration%", "%DURATION"]
+        {
+            let error = parse_format(format).unwrap_err();
+            assert_eq!(error.fault, FormatFault::Unfinished, "{format}");
+        }
+    }
+
+    #[test]
+    fn percent_signs_are_doubled() {
+        let tokens = parse_format("100%% of %%PROTOCOL%%").unwrap();
+        assert!(matches!(&tokens[..], [Token::Literal(text)] if text == "100% of %PROTOCOL%"));
+    }
+
+    #[test]
+    fn only_what_plugins_leave_is_filter_state() {
+        assert!(parse_format("%FILTER_STATE(wasm.a:PLAIN)%").is_ok());
+        assert!(parse_format("%FILTER_STATE(envoy.string)%").is_err());
+        assert!(parse_format("%FILTER_STATE(wasm.)%").is_err());
+    }
+}

@@ -231,3 +231,186 @@ impl Plugins {
         if taken { plugin.into() } else { short.into() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering::Relaxed;
+
+    use http::{HeaderMap, StatusCode};
+    use portcullis_exchange::{Exchange, ResponseHead};
+
+    use super::*;
+    use crate::shard::PluginPhase;
+
+    fn labels(name: &str) -> TargetLabels {
+        TargetLabels {
+            route: format!("VirtualService/shop/{name}/http[0]").into(),
+            cluster: format!("outbound|80||{name}.shop.svc.cluster.local").into(),
+            service: name.into(),
+            service_host: format!("{name}.shop.svc.cluster.local").into(),
+            namespace: "shop".into(),
+        }
+    }
+
+    fn exchange(status: u16) -> Exchange {
+        let mut exchange = Exchange::for_test();
+        let status = StatusCode::from_u16(status).unwrap();
+        exchange.response = Some(ResponseHead::new(status, HeaderMap::new()));
+        exchange.timings.ended = Some(exchange.timings.started + Duration::from_millis(3));
+        exchange
+    }
+
+    fn samples(text: &str) -> usize {
+        text.lines().filter(|line| !line.starts_with('#')).count()
+    }
+
+    #[test]
+    fn equal_labels_have_one_target() {
+        let registry = Registry::new();
+        let one = registry.target(labels("web"));
+        assert!(Arc::ptr_eq(&one, &registry.target(labels("web"))));
+        assert_ne!(one.id(), registry.target(labels("api")).id());
+    }
+
+    #[test]
+    fn shards_are_merged_under_istios_and_our_names() {
+        let registry = Registry::new();
+        let target = registry.target(labels("web"));
+        let mut shards = [MetricShard::new(), MetricShard::new()];
+        for shard in &mut shards {
+            shard.record(&target, &exchange(200));
+        }
+        let text = registry.render(&shards);
+        let ours = "portcullis_requests_total{route=\"VirtualService/shop/web/http[0]\",\
+                    cluster=\"outbound|80||web.shop.svc.cluster.local\",status=\"200\"} 2\n";
+        assert!(text.contains(ours), "{text}");
+        let line = text.lines().find(|line| line.starts_with("istio_requests_total{")).unwrap();
+        assert!(line.ends_with("} 2"));
+        for label in [
+            "reporter=\"source\"",
+            "destination_service=\"web.shop.svc.cluster.local\"",
+            "destination_service_name=\"web\"",
+            "response_code=\"200\"",
+            "response_flags=\"-\"",
+        ] {
+            assert!(line.contains(label), "{label} in {line}");
+        }
+        let bucket = "le=\"5\"} 2";
+        assert!(text.lines().any(|line| {
+            line.starts_with("istio_request_duration_milliseconds_bucket") && line.ends_with(bucket)
+        }));
+    }
+
+    #[test]
+    fn two_routes_to_a_service_are_one_series_of_istio() {
+        let registry = Registry::new();
+        let mut other_route = labels("web");
+        other_route.route = "VirtualService/shop/web/http[1]".into();
+        let mut shard = MetricShard::new();
+        shard.record(&registry.target(labels("web")), &exchange(200));
+        shard.record(&registry.target(other_route), &exchange(200));
+        let text = registry.render(&[shard]);
+        let count = |name: &str| text.lines().filter(|line| line.starts_with(name)).count();
+        assert_eq!(count("istio_requests_total{"), 1);
+        assert_eq!(count("portcullis_requests_total{"), 2);
+    }
+
+    #[test]
+    fn series_are_bounded_and_the_rest_is_other() {
+        let registry = Registry::new();
+        let mut shard = MetricShard::new();
+        for nth in 0..2_000 {
+            shard.record(&registry.target(labels(&format!("s{nth}"))), &exchange(200));
+        }
+        let text = registry.render(&[shard]);
+        assert!(samples(&text) <= MOST_SERIES, "{}", samples(&text));
+        assert!(text.contains(
+            "portcullis_requests_total{route=\"other\",cluster=\"other\",status=\"other\"}"
+        ));
+        let total: u64 = text
+            .lines()
+            .filter(|line| line.starts_with("istio_requests_total{"))
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
+            .sum();
+        assert_eq!(total, 2_000);
+    }
+
+    #[test]
+    fn targets_are_bounded() {
+        let registry = Registry::new();
+        for nth in 0..MOST_TARGETS {
+            registry.target(labels(&nth.to_string()));
+        }
+        assert_eq!(registry.target(labels("late")).id(), 0);
+        assert_ne!(registry.target(labels("5")).id(), 0);
+    }
+
+    #[test]
+    fn plugins_have_their_own_series() {
+        let registry = Registry::new();
+        let plugin = registry.plugin_metrics("WasmPlugin/shop/auth");
+        assert!(Arc::ptr_eq(&plugin, &registry.plugin_metrics("WasmPlugin/shop/auth")));
+        let denied = plugin.define(MetricKind::Counter, "auth.denied").unwrap();
+        plugin.increment(denied, 3).unwrap();
+        let size = plugin.define(MetricKind::Histogram, "size").unwrap();
+        plugin.record(size, 7).unwrap();
+        plugin.traps.fetch_add(1, Relaxed);
+        let mut shard = MetricShard::new();
+        let took = Duration::from_micros(30);
+        shard.plugin_callback(&plugin, PluginPhase::RequestHeaders, took);
+        let text = registry.render(&[shard]);
+        for line in [
+            "auth_denied_total{plugin=\"shop/auth\"} 3",
+            "size_bucket{plugin=\"shop/auth\",le=\"10\"} 1",
+            "size_sum{plugin=\"shop/auth\"} 7",
+            "portcullis_plugin_traps_total{plugin=\"shop/auth\"} 1",
+            "portcullis_plugin_duration_seconds_count{plugin=\"shop/auth\",phase=\"on_request_headers\"} 1",
+        ] {
+            assert!(text.lines().any(|written| written == line), "{line} in {text}");
+        }
+    }
+
+    #[test]
+    fn two_kinds_of_the_same_name_are_told_apart() {
+        let registry = Registry::new();
+        let one = registry.plugin_metrics("WasmPlugin/a/b");
+        let two = registry.plugin_metrics("TrafficExtension/a/b");
+        assert_eq!((one.label(), two.label()), ("a/b", "TrafficExtension/a/b"));
+        registry.retain_plugins(|name| name.starts_with("Traffic"));
+        assert!(!registry.render(&[]).contains("plugin=\"a/b\""));
+    }
+
+    #[test]
+    fn the_configuration_is_shown() {
+        let registry = Registry::new();
+        registry.set_generation(7);
+        registry.set_generations_alive(2);
+        registry.set_config_problems(1);
+        registry.observe_apply(Duration::from_millis(20));
+        let text = registry.render(&[]);
+        for line in [
+            "portcullis_config_generation 7",
+            "portcullis_generations_alive 2",
+            "portcullis_config_problems 1",
+            "portcullis_config_apply_seconds_bucket{le=\"0.025\"} 1",
+            "portcullis_access_log_dropped_total 0",
+        ] {
+            assert!(text.lines().any(|written| written == line), "{line} in {text}");
+        }
+    }
+
+    #[test]
+    fn every_family_has_one_type_before_its_samples() {
+        let registry = Registry::new();
+        let plugin = registry.plugin_metrics("WasmPlugin/a/b");
+        plugin.define(MetricKind::Gauge, "portcullis_config_generation").unwrap();
+        let mut shard = MetricShard::new();
+        shard.record(&registry.target(labels("web")), &exchange(503));
+        let text = registry.render(&[shard]);
+        let mut types: Vec<_> = text.lines().filter(|line| line.starts_with("# TYPE")).collect();
+        let all = types.len();
+        types.sort_unstable();
+        types.dedup();
+        assert_eq!(types.len(), all);
+    }
+}

@@ -80,3 +80,68 @@ fn grpc_status(exchange: &Exchange) -> u64 {
     let number = value.to_str().ok().and_then(|text| text.parse().ok());
     number.filter(|number| *number <= LARGEST_GRPC_STATUS).unwrap_or(GRPC_UNKNOWN)
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderValue, StatusCode};
+    use portcullis_exchange::{ResponseFlag, ResponseHead};
+
+    use super::*;
+
+    fn grpc_exchange(status: Option<&'static str>) -> Exchange {
+        let mut exchange = Exchange::for_test();
+        let kind = HeaderValue::from_static("application/grpc+proto");
+        exchange.request.headers.insert(CONTENT_TYPE, kind);
+        let mut response = ResponseHead::new(StatusCode::OK, HeaderMap::new());
+        if let Some(status) = status {
+            let trailers = response.trailers.insert(HeaderMap::new());
+            trailers.insert("grpc-status", HeaderValue::from_static(status));
+        }
+        exchange.response = Some(response);
+        exchange
+    }
+
+    #[test]
+    fn everything_packed_comes_out_again() {
+        let mut exchange = grpc_exchange(Some("16"));
+        exchange.flags.set(ResponseFlag::DnsResolutionFailed);
+        exchange.flags.set(ResponseFlag::FailedLocalHealthCheck);
+        let key = SeriesKey::new(SeriesKey::LAST_TARGET, &exchange);
+        assert_eq!(key.target(), SeriesKey::LAST_TARGET);
+        assert_eq!(key.status(), Some(200));
+        assert_eq!(key.grpc_status(), Some(16));
+        assert_eq!(key.protocol(), "grpc");
+        assert_eq!(key.flags(), exchange.flags);
+    }
+
+    #[test]
+    fn a_request_without_a_reply_has_status_0() {
+        let key = SeriesKey::new(3, &Exchange::for_test());
+        assert_eq!((key.target(), key.status(), key.grpc_status()), (3, Some(0), None));
+        assert_eq!(key.protocol(), "http");
+        assert!(key.flags().bits() == 0);
+    }
+
+    #[test]
+    fn nonsense_is_grpcs_unknown() {
+        let status_of = |text| SeriesKey::new(1, &grpc_exchange(text)).grpc_status();
+        assert_eq!(status_of(Some("17")), Some(2));
+        assert_eq!(status_of(Some("x")), Some(2));
+        assert_eq!(status_of(None), None);
+    }
+
+    #[test]
+    fn grpc_web_is_not_grpc() {
+        let mut exchange = grpc_exchange(None);
+        let kind = HeaderValue::from_static("application/grpc-web");
+        exchange.request.headers.insert(CONTENT_TYPE, kind);
+        assert_eq!(SeriesKey::new(1, &exchange).protocol(), "http");
+    }
+
+    #[test]
+    fn other_is_nobodys_key() {
+        assert_eq!(SeriesKey::OTHER.target(), 0);
+        assert_eq!(SeriesKey::OTHER.status(), None);
+        assert_eq!(SeriesKey::OTHER.grpc_status(), None);
+    }
+}

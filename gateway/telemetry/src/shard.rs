@@ -156,3 +156,42 @@ impl RequestCounts {
         self.seconds.add(&other.seconds);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::TargetLabels;
+
+    fn target(id: u32) -> Arc<RequestTarget> {
+        Arc::new(RequestTarget::new(id, TargetLabels::unknown()))
+    }
+
+    #[test]
+    fn requests_of_a_target_are_added_up() {
+        let mut shard = MetricShard::new();
+        let mut exchange = Exchange::for_test();
+        exchange.bytes_sent = 30;
+        exchange.timings.ended = Some(exchange.timings.started + Duration::from_millis(3));
+        for id in [1, 2, 1] {
+            shard.record(&target(id), &exchange);
+        }
+        let [(_, first), (_, second)] = shard.requests() else { panic!("two keys") };
+        assert_eq!((first.requests, first.bytes_sent), (2, 60));
+        assert_eq!(second.requests, 1);
+        assert_eq!(first.milliseconds.buckets[2], 2);
+        assert_eq!(first.response_bytes.buckets[5], 2);
+    }
+
+    #[test]
+    fn a_shard_does_not_grow_for_ever() {
+        let mut shard = MetricShard::new();
+        let exchange = Exchange::for_test();
+        let late = 5;
+        for id in 0..MOST_KEYS as u32 + late {
+            shard.record(&target(id), &exchange);
+        }
+        assert_eq!(shard.requests().len(), MOST_KEYS + 1);
+        let last = shard.requests().last().map(|(key, counts)| (*key, counts.requests));
+        assert_eq!(last, Some((SeriesKey::OTHER, u64::from(late))));
+    }
+}

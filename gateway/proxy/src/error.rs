@@ -14,6 +14,9 @@ pub enum ProxyError {
     /// The client asked for a tunnel, and no rule allows one.
     #[error("CONNECT is not served here")]
     ConnectRefused,
+    /// The client's body broke off.
+    #[error("the request body broke off")]
+    RequestBodyBroken,
     /// No rule takes the request.
     #[error("no route")]
     NoRoute,
@@ -82,6 +85,12 @@ fn verdict(error: &ProxyError) -> Verdict {
         ProxyError::ConnectRefused => {
             make(StatusCode::METHOD_NOT_ALLOWED, None, "connect_not_allowed", "method not allowed")
         }
+        ProxyError::RequestBodyBroken => make(
+            StatusCode::BAD_REQUEST,
+            Some(Flag::DownstreamConnectionTermination),
+            "downstream_body_broke_off",
+            "",
+        ),
         ProxyError::NoRoute => {
             make(StatusCode::NOT_FOUND, Some(Flag::NoRoute), "route_not_found", "")
         }

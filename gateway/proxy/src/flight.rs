@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use portcullis_exchange::{Exchange, ResponseFlag};
@@ -62,7 +61,7 @@ impl Flight {
         }
         self.exchange.timings.ended = Some(Instant::now());
         if let Some(progress) = &self.progress {
-            self.exchange.bytes_received = progress.bytes.load(Ordering::Relaxed);
+            self.exchange.bytes_received = progress.bytes();
         }
         self.steps.close(&mut self.exchange);
         let target = self.target();

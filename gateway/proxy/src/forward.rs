@@ -133,6 +133,7 @@ fn note_upstream(flight: &mut Flight, endpoint: &Endpoint, lease: &Lease) {
 fn error_for(failure: &UpstreamFailure) -> ProxyError {
     match failure {
         UpstreamFailure::Protocol(_) => ProxyError::UpstreamProtocol(failure.to_string()),
+        UpstreamFailure::RequestBody => ProxyError::RequestBodyBroken,
         _ => ProxyError::UpstreamTermination(failure.to_string()),
     }
 }

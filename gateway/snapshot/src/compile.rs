@@ -93,7 +93,7 @@ impl Compiler {
             clusters,
             plugins,
             problems,
-            unrouted: self.registry.target(TargetLabels::default()),
+            unrouted: self.registry.target(TargetLabels::unknown()),
             model,
         }
     }

@@ -1,7 +1,6 @@
 //! Explaining what a snapshot does with a request, by the code that serves it.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method};
@@ -9,7 +8,7 @@ use portcullis_exchange::{Protocol, RequestHead};
 use portcullis_filters::MatchedPath;
 use portcullis_message::normalise_host;
 use portcullis_model::Action;
-use portcullis_routing::RouteQuery;
+use portcullis_routing::{ConsideredRule as Considered, Outcome, RouteQuery};
 use portcullis_upstream::Cluster;
 use serde::Serialize;
 
@@ -129,16 +128,7 @@ pub fn explain(snapshot: &Snapshot, request: &RequestToExplain) -> Explanation {
     let consideration = table.routes.consider(&query);
     let mut explanation = Explanation {
         host: consideration.virtual_host.as_ref().map(ToString::to_string),
-        considered: consideration
-            .rules
-            .iter()
-            .map(|considered| ConsideredRule {
-                route: considered.rule.id.to_string(),
-                matched: considered.verdict.is_match(),
-                reason: considered.verdict.to_string(),
-                source: source(&considered.rule.origin),
-            })
-            .collect(),
+        considered: consideration.rules.iter().filter_map(|rule| considered(table, rule)).collect(),
         ..not_found
     };
     let Some(listener) = consideration.listener.and_then(|index| table.listeners.get(index)) else {
@@ -151,12 +141,26 @@ pub fn explain(snapshot: &Snapshot, request: &RequestToExplain) -> Explanation {
         explanation.filters.push("https_redirect".to_owned());
         return explanation;
     }
-    let route = table.routes.find_route(&query);
-    let chosen = route.and_then(|route| Some((table.rules.get(route.rule_index)?, route.matched)));
+    let chosen =
+        consideration.route.and_then(|route| Some((table.rules.get(route.rule_index)?, route.matched)));
     if let Some((rule, matched)) = chosen {
         explain_rule(rule, matched, request, &mut explanation);
     }
     explanation
+}
+
+fn considered(table: &SocketTable, rule: &Considered) -> Option<ConsideredRule> {
+    let compiled = table.rules.get(rule.rule_index)?;
+    let (matched, reason) = match &rule.outcome {
+        Outcome::Matched => (true, "every condition holds".to_owned()),
+        Outcome::Lost(why) => (false, why.clone()),
+    };
+    Some(ConsideredRule {
+        route: compiled.rule.id.to_string(),
+        matched,
+        reason,
+        source: source(&compiled.rule.origin),
+    })
 }
 
 fn socket_for(snapshot: &Snapshot, port: u16) -> Option<&Arc<SocketTable>> {
@@ -229,12 +233,11 @@ fn explain_forward(
 
 fn endpoints(cluster: &Cluster) -> Vec<ExplainedEndpoint> {
     let state = |weight: u32| if weight == 0 { "weight 0" } else { "healthy" };
-    cluster
-        .endpoints()
-        .iter()
+    let endpoints = cluster.settings().endpoints.iter();
+    endpoints
         .map(|endpoint| ExplainedEndpoint {
             address: endpoint.address.to_string(),
-            state: state(endpoint.weight.load(Ordering::Relaxed)).to_owned(),
+            state: state(endpoint.weight).to_owned(),
         })
         .collect()
 }

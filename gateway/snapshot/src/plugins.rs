@@ -81,6 +81,10 @@ impl PluginHost {
         previous: Option<&PluginState>,
         problems: &mut Vec<Problem>,
     ) -> PluginState {
+        if matches!(settings.module, PluginModule::Broken(_)) {
+            // Whoever read the object has said what is wrong with it.
+            return fall_back(settings, previous);
+        }
         let loaded = self.read(settings).and_then(|bytes| {
             let digest = sha256(&bytes);
             check_digest(settings, &digest)?;
@@ -125,6 +129,7 @@ impl PluginHost {
                 .map(Into::into)
                 .ok_or_else(|| Failure::NoBuiltin(name.clone())),
             PluginModule::File(path) => read_file(path).map(Into::into),
+            PluginModule::Broken(why) => Err(Failure::Unreadable(why.clone())),
         }
     }
 }
@@ -254,5 +259,6 @@ fn url(module: &PluginModule) -> String {
     match module {
         PluginModule::File(path) => format!("file://{}", path.display()),
         PluginModule::Builtin(name) => format!("builtin:{name}"),
+        PluginModule::Broken(why) => why.clone(),
     }
 }

@@ -109,7 +109,7 @@ impl CompiledRule {
             destinations,
             target: parts
                 .registry
-                .target(TargetLabels { route: rule.id.clone(), ..TargetLabels::default() }),
+                .target(TargetLabels { route: rule.id.clone(), ..TargetLabels::unknown() }),
             rule: rule.clone(),
         }
     }

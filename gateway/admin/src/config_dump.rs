@@ -1,0 +1,95 @@
+//! The configuration that serves, as JSON. Keys and plugin configurations, which may hold secrets, are
+//! never part of it.
+
+use portcullis_model::{Action, Listener, Plugin, PluginModule, Problem, Rule, VirtualHost};
+use serde_json::{Value, json};
+
+use crate::state::AdminState;
+
+pub(crate) fn config_dump(state: &AdminState) -> Value {
+    let snapshot = state.published.current();
+    let model = &snapshot.model;
+    json!({
+        "generation": snapshot.generation,
+        "listeners": model.listeners.iter().map(listener).collect::<Vec<_>>(),
+        "clusters": model.clusters.values().map(|cluster| json!({
+            "name": cluster.name.to_string(),
+            "connect_timeout": seconds(cluster.connect_timeout),
+            "idle_timeout": seconds(cluster.idle_timeout),
+            "endpoints": cluster.endpoints.iter().map(|endpoint| json!({
+                "address": endpoint.address.to_string(), "weight": endpoint.weight,
+            })).collect::<Vec<_>>(),
+            "source": cluster.origin.to_string(),
+        })).collect::<Vec<_>>(),
+        "plugins": model.plugins.values().map(|settings| plugin(settings)).collect::<Vec<_>>(),
+        "problems": snapshot.problems.iter().map(problem).collect::<Vec<_>>(),
+    })
+}
+
+fn listener(listener: &Listener) -> Value {
+    let credential = listener.tls.as_ref().map(|tls| match &tls.credential {
+        Some(_) => "present",
+        None => "missing",
+    });
+    json!({
+        "gateway": &*listener.gateway,
+        "server": &*listener.server,
+        "port": listener.port,
+        "bind": listener.bind.map(|bind| bind.to_string()),
+        "protocol": listener.protocol.as_str(),
+        "hosts": listener.hosts.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "https_redirect": listener.https_redirect,
+        "certificate": credential,
+        "plugins": listener.plugins.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "virtual_hosts": listener.virtual_hosts.iter().map(virtual_host).collect::<Vec<_>>(),
+        "source": listener.origin.to_string(),
+    })
+}
+
+fn virtual_host(host: &VirtualHost) -> Value {
+    json!({ "host": host.host.to_string(), "rules": host.rules.iter().map(|each| rule(each)).collect::<Vec<_>>() })
+}
+
+fn rule(rule: &Rule) -> Value {
+    let action = match &rule.action {
+        Action::Redirect(redirect) => json!({ "redirect": redirect.status.as_u16() }),
+        Action::DirectResponse(direct) => json!({ "direct_response": direct.status.as_u16() }),
+        Action::Forward { destinations, .. } => json!({
+            "forward": destinations.iter().map(|destination| json!({
+                "cluster": destination.cluster.to_string(), "weight": destination.weight,
+            })).collect::<Vec<_>>(),
+        }),
+    };
+    json!({
+        "route": &*rule.id,
+        "matches": rule.matches.iter().map(|each| format!("{each:?}")).collect::<Vec<_>>(),
+        "action": action,
+        "timeout": rule.timeout.map(seconds),
+        "source": rule.origin.to_string(),
+    })
+}
+
+fn plugin(plugin: &Plugin) -> Value {
+    let module = match &plugin.module {
+        PluginModule::File(path) => format!("file://{}", path.display()),
+        PluginModule::Builtin(name) => format!("builtin:{name}"),
+        PluginModule::Broken(why) => format!("broken: {why}"),
+    };
+    json!({
+        "plugin": plugin.id.to_string(),
+        "module": module,
+        "phase": format!("{:?}", plugin.phase),
+        "priority": plugin.priority,
+        "fail_strategy": format!("{:?}", plugin.fail_strategy),
+        "configuration_bytes": plugin.configuration.len(),
+        "source": plugin.origin.to_string(),
+    })
+}
+
+fn problem(problem: &Problem) -> Value {
+    json!({ "severity": problem.severity.as_str(), "code": problem.code.to_string(), "text": problem.to_string() })
+}
+
+fn seconds(duration: std::time::Duration) -> f64 {
+    duration.as_secs_f64()
+}

@@ -1,0 +1,58 @@
+//! Who may talk to the admin port: a browser that was led here from a foreign page may not.
+
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::header::{HOST, HeaderMap, ORIGIN};
+use http::StatusCode;
+
+/// Refuses a foreign `Host` (DNS rebinding) and a foreign `Origin` (a page of another site).
+pub(crate) async fn refuse_foreigners(request: Request, next: Next) -> Response {
+    if is_local(request.headers()) {
+        return next.run(request).await;
+    }
+    (StatusCode::FORBIDDEN, "the admin port answers only to its own address; ask it as localhost\n").into_response()
+}
+
+fn is_local(headers: &HeaderMap) -> bool {
+    let host_is_local = match headers.get(HOST) {
+        Some(host) => host.to_str().is_ok_and(is_local_name),
+        // HTTP/1.0 without Host comes from no browser.
+        None => true,
+    };
+    let origin_is_local = headers.get(ORIGIN).is_none_or(|origin| {
+        let name = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, name)| name);
+        name.is_some_and(is_local_name)
+    });
+    host_is_local && origin_is_local
+}
+
+fn is_local_name(authority: &str) -> bool {
+    let host = portcullis_message::normalise_host(authority);
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    bare == "localhost" || bare.parse::<std::net::IpAddr>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(host: &str, origin: Option<&str>) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, host.parse().unwrap());
+        if let Some(origin) = origin {
+            headers.insert(ORIGIN, origin.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn only_local_names_pass() {
+        assert!(is_local(&headers("127.0.0.1:15000", None)));
+        assert!(is_local(&headers("localhost:15000", Some("http://localhost:15000"))));
+        assert!(is_local(&headers("[::1]:15000", None)));
+        assert!(!is_local(&headers("evil.example.com", None)));
+        assert!(!is_local(&headers("localhost:15000", Some("https://evil.example.com"))));
+        assert!(!is_local(&headers("localhost:15000", Some("null"))));
+    }
+}

@@ -1,0 +1,34 @@
+//! Metrics for Prometheus.
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::header::CONTENT_TYPE;
+use portcullis_telemetry::PROMETHEUS_TEXT;
+
+use crate::health::ready;
+use crate::state::AdminState;
+
+/// `/stats/prometheus`, and health beside it.
+pub fn metrics_router(state: AdminState) -> Router {
+    let health = Router::new().route("/healthz/ready", get(ready)).with_state(state.readiness.clone());
+    Router::new()
+        .route("/stats/prometheus", get(prometheus))
+        .route("/metrics", get(prometheus))
+        .with_state(state)
+        .merge(health)
+}
+
+/// Collects every worker's shard and writes them as one.
+pub(crate) async fn prometheus(State(state): State<AdminState>) -> Response {
+    let text = rendered(&state).await;
+    ([(CONTENT_TYPE, PROMETHEUS_TEXT)], text).into_response()
+}
+
+pub(crate) async fn rendered(state: &AdminState) -> String {
+    let shards = state.workers.collect_shards().await;
+    state.registry.set_generations_alive(state.published.generations_alive());
+    state.registry.set_access_log_dropped(state.access_log.as_ref().map_or(0, |log| log.dropped()));
+    state.registry.render(&shards)
+}

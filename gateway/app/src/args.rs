@@ -1,0 +1,240 @@
+//! The command line. Every option has an environment variable `PORTCULLIS_<OPTION>`; a flag wins.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use portcullis_model::parse_duration;
+
+/// An ingress gateway whose filters are WebAssembly plugins.
+#[derive(Debug, Parser)]
+#[command(name = "portcullis", disable_version_flag = true)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands of this version.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the gateway on a file or a directory of Kubernetes manifests, watched for changes.
+    Serve(Box<ServeArguments>),
+    /// Report every problem of a configuration at once; plugins are compiled and started once.
+    Validate(ValidateArguments),
+    /// Say where a request goes and why.
+    Explain(ExplainArguments),
+    /// Print version, commit, features and engine version.
+    Version,
+}
+
+/// `portcullis serve`
+#[derive(Debug, Args)]
+pub struct ServeArguments {
+    /// A file or directory of manifests; may be repeated.
+    #[arg(long, env = "PORTCULLIS_CONFIG", value_delimiter = ',', required = true, value_name = "PATH")]
+    pub config: Vec<PathBuf>,
+    /// Bind another port than the resources say, as in 80=8080,443=8443; port 0 picks a free one.
+    #[arg(long, env = "PORTCULLIS_PORT_MAP", value_delimiter = ',', value_name = "PORT=PORT")]
+    pub port_map: Vec<PortMapping>,
+    /// Address of the traffic listeners; may be repeated. Default: [::] dual-stack, 0.0.0.0 without IPv6.
+    #[arg(long, env = "PORTCULLIS_BIND", value_delimiter = ',', value_name = "ADDR")]
+    pub bind: Vec<IpAddr>,
+    /// Worker threads. Default: the cores that the process may use.
+    #[arg(long, env = "PORTCULLIS_WORKERS", value_name = "N")]
+    pub workers: Option<std::num::NonZeroUsize>,
+    /// Address of the health port, or `off`.
+    #[arg(long, env = "PORTCULLIS_STATUS", default_value = "0.0.0.0:15021", value_name = "ADDR|off")]
+    pub status: Port,
+    /// Address of the metrics port, or `off`.
+    #[arg(long, env = "PORTCULLIS_METRICS", default_value = "0.0.0.0:15020", value_name = "ADDR|off")]
+    pub metrics: Port,
+    /// Address of the admin port, or `off`.
+    #[arg(long, env = "PORTCULLIS_ADMIN", default_value = "127.0.0.1:15000", value_name = "ADDR|off")]
+    pub admin: Port,
+    /// What stands in front.
+    #[arg(long, env = "PORTCULLIS_TOPOLOGY", value_enum, default_value = "edge")]
+    pub topology: Topology,
+    /// A network whose X-Forwarded-* is believed; may be repeated.
+    #[arg(long, env = "PORTCULLIS_TRUSTED_CIDR", value_delimiter = ',', value_name = "CIDR")]
+    pub trusted_cidr: Vec<ipnet::IpNet>,
+    /// How many trusted proxies stand in front.
+    #[arg(long, env = "PORTCULLIS_TRUSTED_HOPS", default_value_t = 0, value_name = "N")]
+    pub trusted_hops: usize,
+    /// How long to go on accepting after SIGTERM.
+    #[arg(long, env = "PORTCULLIS_DRAIN_DELAY", default_value = "30s", value_parser = parse_duration)]
+    pub drain_delay: Duration,
+    /// How long requests in flight may take after that.
+    #[arg(long, env = "PORTCULLIS_DRAIN_TIMEOUT", default_value = "90s", value_parser = parse_duration)]
+    pub drain_timeout: Duration,
+    /// `off`, `text`, `json`, or a format of Envoy's operators.
+    #[arg(long, env = "PORTCULLIS_ACCESS_LOG", default_value = "text", value_name = "off|text|json|FORMAT")]
+    pub access_log: String,
+    /// Where the access log goes; `-` is standard output.
+    #[arg(long, env = "PORTCULLIS_ACCESS_LOG_PATH", default_value = "-", value_name = "-|FILE")]
+    pub access_log_path: PathBuf,
+    /// A directory for what outlives a restart; made with mode 0700 where it is missing.
+    #[arg(long, env = "PORTCULLIS_STATE_DIR", value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Turn HTTP/3 on.
+    #[arg(long, env = "PORTCULLIS_HTTP3")]
+    pub http3: bool,
+    /// Responses carry x-portcullis-generation, -route, -cluster and -upstream.
+    #[arg(long, env = "PORTCULLIS_DEBUG_HEADERS")]
+    pub debug_headers: bool,
+    /// Behave as another gateway where ours is safer.
+    #[arg(long, env = "PORTCULLIS_COMPAT", value_enum)]
+    pub compat: Option<Compatibility>,
+    /// Written when ready: JSON with every bound address by name.
+    #[arg(long, env = "PORTCULLIS_READY_FILE", value_name = "PATH")]
+    pub ready_file: Option<PathBuf>,
+    /// The program's own log, on standard error, from this level on.
+    #[arg(long, env = "PORTCULLIS_LOG_LEVEL", default_value = "info", value_name = "LEVEL")]
+    pub log_level: String,
+}
+
+/// `portcullis validate`
+#[derive(Debug, Args)]
+pub struct ValidateArguments {
+    /// Files and directories of manifests, taken together.
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// How to report.
+    #[arg(long, env = "PORTCULLIS_OUTPUT", value_enum, default_value = "text")]
+    pub output: Output,
+}
+
+/// `portcullis explain`
+#[derive(Debug, Args)]
+pub struct ExplainArguments {
+    /// A file or directory of manifests; may be repeated.
+    #[arg(long, env = "PORTCULLIS_CONFIG", value_delimiter = ',', required = true, value_name = "PATH")]
+    pub config: Vec<PathBuf>,
+    /// `[METHOD] URL`; the method is GET unless given.
+    #[arg(required = true, num_args = 1..=2, value_name = "[METHOD] URL")]
+    pub request: Vec<String>,
+    /// A header field, as in `name: value`; may be repeated.
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    pub headers: Vec<String>,
+    /// How to report.
+    #[arg(long, env = "PORTCULLIS_OUTPUT", value_enum, default_value = "text")]
+    pub output: Output,
+}
+
+/// How a report is written to standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// What stands in front of the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Topology {
+    /// Nothing, or what `--trusted-cidr` and `--trusted-hops` say.
+    Edge,
+    /// An AWS Application Load Balancer.
+    Alb,
+}
+
+/// Whose behaviour to copy where ours is safer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Compatibility {
+    /// Istio's ingress gateway.
+    Istio,
+}
+
+/// One entry of `--port-map`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortMapping {
+    /// The port of the resources.
+    pub resource: u16,
+    /// The port to bind.
+    pub bound: u16,
+}
+
+impl FromStr for PortMapping {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('=').and_then(|(resource, bound)| {
+            Some(PortMapping { resource: resource.trim().parse().ok()?, bound: bound.trim().parse().ok()? })
+        });
+        parts.ok_or_else(|| format!("`{text}` is not PORT=PORT, as in 80=8080"))
+    }
+}
+
+/// An address to listen on, or `off`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// Not served.
+    Off,
+    /// Served here; port 0 picks a free one.
+    On(SocketAddr),
+}
+
+impl FromStr for Port {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Port::Off);
+        }
+        text.parse().map(Port::On).map_err(|_| format!("`{text}` is neither ADDRESS:PORT nor `off`"))
+    }
+}
+
+impl ServeArguments {
+    /// What INTERFACE promises but this version does not do yet, said instead of ignored.
+    pub fn unserved(&self) -> Option<&'static str> {
+        if self.http3 {
+            return Some("--http3 is not built yet; leave it out, HTTP/1.1 and HTTP/2 are served");
+        }
+        if self.topology == Topology::Alb {
+            return Some("--topology alb is not built yet; --trusted-cidr and --trusted-hops work without it");
+        }
+        self.compat.map(|_| "--compat istio is not built yet; leave it out")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn serve(arguments: &[&str]) -> Result<Box<ServeArguments>, String> {
+        let all = ["portcullis", "serve"].iter().chain(arguments).copied();
+        match Arguments::try_parse_from(all).map_err(|error| error.to_string())?.command {
+            Command::Serve(serve) => Ok(serve),
+            other => Err(format!("{other:?}")),
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_interface() {
+        let serve = serve(&["--config", "x"]).unwrap();
+        assert_eq!(serve.status, Port::On("0.0.0.0:15021".parse().unwrap()));
+        assert_eq!(serve.drain_delay, Duration::from_secs(30));
+        assert_eq!(serve.access_log, "text");
+        assert!(serve.unserved().is_none());
+    }
+
+    #[test]
+    fn lists_take_commas_and_repeats() {
+        let serve = serve(&["--config", "a,b", "--config", "c", "--port-map", "80=0,443=8443", "--admin", "off"]).unwrap();
+        assert_eq!(serve.config.len(), 3);
+        assert_eq!(serve.port_map.get(1), Some(&PortMapping { resource: 443, bound: 8443 }));
+        assert_eq!(serve.admin, Port::Off);
+    }
+
+    #[test]
+    fn nonsense_is_refused_by_name() {
+        assert!(serve(&[]).unwrap_err().contains("--config"));
+        assert!(serve(&["--config", "x", "--port-map", "80"]).unwrap_err().contains("80=8080"));
+        assert!(serve(&["--config", "x", "--drain-delay", "soon"]).is_err());
+        assert!(serve(&["--config", "x", "--http3"]).unwrap().unserved().is_some());
+    }
+}

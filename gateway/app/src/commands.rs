@@ -1,0 +1,58 @@
+//! The commands, one file each.
+
+mod explain;
+mod serve;
+mod validate;
+mod version;
+
+pub use explain::explain;
+pub use serve::serve;
+pub use validate::validate;
+pub use version::version;
+
+use std::path::PathBuf;
+
+use portcullis_manifests::{LastGood, into_model};
+use portcullis_model::{Model, Problem};
+use portcullis_sources::FileSource;
+
+/// Why a command did not do its work.
+#[derive(Debug)]
+pub enum CommandError {
+    /// It was called wrongly: exit status 2.
+    Usage(String),
+    /// It failed: exit status 1.
+    Failure(String),
+}
+
+impl CommandError {
+    fn failure(what: &str, error: impl std::fmt::Display) -> Self {
+        CommandError::Failure(format!("{what}: {error}"))
+    }
+}
+
+/// The configuration as it stands on disk, and all that is wrong with it.
+fn read_configuration(paths: &[PathBuf]) -> Result<(Model, Vec<Problem>), CommandError> {
+    require_paths(paths)?;
+    let runtime = control_runtime()?;
+    let update = runtime.block_on(FileSource::new(paths.to_vec()).latest_draft());
+    let conversion = into_model(&update.draft, &LastGood::default());
+    let mut problems = update.problems;
+    problems.extend(conversion.problems);
+    Ok((conversion.model, problems))
+}
+
+fn require_paths(paths: &[PathBuf]) -> Result<(), CommandError> {
+    match paths.iter().find(|path| !path.exists()) {
+        Some(path) => Err(CommandError::Usage(format!("{}: there is no such file or directory", path.display()))),
+        None => Ok(()),
+    }
+}
+
+/// The runtime for everything that serves no request.
+fn control_runtime() -> Result<tokio::runtime::Runtime, CommandError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CommandError::failure("the control runtime does not start", error))
+}

@@ -1,0 +1,112 @@
+//! `portcullis explain`: where a request goes and why, by the matcher that serves.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use portcullis_snapshot::{Compiled, Compiler, Explanation, RequestToExplain, explain as explain_request};
+use portcullis_telemetry::Registry;
+
+use super::{CommandError, read_configuration};
+use crate::args::{ExplainArguments, Output};
+
+/// Explains one request on standard output.
+pub fn explain(arguments: &ExplainArguments) -> Result<ExitCode, CommandError> {
+    let request = read_request(arguments).map_err(CommandError::Usage)?;
+    let (model, problems) = read_configuration(&arguments.config)?;
+    let mut compiler = Compiler::new(Registry::new(), None);
+    let snapshot = match compiler.compile(model, problems, None) {
+        Compiled::Changed(snapshot) => *snapshot,
+        Compiled::Unchanged => compiler.empty(),
+    };
+    let explanation = explain_request(&snapshot, &request);
+    let text = match arguments.output {
+        Output::Json => serde_json::to_string_pretty(&explanation)
+            .map_err(|error| CommandError::failure("the explanation cannot be written", error))?,
+        Output::Text => describe(&request, &explanation),
+    };
+    writeln!(std::io::stdout(), "{}", text.trim_end())
+        .map_err(|error| CommandError::failure("standard output", error))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read_request(arguments: &ExplainArguments) -> Result<RequestToExplain, String> {
+    let (method, url) = match arguments.request.as_slice() {
+        [url] => ("GET", url),
+        [method, url] => (method.as_str(), url),
+        _ => return Err("say [METHOD] URL".to_owned()),
+    };
+    let method: Method = method.parse().map_err(|_| format!("`{method}` is not a method"))?;
+    let uri: Uri = url.parse().map_err(|_| format!("`{url}` is not a URL such as https://shop.example.com/cart"))?;
+    let (scheme, default_port) = match uri.scheme_str() {
+        Some("http") => ("http", 80),
+        Some("https") => ("https", 443),
+        _ => return Err(format!("`{url}` has to begin with http:// or https://")),
+    };
+    let authority = uri.authority().ok_or_else(|| format!("`{url}` names no host"))?.as_str();
+    let mut request = RequestToExplain {
+        method,
+        scheme,
+        port: uri.port_u16().unwrap_or(default_port),
+        authority: authority.parse().map_err(|_| format!("`{authority}` is not a host"))?,
+        path: uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")),
+        headers: HeaderMap::new(),
+    };
+    for field in &arguments.headers {
+        let (name, value) = read_header(field)?;
+        if name == http::header::HOST {
+            request.authority = value;
+        } else {
+            request.headers.append(name, value);
+        }
+    }
+    Ok(request)
+}
+
+fn read_header(field: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let refused = || format!("`{field}` is not a header field such as `x-user: ann`");
+    let (name, value) = field.split_once(':').ok_or_else(refused)?;
+    let name = name.trim().parse().map_err(|_| refused())?;
+    let value = value.trim().parse().map_err(|_| refused())?;
+    Ok((name, value))
+}
+
+fn describe(request: &RequestToExplain, explanation: &Explanation) -> String {
+    let mut text = String::new();
+    let authority = request.authority.to_str().unwrap_or("?");
+    // Writing to a String does not fail.
+    let _ = writeln!(text, "{} {}://{authority}{}", request.method, request.scheme, request.path);
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "  {name:<11}{value}");
+    };
+    let status = explanation.status.map(|status| format!(" ({status})")).unwrap_or_default();
+    line("outcome", &format!("{}{status}", explanation.outcome));
+    line("listener", explanation.listener.as_deref().unwrap_or("none takes this host on this port"));
+    line("host", explanation.host.as_deref().unwrap_or("none"));
+    match (&explanation.route, &explanation.source) {
+        (Some(route), Some(source)) => line("route", &format!("{route}  ({}:{})", source.file, source.line)),
+        _ => line("route", "none"),
+    }
+    for rule in &explanation.considered {
+        let mark = if rule.matched { "took it" } else { "lost" };
+        let place = format!("{}:{}", rule.source.file, rule.source.line);
+        line("considered", &format!("{}  {mark}: {}  ({place})", rule.route, rule.reason));
+    }
+    line("filters", &or_none(&explanation.filters));
+    line("plugins", &or_none(&explanation.plugins));
+    for cluster in &explanation.clusters {
+        let endpoints: Vec<String> =
+            cluster.endpoints.iter().map(|endpoint| format!("{} {}", endpoint.address, endpoint.state)).collect();
+        line("cluster", &format!("{} weight {}: {}", cluster.name, cluster.weight, or_none(&endpoints)));
+    }
+    if let Some(upstream) = &explanation.upstream_request {
+        line("upstream", &format!("{} {} (host {})", upstream.method, upstream.path, upstream.authority));
+    }
+    text
+}
+
+fn or_none(values: &[String]) -> String {
+    if values.is_empty() { "none".to_owned() } else { values.join(", ") }
+}

@@ -1,0 +1,127 @@
+//! The control loop: from a draft to a published snapshot and bound listeners.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use portcullis_edge::Workers;
+use portcullis_manifests::{Draft, LastGood, into_model};
+use portcullis_model::{PluginModule, Problem, Severity};
+use portcullis_snapshot::{Compiled, Compiler, Published, Snapshot};
+use portcullis_telemetry::Registry;
+use tokio::sync::{mpsc, oneshot};
+
+/// Applies drafts one after the other on a thread of its own, so that compiling plugins never delays a
+/// request, a health check or a signal.
+pub struct Control {
+    jobs: mpsc::UnboundedSender<Job>,
+}
+
+struct Job {
+    draft: Arc<Draft>,
+    problems: Vec<Problem>,
+    done: oneshot::Sender<Applied>,
+}
+
+/// What came of a draft.
+pub struct Applied {
+    /// The generation that serves now.
+    pub generation: u64,
+    /// Files outside the configuration that it depends on: local Wasm modules.
+    pub watch: BTreeSet<PathBuf>,
+}
+
+/// What the control thread works with.
+pub struct ControlParts {
+    /// Compiles models.
+    pub compiler: Compiler,
+    /// Where snapshots are published.
+    pub published: Arc<Published>,
+    /// Who binds the listeners.
+    pub workers: Arc<Workers>,
+    /// Where the generation is counted.
+    pub registry: Arc<Registry>,
+}
+
+impl Control {
+    /// Starts the control thread.
+    ///
+    /// # Errors
+    /// Where the system gives no thread.
+    pub fn start(parts: ControlParts) -> std::io::Result<Self> {
+        let (jobs, mut waiting) = mpsc::unbounded_channel::<Job>();
+        std::thread::Builder::new().name("control".to_owned()).spawn(move || {
+            let mut applier = Applier { parts, last_good: LastGood::default() };
+            while let Some(job) = waiting.blocking_recv() {
+                // Nobody waits for the answer of a draft when the process is ending.
+                let _ = job.done.send(applier.apply(&job.draft, job.problems));
+            }
+        })?;
+        Ok(Control { jobs })
+    }
+
+    /// Applies a draft, `problems` being what could not even be read; `None` where the control thread is gone.
+    pub async fn apply(&self, draft: Arc<Draft>, problems: Vec<Problem>) -> Option<Applied> {
+        let (done, applied) = oneshot::channel();
+        self.jobs.send(Job { draft, problems, done }).ok()?;
+        applied.await.ok()
+    }
+}
+
+struct Applier {
+    parts: ControlParts,
+    last_good: LastGood,
+}
+
+impl Applier {
+    fn apply(&mut self, draft: &Draft, mut problems: Vec<Problem>) -> Applied {
+        let started = Instant::now();
+        let conversion = into_model(draft, &self.last_good);
+        self.last_good = conversion.last_good;
+        let previous = self.parts.published.current();
+        let watch = local_modules(&conversion.model);
+        problems.extend(conversion.problems);
+        let compiled = self.parts.compiler.compile(conversion.model, problems, Some(&previous));
+        let generation = match compiled {
+            Compiled::Unchanged => previous.generation,
+            Compiled::Changed(snapshot) => self.publish(*snapshot, started.elapsed()),
+        };
+        Applied { generation, watch }
+    }
+
+    fn publish(&self, snapshot: Snapshot, took: Duration) -> u64 {
+        report(&snapshot.problems);
+        let snapshot = self.parts.published.publish(snapshot);
+        report(&self.parts.workers.reconcile(&snapshot));
+        self.parts.registry.set_generation(snapshot.generation);
+        self.parts.registry.observe_apply(took);
+        tracing::info!(
+            generation = snapshot.generation,
+            listeners = snapshot.model.listeners.len(),
+            clusters = snapshot.clusters.len(),
+            plugins = snapshot.plugins.len(),
+            problems = snapshot.problems.len(),
+            "configuration applied"
+        );
+        snapshot.generation
+    }
+}
+
+/// Logs each problem on a line of its own.
+fn report(problems: &[Problem]) {
+    for problem in problems {
+        match problem.severity {
+            Severity::Error => tracing::error!("{problem}"),
+            Severity::Warning => tracing::warn!("{problem}"),
+        }
+    }
+}
+
+fn local_modules(model: &portcullis_model::Model) -> BTreeSet<PathBuf> {
+    let file = |plugin: &Arc<portcullis_model::Plugin>| match &plugin.module {
+        PluginModule::File(path) => Some(path.clone()),
+        _ => None,
+    };
+    model.plugins.values().filter_map(file).collect()
+}

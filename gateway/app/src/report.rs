@@ -1,0 +1,77 @@
+//! Writing problems for people and programs.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+
+use portcullis_model::{Problem, Severity};
+use serde_json::{Value, json};
+
+use crate::args::Output;
+
+/// Writes all problems; JSON also when there are none.
+pub fn write_problems(problems: &[Problem], output: Output, out: &mut impl Write) -> io::Result<()> {
+    match output {
+        Output::Json => writeln!(out, "{:#}", json!({ "problems": problems.iter().map(problem_json).collect::<Vec<_>>() })),
+        Output::Text => write_text(problems, out),
+    }
+}
+
+/// Whether any of them is an error.
+pub fn has_errors(problems: &[Problem]) -> bool {
+    problems.iter().any(|problem| problem.severity == Severity::Error)
+}
+
+/// One problem, with the keys of `validate --output json`.
+pub fn problem_json(problem: &Problem) -> Value {
+    json!({
+        "code": problem.code.to_string(),
+        "severity": problem.severity.as_str(),
+        "object": problem.object.as_ref().map(ToString::to_string),
+        "field": problem.field,
+        "file": &*problem.origin.file,
+        "line": problem.origin.line,
+        "column": problem.origin.column,
+        "message": problem.message,
+        "help": problem.help,
+    })
+}
+
+fn write_text(problems: &[Problem], out: &mut impl Write) -> io::Result<()> {
+    let mut sources = SourceLines::default();
+    for problem in problems {
+        writeln!(out, "{}[{}]: {}", problem.severity.as_str(), problem.code, problem.message)?;
+        writeln!(out, "  --> {}", problem.origin)?;
+        if let Some(line) = sources.line(&problem.origin.file, problem.origin.line) {
+            let number = problem.origin.line.to_string();
+            writeln!(out, "{:>width$} |", "", width = number.len() + 1)?;
+            writeln!(out, "{number} | {line}")?;
+            let indent = usize::try_from(problem.origin.column.saturating_sub(1)).unwrap_or(0);
+            writeln!(out, "{:>width$} | {:indent$}^", "", "", width = number.len())?;
+        }
+        if let Some(object) = &problem.object {
+            let field = if problem.field.is_empty() { "" } else { ", " };
+            writeln!(out, "  = in {object}{field}{}", problem.field)?;
+        }
+        if !problem.help.is_empty() {
+            writeln!(out, "  = help: {}", problem.help)?;
+        }
+        writeln!(out)?;
+    }
+    let count = |severity| problems.iter().filter(|problem| problem.severity == severity).count();
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    writeln!(out, "{errors} errors, {warnings} warnings")
+}
+
+/// The lines of the files that problems point at, read once.
+#[derive(Default)]
+struct SourceLines(HashMap<String, Vec<String>>);
+
+impl SourceLines {
+    fn line(&mut self, file: &str, number: u32) -> Option<&str> {
+        let lines = self.0.entry(file.to_owned()).or_insert_with(|| {
+            let text = std::fs::read_to_string(file).unwrap_or_default();
+            text.lines().map(str::to_owned).collect()
+        });
+        lines.get(usize::try_from(number).ok()?.checked_sub(1)?).map(String::as_str)
+    }
+}

@@ -1,0 +1,51 @@
+//! The signals that the process answers to.
+
+use std::io;
+
+use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGTERM: drain.
+    Terminate,
+    /// SIGINT: drain without the delay.
+    Interrupt,
+    /// SIGHUP: read the configuration again.
+    Reload,
+}
+
+/// The signals of the process, from now on handled here.
+pub struct Signals {
+    terminate: Stream,
+    interrupt: Stream,
+    reload: Stream,
+}
+
+impl Signals {
+    /// Takes the signals over.
+    ///
+    /// # Errors
+    /// Where the system refuses.
+    pub fn listen() -> io::Result<Self> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            reload: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// The next signal. May be dropped while it waits.
+    pub async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.terminate.recv() => Signal::Terminate,
+            _ = self.interrupt.recv() => Signal::Interrupt,
+            _ = self.reload.recv() => Signal::Reload,
+        }
+    }
+
+    /// The next signal that asks for the end.
+    pub async fn next_end(&mut self) {
+        while self.next().await == Signal::Reload {}
+    }
+}

@@ -1,0 +1,177 @@
+//! The real binary on loopback, with its configuration in a directory that the test changes.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, ChildStderr, Command};
+use tokio::sync::mpsc;
+
+/// Nothing here takes long; a test that waits longer has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running gateway. It is killed when dropped.
+pub struct Gateway {
+    child: Child,
+    lines: mpsc::UnboundedReceiver<String>,
+    directory: TempDir,
+    ready: Value,
+    /// Every line of its log that was read so far.
+    pub log: Vec<String>,
+}
+
+impl Gateway {
+    /// Starts with these manifests and waits until it is ready.
+    pub async fn start(manifests: &str) -> Gateway {
+        Gateway::start_with(manifests, &[]).await
+    }
+
+    /// Starts with further arguments.
+    pub async fn start_with(manifests: &str, arguments: &[&str]) -> Gateway {
+        let directory = tempfile::tempdir().unwrap();
+        let config = directory.path().join("config");
+        std::fs::create_dir(&config).unwrap();
+        std::fs::write(config.join("all.yaml"), manifests).unwrap();
+        Gateway::start_in(directory, arguments).await
+    }
+
+    /// Starts on a directory whose `config` holds the manifests.
+    pub async fn start_in(directory: TempDir, arguments: &[&str]) -> Gateway {
+        let ready_file = directory.path().join("ready.json");
+        let mut child = command(directory.path(), &ready_file, arguments).spawn().unwrap();
+        let lines = read_lines(child.stderr.take().unwrap());
+        let mut gateway = Gateway { child, lines, directory, ready: Value::Null, log: Vec::new() };
+        gateway.wait_for_log("ready").await;
+        gateway.ready = serde_json::from_str(&std::fs::read_to_string(ready_file).unwrap()).unwrap();
+        gateway
+    }
+
+    /// Where the server with this name listens.
+    pub fn address(&self, server: &str) -> SocketAddr {
+        let listeners = self.ready["listeners"].as_array().unwrap();
+        let listener = listeners.iter().find(|listener| listener["server"] == server);
+        let listener = listener.unwrap_or_else(|| panic!("no server {server} in {}", self.ready));
+        listener["address"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// Where a side port listens: `status`, `metrics` or `admin`.
+    pub fn side_port(&self, name: &str) -> SocketAddr {
+        self.ready[name].as_str().unwrap().parse().unwrap()
+    }
+
+    /// The ready file.
+    pub fn ready(&self) -> &Value {
+        &self.ready
+    }
+
+    /// The directory of its manifests.
+    pub fn config(&self) -> PathBuf {
+        self.directory.path().join("config")
+    }
+
+    /// Replaces the manifests by renaming, as editors do, and waits until they are applied. Returns the
+    /// generation.
+    pub async fn apply(&mut self, manifests: &str) -> u64 {
+        self.write(manifests);
+        self.wait_for_generation().await
+    }
+
+    /// Replaces the manifests without waiting.
+    pub fn write(&self, manifests: &str) {
+        let new = self.config().join(".new");
+        std::fs::write(&new, manifests).unwrap();
+        std::fs::rename(new, self.config().join("all.yaml")).unwrap();
+    }
+
+    /// Waits until the next configuration is applied; its generation.
+    pub async fn wait_for_generation(&mut self) -> u64 {
+        let line = self.wait_for_log("configuration applied").await;
+        let number = line.split("generation=").nth(1).unwrap();
+        number.split(' ').next().unwrap().parse().unwrap()
+    }
+
+    /// Waits for the next line of the log that contains a text.
+    pub async fn wait_for_log(&mut self, text: &str) -> String {
+        let found = tokio::time::timeout(PATIENCE, async {
+            while let Some(line) = self.lines.recv().await {
+                self.log.push(line.clone());
+                if line.contains(text) {
+                    return line;
+                }
+            }
+            panic!("the gateway ended without saying {text:?}:\n{}", self.log.join("\n"));
+        });
+        match found.await {
+            Ok(line) => line,
+            Err(_) => panic!("the gateway never said {text:?}:\n{}", self.log.join("\n")),
+        }
+    }
+
+    /// Sends a signal by its `kill` name, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().unwrap().to_string();
+        let status = std::process::Command::new("kill").args(["-s", name, &pid]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits for its end; the rest of its log is in `log`.
+    pub async fn wait(&mut self) -> ExitStatus {
+        let ended = tokio::time::timeout(PATIENCE, async {
+            while let Some(line) = self.lines.recv().await {
+                self.log.push(line);
+            }
+            self.child.wait().await.unwrap()
+        });
+        ended.await.unwrap_or_else(|_| panic!("the gateway did not end:\n{}", self.log.join("\n")))
+    }
+
+    /// Resident memory, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id().unwrap())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+}
+
+/// Reads the log all the time, so that the gateway never waits for the test.
+fn read_lines(stderr: ChildStderr) -> mpsc::UnboundedReceiver<String> {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let mut lines = BufReader::new(stderr).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// The binary under test.
+pub fn binary() -> &'static str {
+    env!("CARGO_BIN_EXE_portcullis")
+}
+
+fn command(directory: &Path, ready_file: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary());
+    command
+        .arg("serve")
+        .arg("--config")
+        .arg(directory.join("config"))
+        .args(["--port-map", "80=0,443=0", "--bind", "127.0.0.1", "--workers", "2", "--debug-headers"])
+        .args(["--status", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+        .arg("--access-log-path")
+        .arg(directory.join("access.log"))
+        .arg("--ready-file")
+        .arg(ready_file)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}

@@ -17,6 +17,8 @@ const OUTBOUND: i64 = 2;
 
 /// The attribute at a path such as `["request", "headers", "user-agent"]`; `None` where it is unknown or
 /// has no value yet.
+///
+/// What plugins left is found under its own path, its parts joined by dots, and never hides an attribute of ours.
 pub fn attribute(exchange: &Exchange, path: &[&str]) -> Option<AttributeValue> {
     match path {
         ["request", rest @ ..] => of_request(exchange, rest),
@@ -30,7 +32,7 @@ pub fn attribute(exchange: &Exchange, path: &[&str]) -> Option<AttributeValue> {
         ["xds", name] => of_configuration(exchange, name),
         ["connection_id"] => of_connection(exchange, "id"),
         [name] => of_configuration(exchange, name).or_else(|| exchange.state(name).map(bytes)),
-        _ => exchange.state(&path.join("\0")).map(bytes),
+        _ => exchange.state(&path.join(".")).map(bytes),
     }
 }
 
@@ -255,7 +257,7 @@ mod tests {
         let mut exchange = served();
         exchange.set_state("user", "ada".into());
         exchange.set_state("cluster_name", "forged".into());
-        exchange.set_state("a\0b", "deep".into());
+        exchange.set_state("a.b", "deep".into());
         assert_eq!(read(&exchange, &["user"]), "ada");
         assert_eq!(read(&exchange, &["filter_state", "wasm.user"]), "ada");
         assert_eq!(read(&exchange, &["a", "b"]), "deep");

@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -80,8 +79,7 @@ impl AccessLog {
         self.order(Order::Reopen);
     }
 
-    /// The counters, which outlive the log.
-    pub(crate) fn counts(&self) -> &Arc<LogCounts> {
+    fn counts(&self) -> &LogCounts {
         self.queue.counts()
     }
 

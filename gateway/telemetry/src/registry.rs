@@ -7,13 +7,11 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::access_log::AccessLog;
 use crate::admission::Admission;
 use crate::exposition::{Exposition, Labels};
 use crate::families::Families;
 use crate::histogram::{Histogram, SECOND_BOUNDS};
 use crate::identity::Identity;
-use crate::log_writer::LogCounts;
 use crate::metric_kind::MetricKind;
 use crate::plugin_metrics::PluginMetrics;
 use crate::plugin_series::{callback_admission, write_plugins};
@@ -42,7 +40,8 @@ pub struct Registry {
     generations_alive: AtomicUsize,
     problems: AtomicUsize,
     apply: Mutex<Histogram<{ SECOND_BOUNDS.len() + 1 }>>,
-    access_logs: Mutex<Vec<Arc<LogCounts>>>,
+    log_dropped: AtomicU64,
+    log_write_errors: AtomicU64,
 }
 
 /// Which label sets are shown apart.
@@ -91,7 +90,8 @@ impl Registry {
             generations_alive: AtomicUsize::new(0),
             problems: AtomicUsize::new(0),
             apply: Mutex::default(),
-            access_logs: Mutex::default(),
+            log_dropped: AtomicU64::new(0),
+            log_write_errors: AtomicU64::new(0),
         })
     }
 
@@ -138,9 +138,14 @@ impl Registry {
         self.apply.lock().observe(&SECOND_BOUNDS, took.as_secs_f64());
     }
 
-    /// Shows what an access log loses.
-    pub fn watch_access_log(&self, log: &AccessLog) {
-        self.access_logs.lock().push(log.counts().clone());
+    /// Lines that the access log lost ([`AccessLog::dropped`](crate::AccessLog::dropped)).
+    pub fn set_access_log_dropped(&self, dropped: u64) {
+        self.log_dropped.store(dropped, Relaxed);
+    }
+
+    /// Writes of the access log that failed ([`AccessLog::write_errors`](crate::AccessLog::write_errors)).
+    pub fn set_access_log_write_errors(&self, errors: u64) {
+        self.log_write_errors.store(errors, Relaxed);
     }
 
     /// Everything as Prometheus text ([`PROMETHEUS_TEXT`]), from the shards of all workers.
@@ -152,7 +157,7 @@ impl Registry {
         shown.requests.write(&mut text, &self.identity, &targets, shards);
         write_plugins(&mut text, &mut shown.callbacks, &plugins, shards);
         self.write_configuration(&mut text);
-        self.write_access_logs(&mut text);
+        self.write_access_log(&mut text);
         write_build(&mut text);
         text.finish()
     }
@@ -176,12 +181,11 @@ impl Registry {
         text.histogram(name, &Labels::default(), &SECOND_BOUNDS, apply.buckets, apply.sum);
     }
 
-    fn write_access_logs(&self, text: &mut Exposition) {
-        let logs = self.access_logs.lock();
-        let dropped: u64 = logs.iter().map(|log| log.dropped.load(Relaxed)).sum();
+    fn write_access_log(&self, text: &mut Exposition) {
+        let dropped = self.log_dropped.load(Relaxed);
         let name = "portcullis_access_log_dropped_total";
         text.single(name, MetricKind::Counter, "Access-log lines lost.", dropped);
-        let errors: u64 = logs.iter().map(|log| log.write_errors.load(Relaxed)).sum();
+        let errors = self.log_write_errors.load(Relaxed);
         let name = "portcullis_access_log_write_errors_total";
         text.single(name, MetricKind::Counter, "Access-log writes that failed.", errors);
     }
@@ -386,6 +390,7 @@ mod tests {
         registry.set_generation(7);
         registry.set_generations_alive(2);
         registry.set_config_problems(1);
+        registry.set_access_log_dropped(4);
         registry.observe_apply(Duration::from_millis(20));
         let text = registry.render(&[]);
         for line in [
@@ -393,7 +398,7 @@ mod tests {
             "portcullis_generations_alive 2",
             "portcullis_config_problems 1",
             "portcullis_config_apply_seconds_bucket{le=\"0.025\"} 1",
-            "portcullis_access_log_dropped_total 0",
+            "portcullis_access_log_dropped_total 4",
         ] {
             assert!(text.lines().any(|written| written == line), "{line} in {text}");
         }

@@ -1,1 +1,40 @@
-//! Dev only: fake upstreams, certificates, tiny guests.
+//! What tests of the real binary need: fake upstreams, certificates, strict little clients, manifests in
+//! a directory, guests from text.
+//!
+//! What it is *not*: part of the product; it knows nothing of the gateway but the wire and the manifests.
+//! Everything panics where a test's own step fails, and nothing waits longer than [`PATIENCE`].
+//!
+//! The usual test starts an [`Upstream`], writes [`manifests`] into a [`Directory`], starts the gateway on
+//! it and talks to it with a [`Client`].
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a step of a test that fails should panic where it happens"
+)]
+
+mod answers;
+mod body;
+mod call;
+mod certificates;
+mod client;
+mod directory;
+mod guest;
+pub mod manifests;
+mod patience;
+mod raw;
+mod tls;
+mod upstream;
+
+pub use body::{BodyWriter, TestBody};
+pub use call::{Call, Reply};
+pub use certificates::{Authority, Certificates};
+pub use client::Client;
+pub use directory::Directory;
+pub use guest::module;
+pub use patience::{PATIENCE, within};
+pub use raw::{RawConnection, RawUpstream};
+pub use tls::Tls;
+pub use upstream::{Seen, Upstream};

@@ -1,0 +1,185 @@
+//! A fake HTTP/1 upstream on a thread of its own.
+
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{oneshot, watch};
+
+use crate::answers::answer;
+use crate::patience::within;
+
+/// What a fake upstream has seen so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Requests whose head arrived.
+    pub requests: usize,
+    /// Connections accepted.
+    pub connections: usize,
+    /// Connections that are open.
+    pub open: usize,
+    /// Requests held until [`Upstream::release`].
+    pub held: usize,
+    /// Bytes of request bodies read by `/sink`.
+    pub uploaded: u64,
+}
+
+/// A fake upstream. Every reply carries its name as `x-upstream`. What it answers depends on the path:
+///
+/// - `/status/NNN`: that status, the name as text
+/// - `/stream/N`: N MiB
+/// - `/sink`: reads the body whole, keeping nothing, and says how much it was
+/// - `/trailers`: a chunked body with the trailer `x-checksum` (if the request says `te: trailers`)
+/// - `/slow`: answers when the test calls [`Upstream::release`]
+/// - `/drip`: the head and `first,` at once, `second` when released
+/// - `/early`: 413 without reading the body
+/// - `/close`: closes without a reply
+/// - `/break`: a body that breaks off
+/// - anything else: an echo as JSON: `upstream`, `method`, `path`, `version`, `headers`, `body`,
+///   `body_length`, `trailers`
+///
+/// A request's `x-reply-NAME: value` comes back as `NAME: value` on each of them.
+#[derive(Debug)]
+pub struct Upstream {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) name: String,
+    seen: watch::Sender<Seen>,
+    releases: watch::Sender<u64>,
+}
+
+impl Upstream {
+    /// Starts one on a free port.
+    pub fn start(name: &str) -> Self {
+        Self::start_on(name, SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+
+    /// Starts one where another was.
+    pub fn start_on(name: &str, address: SocketAddr) -> Self {
+        let listener = StdListener::bind(address).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let shared = Arc::new(Shared {
+            name: name.to_owned(),
+            seen: watch::Sender::default(),
+            releases: watch::Sender::default(),
+        });
+        let (stop, stopped) = oneshot::channel();
+        let address = listener.local_addr().unwrap();
+        let serving = shared.clone();
+        let thread = std::thread::spawn(move || serve_until(listener, serving, stopped));
+        Upstream { address, shared, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// What it has seen so far.
+    pub fn seen(&self) -> Seen {
+        *self.shared.seen.borrow()
+    }
+
+    /// Awaits the moment when what it has seen fulfils a condition.
+    pub async fn until(&self, condition: impl FnMut(&Seen) -> bool) -> Seen {
+        let mut watcher = self.shared.seen.subscribe();
+        let what = format!("what upstream {} should see", self.name());
+        *within(&what, watcher.wait_for(condition)).await.unwrap()
+    }
+
+    /// Lets the requests go on that are held now.
+    pub fn release(&self) {
+        self.shared.releases.send_modify(|count| *count += 1);
+    }
+
+    /// Stops listening and breaks off every connection.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _panicked = thread.join();
+        }
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Shared {
+    pub(crate) fn note(&self, change: impl FnOnce(&mut Seen)) {
+        self.seen.send_modify(change);
+    }
+
+    /// Counts as held until released.
+    pub(crate) async fn hold(&self) {
+        let mut releases = self.releases.subscribe();
+        let _held = Counted::begin(self, |seen| &mut seen.held);
+        let _gone = releases.changed().await;
+    }
+}
+
+/// Counts something for as long as it lasts.
+struct Counted<'a> {
+    shared: &'a Shared,
+    count: fn(&mut Seen) -> &mut usize,
+}
+
+impl<'a> Counted<'a> {
+    fn begin(shared: &'a Shared, count: fn(&mut Seen) -> &mut usize) -> Self {
+        shared.note(|seen| *count(seen) += 1);
+        Counted { shared, count }
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.shared.note(|seen| *(self.count)(seen) -= 1);
+    }
+}
+
+fn serve_until(listener: StdListener, shared: Arc<Shared>, stopped: oneshot::Receiver<()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let listener = TcpListener::from_std(listener).unwrap();
+        tokio::select! {
+            _ = stopped => {}
+            () = accept_connections(listener, shared) => {}
+        }
+    });
+}
+
+async fn accept_connections(listener: TcpListener, shared: Arc<Shared>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        shared.note(|seen| seen.connections += 1);
+        tokio::spawn(serve_connection(stream, shared.clone()));
+    }
+}
+
+async fn serve_connection(stream: TcpStream, shared: Arc<Shared>) {
+    let _open = Counted::begin(&shared, |seen| &mut seen.open);
+    let _delayed = stream.set_nodelay(true);
+    let service = service_fn(|request| answer(request, shared.clone()));
+    // A client that goes away is not the upstream's business.
+    let _gone = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+}

@@ -1,0 +1,37 @@
+# One line each: what is done stands in the script or crate that is named here.
+
+.DEFAULT_GOAL := help
+.PHONY: help run build plugins test check bench clean setup
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+# The dev profile: dependencies are optimised in it too, and it links in seconds where `make build` takes minutes.
+run: plugins ## build all, serve an example on 8080 and 8443, print commands to try
+	cargo build --package portcullis
+	examples/quickstart/run target/debug/portcullis
+
+build: plugins ## the release binary, at target/release/portcullis
+	cargo build --release --package portcullis
+
+plugins: setup ## the shipped filters and the test guests, compiled to Wasm
+	plugins/build
+
+test: plugins ## every test
+	cargo build --package portcullis
+	examples/check target/debug/portcullis
+	cd sdk/rust && cargo test --workspace
+	cd plugins && cargo test --workspace
+	.ci/test
+
+check: plugins ## format, lints, dependencies: what a change has to pass besides the tests
+	.ci/check
+
+bench: plugins ## micro-benchmarks
+	cargo bench --package portcullis-benches
+
+clean: ## remove everything that was built
+	rm -rf target
+
+setup:
+	@.ci/require cargo cc python3 curl

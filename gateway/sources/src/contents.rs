@@ -1,6 +1,6 @@
 //! Reading the files that a scan found; what cannot be read keeps its last good text.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use portcullis_manifests::{SourceFile, codes};
 use portcullis_model::{Code, Origin, Problem, Severity};
 
+use crate::inbox::Inbox;
 use crate::scan::{Found, Listing, ScannedFile};
 
 /// Larger files are no manifests.
@@ -17,36 +18,21 @@ const LARGEST: u64 = 64 << 20;
 /// More files are no configuration.
 const MOST_FILES: usize = 10_000;
 
-/// Which files are not to be read yet, because what they hold may be half of something.
+/// Which files are not to be taken as they are, because what they hold may be half of something.
 #[derive(Debug)]
 pub(crate) struct Unsettled<'a> {
-    /// Those that somebody is known to be writing.
-    pub(crate) unfinished: &'a HashSet<PathBuf>,
-    /// What was written to more recently than this may just have been truncated, without our knowing yet.
+    /// Knows which files somebody is writing.
+    pub(crate) inbox: &'a Inbox,
+    /// How long nothing must have been written to a file: word of it may not have reached us yet.
     pub(crate) quiet: Duration,
-    /// Whether such a file is left for the next look.
-    pub(crate) patience: Patience,
-}
-
-/// How to take a file that was written to just now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Patience {
-    /// As it is: there is nothing better to serve.
-    Start,
-    /// As it was.
-    Left,
-    /// As it is, for that has gone on too long; but not if nothing is in it.
-    Over,
+    /// The same for a file with nothing in it, which is the first half of most changes.
+    pub(crate) quiet_when_empty: Duration,
 }
 
 impl Unsettled<'_> {
-    fn holds(&self, text: &str, age: Duration) -> bool {
-        age < self.quiet
-            && match self.patience {
-                Patience::Start => false,
-                Patience::Left => true,
-                Patience::Over => text.trim_ascii().is_empty(),
-            }
+    fn holds(&self, file: &ScannedFile, reading: &FileText) -> bool {
+        let quiet = if is_blank(&reading.text) { self.quiet_when_empty } else { self.quiet };
+        reading.age < quiet || self.inbox.is_being_written(&file.real)
     }
 }
 
@@ -55,8 +41,8 @@ impl Unsettled<'_> {
 pub(crate) struct Findings {
     /// What could not be read.
     pub(crate) problems: Vec<Problem>,
-    /// Files that were passed over as too fresh.
-    pub(crate) fresh: usize,
+    /// Files were passed over of which no further word may come.
+    pub(crate) look_again: bool,
 }
 
 /// What one configured path holds: the last good text of each file, by path.
@@ -103,8 +89,12 @@ impl Contents {
 
     /// Whether nothing at all is written here.
     fn is_blank(&self) -> bool {
-        self.texts.values().all(|text| text.trim_ascii().is_empty())
+        self.texts.values().all(|text| is_blank(text))
     }
+}
+
+fn is_blank(text: &str) -> bool {
+    text.trim_ascii().is_empty()
 }
 
 /// One configured path being read.
@@ -129,15 +119,10 @@ impl Reading<'_> {
     }
 
     fn read_file(&mut self, file: &ScannedFile) {
-        if self.unsettled.unfinished.contains(&file.real) {
-            return self.keep(&file.path);
-        }
         match read_text(&file.path) {
-            Ok((text, age)) if self.unsettled.holds(&text, age) => {
-                self.findings.fresh += 1;
-                self.keep(&file.path);
-            }
-            Ok((text, _)) => {
+            Ok(reading) if self.unsettled.holds(file, &reading) => self.put_off(file),
+            Err(Unreadable::Changing) => self.put_off(file),
+            Ok(FileText { text, .. }) => {
                 // An unchanged text is shared with the last state, not kept twice.
                 let text = match self.last.texts.get(&file.path) {
                     Some(last) if **last == *text => Arc::clone(last),
@@ -166,6 +151,13 @@ impl Reading<'_> {
                 self.keep(&file.path);
             }
         }
+    }
+
+    fn put_off(&mut self, file: &ScannedFile) {
+        if !self.unsettled.inbox.is_being_written(&file.real) {
+            self.findings.look_again = true;
+        }
+        self.keep(&file.path);
     }
 
     fn keep(&mut self, path: &Path) {
@@ -219,12 +211,20 @@ const KEEPS_FILES: &str =
 enum Unreadable {
     /// Deleted since the scan.
     Gone,
+    /// It changed under our eyes.
+    Changing,
     TooLarge,
     Failed(String),
 }
 
-/// The text, and how long ago it was written to.
-fn read_text(path: &Path) -> Result<(String, Duration), Unreadable> {
+/// What a file holds.
+struct FileText {
+    text: String,
+    /// How long ago it was written to; a time in the future comes from another clock and tells nothing.
+    age: Duration,
+}
+
+fn read_text(path: &Path) -> Result<FileText, Unreadable> {
     let failed = |error: io::Error| match std::fs::symlink_metadata(path) {
         Err(gone) if gone.kind() == io::ErrorKind::NotFound => Unreadable::Gone,
         _ => Unreadable::Failed(format!("cannot be read: {error}")),
@@ -233,20 +233,21 @@ fn read_text(path: &Path) -> Result<(String, Duration), Unreadable> {
     if !std::fs::metadata(path).map_err(failed)?.is_file() {
         return Err(Unreadable::Failed("is no regular file".to_owned()));
     }
-    let mut bytes = Vec::new();
     let file = File::open(path).map_err(failed)?;
+    let state = || file.metadata().and_then(|now| Ok((now.len(), now.modified()?)));
+    let before = state().map_err(failed)?;
+    let mut bytes = Vec::new();
     (&file).take(LARGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > LARGEST {
         return Err(Unreadable::TooLarge);
     }
-    let modified = file.metadata().and_then(|metadata| metadata.modified()).map_err(failed)?;
-    // A time in the future comes from another clock and tells nothing.
-    let age = SystemTime::now().duration_since(modified).unwrap_or(Duration::MAX);
-    match String::from_utf8(bytes) {
-        Ok(text) => Ok((text, age)),
-        Err(error) => {
-            let place = error.utf8_error().valid_up_to();
-            Err(Unreadable::Failed(format!("is not UTF-8 text: byte {place} is none")))
-        }
+    if state().map_err(failed)? != before {
+        return Err(Unreadable::Changing);
     }
+    let age = SystemTime::now().duration_since(before.1).unwrap_or(Duration::MAX);
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let place = error.utf8_error().valid_up_to();
+        Unreadable::Failed(format!("is not UTF-8 text: byte {place} is none"))
+    })?;
+    Ok(FileText { text, age })
 }

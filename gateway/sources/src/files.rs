@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use portcullis_manifests::Draft;
 use portcullis_model::Problem;
 
-use crate::contents::{Contents, Findings, Patience, Unsettled};
+use crate::contents::{Contents, Findings, Unsettled};
 use crate::inbox::{Changes, Inbox, Settled, Timing};
 use crate::scan::{Scan, ScannedFile, Stamp, scan};
 use crate::watch::{DirectoryWatch, Followed, Health};
@@ -216,33 +216,30 @@ impl FileSource {
         changes: &Changes,
         cause: Cause,
     ) -> (Vec<Contents>, Vec<Problem>) {
-        let unsettled = Unsettled {
-            unfinished: &changes.unfinished,
-            quiet: self.timing.quiet,
-            patience: self.patience(changes, cause),
-        };
+        let unsettled = self.unsettled(changes, cause);
         let mut findings = Findings::default();
         let roots = self.roots.iter().zip(&scan.roots).zip(&self.contents);
         let contents = roots
             .map(|((root, found), last)| last.read(root, found, &unsettled, &mut findings))
             .collect();
-        if findings.fresh > 0 {
-            self.inbox.put_off(changes.since);
+        if findings.look_again {
+            self.inbox.put_off(changes.since, Instant::now() + self.timing.quiet);
         }
         (contents, findings.problems)
     }
 
     /// Somebody may truncate a file just before we read it, and the word of it reach us just after: what
-    /// was written to within the quiet is left for the next look, though not for ever.
-    fn patience(&self, changes: &Changes, cause: Cause) -> Patience {
-        let end = changes.since.map(|since| since + self.timing.patience);
-        match cause {
-            Cause::Start => Patience::Start,
-            Cause::Change | Cause::Reload if end.is_none_or(|end| Instant::now() < end) => {
-                Patience::Left
-            }
-            Cause::Change | Cause::Reload => Patience::Over,
-        }
+    /// was written to within the quiet is left for the next look. Not so at the start, when there is
+    /// nothing better to serve, nor for ever where the writing has no end.
+    fn unsettled(&self, changes: &Changes, cause: Cause) -> Unsettled<'_> {
+        let Timing { quiet, patience, .. } = self.timing;
+        let is_over = changes.since.is_some_and(|since| since + patience < Instant::now());
+        let (quiet, quiet_when_empty) = match cause {
+            Cause::Start => (Duration::ZERO, Duration::ZERO),
+            Cause::Change | Cause::Reload if is_over => (Duration::ZERO, patience),
+            Cause::Change | Cause::Reload => (quiet, patience),
+        };
+        Unsettled { inbox: &self.inbox, quiet, quiet_when_empty }
     }
 
     /// Parses what was read, unless it is what was read before.

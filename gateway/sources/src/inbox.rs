@@ -71,6 +71,8 @@ struct State {
     interest: Interest,
     /// When the first and the latest change came that nobody has taken yet.
     burst: Option<(Instant, Instant)>,
+    /// A burst that was put off is not over before.
+    not_before: Option<Instant>,
     /// Files that were changed and not yet closed, and when they were last changed.
     writing: HashMap<PathBuf, Instant>,
     written: HashSet<PathBuf>,
@@ -134,12 +136,18 @@ impl Inbox {
         self.state.lock().take_changes()
     }
 
-    /// Says that a burst which seemed over is not.
-    pub(crate) fn put_off(&self, since: Option<Instant>) {
+    /// Whether somebody has begun to write a file and not closed it yet.
+    pub(crate) fn is_being_written(&self, file: &Path) -> bool {
+        self.state.lock().writing.contains_key(file)
+    }
+
+    /// Says that a burst which seemed over is not, and when to look again.
+    pub(crate) fn put_off(&self, since: Option<Instant>, until: Instant) {
         let now = Instant::now();
         let mut state = self.state.lock();
-        let first = state.burst.map_or(now, |(first, _)| first);
-        state.burst = Some((since.map_or(first, |since| since.min(first)), now));
+        let (first, latest) = state.burst.unwrap_or((now, now));
+        state.burst = Some((since.map_or(first, |since| since.min(first)), latest));
+        state.not_before = Some(until);
     }
 
     /// Waits until something comes.
@@ -233,10 +241,12 @@ impl State {
         } else {
             at_the_latest
         };
+        let due = self.not_before.map_or(due, |not_before| due.max(not_before));
         if now < due { Settled::Later(due) } else { Settled::Now(self.take_changes()) }
     }
 
     fn take_changes(&mut self) -> Changes {
+        self.not_before = None;
         Changes {
             unfinished: self.writing.keys().cloned().collect(),
             written: std::mem::take(&mut self.written),
@@ -301,6 +311,15 @@ mod tests {
             assert_eq!(settled(&mut state, after(step * 5)), None);
         }
         assert!(settled(&mut state, after(250)).is_some());
+    }
+
+    #[test]
+    fn what_was_put_off_is_not_read_at_once_however_old_the_burst() {
+        let inbox = Inbox::default();
+        let now = Instant::now();
+        let later = now + Duration::from_secs(60);
+        inbox.put_off(now.checked_sub(Duration::from_secs(1)), later);
+        assert_eq!(inbox.settle(&Timing::default()), Settled::Later(later));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Finds the shipped plugins, which `make plugins` compiles to Wasm, and the commit.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 const SHIPPED: [&str; 2] = ["jwt-auth", "telemetry"];
@@ -11,14 +11,20 @@ fn main() {
         require(&plugins.join(name).with_extension("wasm"));
     }
     println!("cargo::rustc-env=PORTCULLIS_PLUGINS={}", plugins.display());
-    println!("cargo::rustc-env=PORTCULLIS_COMMIT={}", commit().unwrap_or_else(|| "unknown".to_owned()));
+    println!(
+        "cargo::rustc-env=PORTCULLIS_COMMIT={}",
+        commit().unwrap_or_else(|| "unknown".to_owned())
+    );
     println!("cargo::rerun-if-changed=../../.git/HEAD");
 }
 
-fn require(module: &PathBuf) {
+fn require(module: &Path) {
     println!("cargo::rerun-if-changed={}", module.display());
     if !module.is_file() {
-        println!("cargo::error=the shipped plugin {} is not built; run `make plugins` first", module.display());
+        println!(
+            "cargo::error=the shipped plugin {} is not built; run `make plugins` first",
+            module.display()
+        );
     }
 }
 

@@ -14,7 +14,7 @@ mod tables;
 pub use admin_port::admin_router;
 pub use health::{Readiness, health_router};
 pub use metrics::metrics_router;
-pub use state::{AdminState, ServerInfo};
+pub use state::{AdminState, ServerInfo, SetLogLevel};
 pub use tables::bound_json;
 
 use axum::Router;

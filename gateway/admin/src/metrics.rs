@@ -29,6 +29,9 @@ pub(crate) async fn prometheus(State(state): State<AdminState>) -> Response {
 pub(crate) async fn rendered(state: &AdminState) -> String {
     let shards = state.workers.collect_shards().await;
     state.registry.set_generations_alive(state.published.generations_alive());
-    state.registry.set_access_log_dropped(state.access_log.as_ref().map_or(0, |log| log.dropped()));
+    if let Some(log) = &state.access_log {
+        state.registry.set_access_log_dropped(log.dropped());
+        state.registry.set_access_log_write_errors(log.write_errors());
+    }
     state.registry.render(&shards)
 }

@@ -9,6 +9,9 @@ use portcullis_telemetry::{AccessLog, Registry};
 
 use crate::Readiness;
 
+/// Changes the level of the program's own log; says what is wrong with a level that does not exist.
+pub type SetLogLevel = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
+
 /// Everything that the ports read.
 #[derive(Clone)]
 pub struct AdminState {
@@ -25,7 +28,7 @@ pub struct AdminState {
     /// What `/server_info` says.
     pub server: ServerInfo,
     /// Changes the level of the program's own log.
-    pub set_log_level: Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>,
+    pub set_log_level: SetLogLevel,
 }
 
 /// What `/server_info` says.

@@ -45,7 +45,7 @@ pub fn bound_json(bound: &portcullis_edge::BoundListener) -> Value {
         "gateway": &*bound.gateway,
         "server": &*bound.server,
         "port": bound.port,
-        "protocol": bound.protocol,
+        "protocol": bound.protocol.as_str(),
         "transport": bound.transport,
         "address": bound.address.to_string(),
     })

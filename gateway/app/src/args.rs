@@ -34,7 +34,13 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct ServeArguments {
     /// A file or directory of manifests; may be repeated.
-    #[arg(long, env = "PORTCULLIS_CONFIG", value_delimiter = ',', required = true, value_name = "PATH")]
+    #[arg(
+        long,
+        env = "PORTCULLIS_CONFIG",
+        value_delimiter = ',',
+        required = true,
+        value_name = "PATH"
+    )]
     pub config: Vec<PathBuf>,
     /// Bind another port than the resources say, as in 80=8080,443=8443; port 0 picks a free one.
     #[arg(long, env = "PORTCULLIS_PORT_MAP", value_delimiter = ',', value_name = "PORT=PORT")]
@@ -46,13 +52,28 @@ pub struct ServeArguments {
     #[arg(long, env = "PORTCULLIS_WORKERS", value_name = "N")]
     pub workers: Option<std::num::NonZeroUsize>,
     /// Address of the health port, or `off`.
-    #[arg(long, env = "PORTCULLIS_STATUS", default_value = "0.0.0.0:15021", value_name = "ADDR|off")]
+    #[arg(
+        long,
+        env = "PORTCULLIS_STATUS",
+        default_value = "0.0.0.0:15021",
+        value_name = "ADDR|off"
+    )]
     pub status: Port,
     /// Address of the metrics port, or `off`.
-    #[arg(long, env = "PORTCULLIS_METRICS", default_value = "0.0.0.0:15020", value_name = "ADDR|off")]
+    #[arg(
+        long,
+        env = "PORTCULLIS_METRICS",
+        default_value = "0.0.0.0:15020",
+        value_name = "ADDR|off"
+    )]
     pub metrics: Port,
     /// Address of the admin port, or `off`.
-    #[arg(long, env = "PORTCULLIS_ADMIN", default_value = "127.0.0.1:15000", value_name = "ADDR|off")]
+    #[arg(
+        long,
+        env = "PORTCULLIS_ADMIN",
+        default_value = "127.0.0.1:15000",
+        value_name = "ADDR|off"
+    )]
     pub admin: Port,
     /// What stands in front.
     #[arg(long, env = "PORTCULLIS_TOPOLOGY", value_enum, default_value = "edge")]
@@ -70,7 +91,12 @@ pub struct ServeArguments {
     #[arg(long, env = "PORTCULLIS_DRAIN_TIMEOUT", default_value = "90s", value_parser = parse_duration)]
     pub drain_timeout: Duration,
     /// `off`, `text`, `json`, or a format of Envoy's operators.
-    #[arg(long, env = "PORTCULLIS_ACCESS_LOG", default_value = "text", value_name = "off|text|json|FORMAT")]
+    #[arg(
+        long,
+        env = "PORTCULLIS_ACCESS_LOG",
+        default_value = "text",
+        value_name = "off|text|json|FORMAT"
+    )]
     pub access_log: String,
     /// Where the access log goes; `-` is standard output.
     #[arg(long, env = "PORTCULLIS_ACCESS_LOG_PATH", default_value = "-", value_name = "-|FILE")]
@@ -110,7 +136,13 @@ pub struct ValidateArguments {
 #[derive(Debug, Args)]
 pub struct ExplainArguments {
     /// A file or directory of manifests; may be repeated.
-    #[arg(long, env = "PORTCULLIS_CONFIG", value_delimiter = ',', required = true, value_name = "PATH")]
+    #[arg(
+        long,
+        env = "PORTCULLIS_CONFIG",
+        value_delimiter = ',',
+        required = true,
+        value_name = "PATH"
+    )]
     pub config: Vec<PathBuf>,
     /// `[METHOD] URL`; the method is GET unless given.
     #[arg(required = true, num_args = 1..=2, value_name = "[METHOD] URL")]
@@ -162,7 +194,10 @@ impl FromStr for PortMapping {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let parts = text.split_once('=').and_then(|(resource, bound)| {
-            Some(PortMapping { resource: resource.trim().parse().ok()?, bound: bound.trim().parse().ok()? })
+            Some(PortMapping {
+                resource: resource.trim().parse().ok()?,
+                bound: bound.trim().parse().ok()?,
+            })
         });
         parts.ok_or_else(|| format!("`{text}` is not PORT=PORT, as in 80=8080"))
     }
@@ -184,7 +219,9 @@ impl FromStr for Port {
         if text == "off" {
             return Ok(Port::Off);
         }
-        text.parse().map(Port::On).map_err(|_| format!("`{text}` is neither ADDRESS:PORT nor `off`"))
+        text.parse()
+            .map(Port::On)
+            .map_err(|_| format!("`{text}` is neither ADDRESS:PORT nor `off`"))
     }
 }
 
@@ -195,7 +232,9 @@ impl ServeArguments {
             return Some("--http3 is not built yet; leave it out, HTTP/1.1 and HTTP/2 are served");
         }
         if self.topology == Topology::Alb {
-            return Some("--topology alb is not built yet; --trusted-cidr and --trusted-hops work without it");
+            return Some(
+                "--topology alb is not built yet; --trusted-cidr and --trusted-hops work without it",
+            );
         }
         self.compat.map(|_| "--compat istio is not built yet; leave it out")
     }
@@ -224,7 +263,17 @@ mod tests {
 
     #[test]
     fn lists_take_commas_and_repeats() {
-        let serve = serve(&["--config", "a,b", "--config", "c", "--port-map", "80=0,443=8443", "--admin", "off"]).unwrap();
+        let serve = serve(&[
+            "--config",
+            "a,b",
+            "--config",
+            "c",
+            "--port-map",
+            "80=0,443=8443",
+            "--admin",
+            "off",
+        ])
+        .unwrap();
         assert_eq!(serve.config.len(), 3);
         assert_eq!(serve.port_map.get(1), Some(&PortMapping { resource: 443, bound: 8443 }));
         assert_eq!(serve.admin, Port::Off);

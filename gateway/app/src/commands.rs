@@ -44,7 +44,10 @@ fn read_configuration(paths: &[PathBuf]) -> Result<(Model, Vec<Problem>), Comman
 
 fn require_paths(paths: &[PathBuf]) -> Result<(), CommandError> {
     match paths.iter().find(|path| !path.exists()) {
-        Some(path) => Err(CommandError::Usage(format!("{}: there is no such file or directory", path.display()))),
+        Some(path) => Err(CommandError::Usage(format!(
+            "{}: there is no such file or directory",
+            path.display()
+        ))),
         None => Ok(()),
     }
 }

@@ -1,6 +1,6 @@
 //! The control loop: from a draft to a published snapshot and bound listeners.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -96,6 +96,9 @@ impl Applier {
         report(&self.parts.workers.reconcile(&snapshot));
         self.parts.registry.set_generation(snapshot.generation);
         self.parts.registry.observe_apply(took);
+        self.parts.registry.set_config_problems(snapshot.problems.len());
+        let plugins: HashSet<String> = snapshot.plugins.keys().map(ToString::to_string).collect();
+        self.parts.registry.retain_plugins(|name| plugins.contains(name));
         tracing::info!(
             generation = snapshot.generation,
             listeners = snapshot.model.listeners.len(),

@@ -2,19 +2,17 @@
 
 use std::sync::Arc;
 
+use portcullis_admin::SetLogLevel;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{fmt, reload};
 
-/// Changes the level; says what is wrong with a level that does not exist.
-pub type SetLevel = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
-
 /// Starts logging from a level on.
 ///
 /// # Errors
 /// Names the levels where `level` is none of them.
-pub fn start(level: &str) -> Result<SetLevel, String> {
+pub fn start(level: &str) -> Result<SetLogLevel, String> {
     let (filter, handle) = reload::Layer::new(parse(level)?);
     let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_target(false);
     tracing_subscriber::registry()
@@ -28,7 +26,7 @@ pub fn start(level: &str) -> Result<SetLevel, String> {
 }
 
 fn parse(level: &str) -> Result<LevelFilter, String> {
-    level
-        .parse()
-        .map_err(|_| format!("`{level}` is no log level; the levels are off, error, warn, info, debug and trace"))
+    level.parse().map_err(|_| {
+        format!("`{level}` is no log level; the levels are off, error, warn, info, debug and trace")
+    })
 }

@@ -51,13 +51,20 @@ fn complain(message: &str, code: u8) -> ExitCode {
 }
 
 fn refuse_usage(error: &clap::Error) -> ExitCode {
-    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand) {
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    ) {
         // Help was asked for, or is what somebody without an idea needs.
         let _ = error.print();
         let asked = error.kind() == ErrorKind::DisplayHelp;
         return if asked { ExitCode::SUCCESS } else { ExitCode::from(USAGE) };
     }
     let text = error.to_string();
-    let message: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
-    complain(&format!("{}; see portcullis --help", message.join(" ").trim_start_matches("error: ")), USAGE)
+    let message: Vec<&str> =
+        text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+    complain(
+        &format!("{}; see portcullis --help", message.join(" ").trim_start_matches("error: ")),
+        USAGE,
+    )
 }

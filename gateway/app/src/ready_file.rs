@@ -23,7 +23,12 @@ pub struct SidePorts {
 ///
 /// # Errors
 /// Where the file cannot be written.
-pub fn write(path: &Path, generation: u64, listeners: &[BoundListener], ports: &SidePorts) -> io::Result<()> {
+pub fn write(
+    path: &Path,
+    generation: u64,
+    listeners: &[BoundListener],
+    ports: &SidePorts,
+) -> io::Result<()> {
     let text = format!("{:#}\n", content(generation, listeners, ports));
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(".new");

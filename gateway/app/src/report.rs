@@ -9,9 +9,17 @@ use serde_json::{Value, json};
 use crate::args::Output;
 
 /// Writes all problems; JSON also when there are none.
-pub fn write_problems(problems: &[Problem], output: Output, out: &mut impl Write) -> io::Result<()> {
+pub fn write_problems(
+    problems: &[Problem],
+    output: Output,
+    out: &mut impl Write,
+) -> io::Result<()> {
     match output {
-        Output::Json => writeln!(out, "{:#}", json!({ "problems": problems.iter().map(problem_json).collect::<Vec<_>>() })),
+        Output::Json => writeln!(
+            out,
+            "{:#}",
+            json!({ "problems": problems.iter().map(problem_json).collect::<Vec<_>>() })
+        ),
         Output::Text => write_text(problems, out),
     }
 }

@@ -10,18 +10,28 @@ use crate::commands::CommandError;
 use crate::ready_file::SidePorts;
 
 /// Binds and serves those that are on. Health answers from now on: not ready, at first.
-pub async fn open(arguments: &ServeArguments, state: &AdminState) -> Result<SidePorts, CommandError> {
+pub async fn open(
+    arguments: &ServeArguments,
+    state: &AdminState,
+) -> Result<SidePorts, CommandError> {
     Ok(SidePorts {
-        status: open_port("--status", arguments.status, health_router(state.readiness.clone())).await?,
+        status: open_port("--status", arguments.status, health_router(state.readiness.clone()))
+            .await?,
         metrics: open_port("--metrics", arguments.metrics, metrics_router(state.clone())).await?,
         admin: open_port("--admin", arguments.admin, admin_router(state.clone())).await?,
     })
 }
 
-async fn open_port(option: &str, port: Port, router: axum::Router) -> Result<Option<SocketAddr>, CommandError> {
+async fn open_port(
+    option: &str,
+    port: Port,
+    router: axum::Router,
+) -> Result<Option<SocketAddr>, CommandError> {
     let Port::On(wanted) = port else { return Ok(None) };
     let failure = |error: std::io::Error| {
-        CommandError::Failure(format!("{option} {wanted} cannot be bound: {error}; choose another, or `off`"))
+        CommandError::Failure(format!(
+            "{option} {wanted} cannot be bound: {error}; choose another, or `off`"
+        ))
     };
     let listener = TcpListener::bind(wanted).await.map_err(failure)?;
     let bound = listener.local_addr().map_err(failure)?;

@@ -17,7 +17,8 @@ pub fn prepare(path: &Path) -> Result<(), String> {
             .create(path)
             .map_err(|error| format!("--state-dir {shown} cannot be made: {error}"));
     }
-    let metadata = path.metadata().map_err(|error| format!("--state-dir {shown} cannot be read: {error}"))?;
+    let metadata =
+        path.metadata().map_err(|error| format!("--state-dir {shown} cannot be read: {error}"))?;
     if !metadata.is_dir() {
         return Err(format!("--state-dir {shown} is not a directory"));
     }

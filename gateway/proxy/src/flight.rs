@@ -62,6 +62,7 @@ impl Flight {
         self.exchange.timings.ended = Some(Instant::now());
         if let Some(progress) = &self.progress {
             self.exchange.bytes_received = progress.bytes();
+            self.exchange.timings.request_ended = progress.ended_at();
         }
         self.steps.close(&mut self.exchange);
         let target = self.target();
@@ -87,6 +88,7 @@ impl Drop for Flight {
             if self.exchange.code_details.is_empty() {
                 self.exchange.code_details = "downstream_remote_disconnect";
             }
+            self.exchange.termination_details = "downstream_disconnect";
             self.finish();
         }
     }

@@ -3,11 +3,12 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use portcullis_exchange::Exchange;
 use portcullis_message::TrustedProxies;
 use portcullis_snapshot::{Pinned, Published, View};
-use portcullis_telemetry::{AccessLog, MetricShard};
+use portcullis_telemetry::{AccessLog, MetricShard, PluginMetrics, PluginPhase, RequestTarget};
 use portcullis_upstream::Pools;
 use portcullis_wasm::WorkerInstances;
 
@@ -80,10 +81,15 @@ impl Worker {
         self.instances.retain(|plugin| snapshot.has_plugin(plugin));
     }
 
+    /// Counts one callback of a plugin.
+    pub(crate) fn count_callback(&self, plugin: &PluginMetrics, phase: PluginPhase, took: Duration) {
+        self.shard.borrow_mut().plugin_callback(plugin, phase, took);
+    }
+
     /// Counts a finished exchange and logs it.
     pub(crate) fn record(
         &self,
-        target: &Arc<portcullis_telemetry::RequestTarget>,
+        target: &Arc<RequestTarget>,
         exchange: &Exchange,
     ) {
         self.shard.borrow_mut().record(target, exchange);

@@ -6,7 +6,9 @@ use std::process::ExitCode;
 
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
-use portcullis_snapshot::{Compiled, Compiler, Explanation, RequestToExplain, explain as explain_request};
+use portcullis_snapshot::{
+    Compiled, Compiler, Explanation, RequestToExplain, explain as explain_request,
+};
 use portcullis_telemetry::Registry;
 
 use super::{CommandError, read_configuration};
@@ -39,7 +41,9 @@ fn read_request(arguments: &ExplainArguments) -> Result<RequestToExplain, String
         _ => return Err("say [METHOD] URL".to_owned()),
     };
     let method: Method = method.parse().map_err(|_| format!("`{method}` is not a method"))?;
-    let uri: Uri = url.parse().map_err(|_| format!("`{url}` is not a URL such as https://shop.example.com/cart"))?;
+    let uri: Uri = url
+        .parse()
+        .map_err(|_| format!("`{url}` is not a URL such as https://shop.example.com/cart"))?;
     let (scheme, default_port) = match uri.scheme_str() {
         Some("http") => ("http", 80),
         Some("https") => ("https", 443),
@@ -83,10 +87,15 @@ fn describe(request: &RequestToExplain, explanation: &Explanation) -> String {
     };
     let status = explanation.status.map(|status| format!(" ({status})")).unwrap_or_default();
     line("outcome", &format!("{}{status}", explanation.outcome));
-    line("listener", explanation.listener.as_deref().unwrap_or("none takes this host on this port"));
+    line(
+        "listener",
+        explanation.listener.as_deref().unwrap_or("none takes this host on this port"),
+    );
     line("host", explanation.host.as_deref().unwrap_or("none"));
     match (&explanation.route, &explanation.source) {
-        (Some(route), Some(source)) => line("route", &format!("{route}  ({}:{})", source.file, source.line)),
+        (Some(route), Some(source)) => {
+            line("route", &format!("{route}  ({}:{})", source.file, source.line))
+        }
         _ => line("route", "none"),
     }
     for rule in &explanation.considered {
@@ -97,12 +106,21 @@ fn describe(request: &RequestToExplain, explanation: &Explanation) -> String {
     line("filters", &or_none(&explanation.filters));
     line("plugins", &or_none(&explanation.plugins));
     for cluster in &explanation.clusters {
-        let endpoints: Vec<String> =
-            cluster.endpoints.iter().map(|endpoint| format!("{} {}", endpoint.address, endpoint.state)).collect();
-        line("cluster", &format!("{} weight {}: {}", cluster.name, cluster.weight, or_none(&endpoints)));
+        let endpoints: Vec<String> = cluster
+            .endpoints
+            .iter()
+            .map(|endpoint| format!("{} {}", endpoint.address, endpoint.state))
+            .collect();
+        line(
+            "cluster",
+            &format!("{} weight {}: {}", cluster.name, cluster.weight, or_none(&endpoints)),
+        );
     }
     if let Some(upstream) = &explanation.upstream_request {
-        line("upstream", &format!("{} {} (host {})", upstream.method, upstream.path, upstream.authority));
+        line(
+            "upstream",
+            &format!("{} {} (host {})", upstream.method, upstream.path, upstream.authority),
+        );
     }
     text
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use portcullis_admin::{AdminState, Readiness, ServerInfo};
+use portcullis_admin::{AdminState, Readiness, ServerInfo, SetLogLevel};
 use portcullis_edge::{Idle, Settings as EdgeSettings, Workers};
 use portcullis_message::TrustedProxies;
 use portcullis_proxy::{DebugHeaders, Drain, WorkerSettings};
@@ -45,7 +45,10 @@ struct Process {
     signals: Signals,
 }
 
-async fn run(arguments: ServeArguments, set_log_level: log::SetLevel) -> Result<ExitCode, CommandError> {
+async fn run(
+    arguments: ServeArguments,
+    set_log_level: SetLogLevel,
+) -> Result<ExitCode, CommandError> {
     let mut process = start(arguments, set_log_level).await?;
     process.serve_until_drained().await;
     if let Some(log) = &process.admin.access_log {
@@ -55,10 +58,15 @@ async fn run(arguments: ServeArguments, set_log_level: log::SetLevel) -> Result<
     Ok(ExitCode::SUCCESS)
 }
 
-async fn start(arguments: ServeArguments, set_log_level: log::SetLevel) -> Result<Process, CommandError> {
-    let signals = Signals::listen().map_err(|error| CommandError::failure("signals cannot be handled", error))?;
+async fn start(
+    arguments: ServeArguments,
+    set_log_level: SetLogLevel,
+) -> Result<Process, CommandError> {
+    let signals = Signals::listen()
+        .map_err(|error| CommandError::failure("signals cannot be handled", error))?;
     let registry = Registry::new();
-    let engine = Engine::new().map_err(|error| CommandError::failure("the Wasm engine does not start", error))?;
+    let engine = Engine::new()
+        .map_err(|error| CommandError::failure("the Wasm engine does not start", error))?;
     let worker_count = arguments.workers.map_or_else(usable_cores, Into::into);
     let host = PluginHost::new(engine, registry.clone(), builtin, worker_count);
     let compiler = Compiler::new(registry.clone(), Some(host));
@@ -69,7 +77,11 @@ async fn start(arguments: ServeArguments, set_log_level: log::SetLevel) -> Resul
         WorkerSettings {
             published: published.clone(),
             access_log: access_log.clone(),
-            debug_headers: if arguments.debug_headers { DebugHeaders::On } else { DebugHeaders::Off },
+            debug_headers: if arguments.debug_headers {
+                DebugHeaders::On
+            } else {
+                DebugHeaders::Off
+            },
             trusted: Arc::new(TrustedProxies {
                 networks: arguments.trusted_cidr.clone(),
                 hops: arguments.trusted_hops,
@@ -77,7 +89,9 @@ async fn start(arguments: ServeArguments, set_log_level: log::SetLevel) -> Resul
             drain: Drain::default(),
         },
     );
-    let workers = Arc::new(workers.map_err(|error| CommandError::failure("the workers do not start", error))?);
+    let workers = Arc::new(
+        workers.map_err(|error| CommandError::failure("the workers do not start", error))?,
+    );
     let admin = AdminState {
         readiness: Arc::new(Readiness::default()),
         published: published.clone(),
@@ -134,7 +148,8 @@ impl Process {
         }
         self.admin.readiness.set_ready();
         if let Some(path) = &self.arguments.ready_file
-            && let Err(error) = ready_file::write(path, generation, &self.admin.workers.bound(), &self.ports)
+            && let Err(error) =
+                ready_file::write(path, generation, &self.admin.workers.bound(), &self.ports)
         {
             tracing::error!(path = %path.display(), %error, "the ready file cannot be written");
         }
@@ -172,7 +187,11 @@ fn usable_cores() -> usize {
 fn edge_settings(arguments: &ServeArguments, workers: usize) -> EdgeSettings {
     EdgeSettings {
         bind: arguments.bind.clone(),
-        port_map: arguments.port_map.iter().map(|mapping| (mapping.resource, mapping.bound)).collect(),
+        port_map: arguments
+            .port_map
+            .iter()
+            .map(|mapping| (mapping.resource, mapping.bound))
+            .collect(),
         workers,
         ..EdgeSettings::default()
     }
@@ -190,7 +209,7 @@ fn open_access_log(arguments: &ServeArguments) -> Result<Option<AccessLog>, Comm
         Some("-") => LogTarget::Stdout,
         _ => LogTarget::File(arguments.access_log_path.clone()),
     };
-    AccessLog::open(format, target)
-        .map(Some)
-        .map_err(|error| CommandError::failure(&arguments.access_log_path.display().to_string(), error))
+    AccessLog::open(format, target).map(Some).map_err(|error| {
+        CommandError::failure(&arguments.access_log_path.display().to_string(), error)
+    })
 }

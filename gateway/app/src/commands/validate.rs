@@ -18,7 +18,8 @@ const WORKERS: usize = 1;
 pub fn validate(arguments: &ValidateArguments) -> Result<ExitCode, CommandError> {
     let (model, problems) = read_configuration(&arguments.paths)?;
     let registry = Registry::new();
-    let engine = Engine::new().map_err(|error| CommandError::failure("the Wasm engine does not start", error))?;
+    let engine = Engine::new()
+        .map_err(|error| CommandError::failure("the Wasm engine does not start", error))?;
     let plugins = PluginHost::new(engine, registry.clone(), builtin, WORKERS);
     let mut compiler = Compiler::new(registry, Some(plugins));
     let problems = match compiler.compile(model, problems, None) {

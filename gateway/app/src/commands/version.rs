@@ -13,6 +13,8 @@ pub fn version() -> Result<ExitCode, CommandError> {
         env!("PORTCULLIS_COMMIT"),
         portcullis_wasm::ENGINE_VERSION,
     );
-    std::io::stdout().write_all(text.as_bytes()).map_err(|error| CommandError::failure("standard output", error))?;
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .map_err(|error| CommandError::failure("standard output", error))?;
     Ok(ExitCode::SUCCESS)
 }

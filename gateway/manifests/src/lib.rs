@@ -1,1 +1,24 @@
-//! Kubernetes objects to Draft to Model; pure.
+//! Kubernetes manifests to the configuration that is served: [`SourceFile`]s are read into a [`Draft`]
+//! (what was written, with file and line), and [`into_model`] makes of it a valid
+//! [`Model`](portcullis_model::Model) and the list of everything that is wrong.
+//!
+//! What it is *not*: it does no I/O. It neither reads files nor watches them, and a plugin's module is
+//! only a path here.
+
+pub mod codes;
+mod convert;
+mod documents;
+mod draft;
+mod duplicate_keys;
+mod kinds;
+mod last_good;
+mod metadata;
+mod reader;
+mod report;
+mod scalars;
+mod suggest;
+mod yaml;
+
+pub use convert::{Conversion, into_model};
+pub use draft::{Draft, SourceFile};
+pub use last_good::LastGood;

@@ -1,0 +1,123 @@
+//! Every problem code, each with its meaning; `docs/problems.md` says for each what to do.
+//!
+//! A code never changes its meaning. Those that other rooms report stand here too, so that all are in one
+//! list.
+
+use portcullis_model::Code;
+
+/// A file or directory cannot be read.
+pub const FILE_UNREADABLE: Code = Code("PC0101");
+/// A document is not valid YAML or JSON.
+pub const SYNTAX: Code = Code("PC0102");
+/// A document is too deep, too large, or repeats itself too often through aliases.
+pub const BUDGET: Code = Code("PC0103");
+/// A key stands twice in one mapping.
+pub const DUPLICATE_KEY: Code = Code("PC0104");
+/// A document is no Kubernetes object: no mapping, or without `apiVersion` or `kind`.
+pub const NOT_AN_OBJECT: Code = Code("PC0105");
+/// A configured path that is missing, cannot be read, or is suddenly empty; its last good state serves on.
+pub const SOURCE_GONE: Code = Code("PC0106");
+/// A file is larger than a manifest may be.
+pub const FILE_TOO_LARGE: Code = Code("PC0107");
+/// A directory holds more manifest files than are read.
+pub const TOO_MANY_FILES: Code = Code("PC0108");
+
+/// A group that the gateway knows has no such kind.
+pub const UNKNOWN_KIND: Code = Code("PC0201");
+/// The kind has no such API version.
+pub const UNKNOWN_VERSION: Code = Code("PC0202");
+/// A kind of an API group that is none of the gateway's; the object is skipped.
+pub const FOREIGN_KIND: Code = Code("PC0203");
+/// A kind that is known, but not served yet; the object is skipped.
+pub const KIND_NOT_SERVED: Code = Code("PC0204");
+/// A kind that protects, and is not served yet: what it should protect is not protected.
+pub const PROTECTION_NOT_SERVED: Code = Code("PC0205");
+/// The kind has no such field.
+pub const UNKNOWN_FIELD: Code = Code("PC0206");
+/// A field that is known, but not served yet; it has no effect.
+pub const FIELD_NOT_SERVED: Code = Code("PC0207");
+/// A value of another type than the field's.
+pub const WRONG_TYPE: Code = Code("PC0208");
+/// A field that has to be there is not.
+pub const MISSING: Code = Code("PC0209");
+/// A value that the field does not take.
+pub const BAD_VALUE: Code = Code("PC0210");
+/// A value that is known, but not served yet.
+pub const VALUE_NOT_SERVED: Code = Code("PC0211");
+/// Fields that exclude each other.
+pub const EXCLUSIVE: Code = Code("PC0212");
+/// Two objects of the same kind, namespace and name.
+pub const DUPLICATE_OBJECT: Code = Code("PC0213");
+/// A rule behind one of the same object that takes every request.
+pub const UNREACHABLE_RULE: Code = Code("PC0214");
+/// A certificate or key that cannot be used, or that do not belong together.
+pub const CREDENTIAL: Code = Code("PC0215");
+
+/// A Secret that is named, but missing.
+pub const SECRET_MISSING: Code = Code("PC0301");
+/// A Secret that is there, but has no usable certificate and key.
+pub const SECRET_UNUSABLE: Code = Code("PC0302");
+/// A Gateway that is named, but missing.
+pub const GATEWAY_MISSING: Code = Code("PC0303");
+/// A destination whose service is missing.
+pub const SERVICE_MISSING: Code = Code("PC0304");
+/// A destination whose subset is missing.
+pub const SUBSET_MISSING: Code = Code("PC0305");
+/// A destination whose port the service does not have, or that has to say which one it means.
+pub const PORT_MISSING: Code = Code("PC0306");
+/// A destination that has no endpoint.
+pub const NO_ENDPOINTS: Code = Code("PC0307");
+/// Two servers speak different protocols on one port and address.
+pub const PROTOCOL_CONFLICT: Code = Code("PC0308");
+/// A rule that never matches, because an earlier one on the same host takes its requests.
+pub const SHADOWED_RULE: Code = Code("PC0309");
+/// A route's host that none of its Gateways takes.
+pub const HOST_NOT_TAKEN: Code = Code("PC0310");
+/// A route that is bound to the mesh alone.
+pub const MESH_ONLY: Code = Code("PC0311");
+/// A plugin that runs on no Gateway.
+pub const PLUGIN_UNATTACHED: Code = Code("PC0312");
+/// A host and port that two services claim.
+pub const DUPLICATE_SERVICE: Code = Code("PC0313");
+/// A DestinationRule whose host is no service here.
+pub const RULE_WITHOUT_SERVICE: Code = Code("PC0314");
+
+/// A plugin's module cannot be read.
+pub const PLUGIN_UNREADABLE: Code = Code("PC0401");
+/// There is no shipped plugin of that name.
+pub const PLUGIN_NOT_SHIPPED: Code = Code("PC0402");
+/// A plugin's module has another SHA-256 than the object says.
+pub const PLUGIN_DIGEST: Code = Code("PC0403");
+/// A plugin's module does not compile, does not start, or is no Proxy-Wasm module.
+pub const PLUGIN_MODULE: Code = Code("PC0404");
+/// A plugin's module imports what the gateway does not offer.
+pub const PLUGIN_IMPORT: Code = Code("PC0405");
+/// A plugin refused its configuration.
+pub const PLUGIN_REFUSED: Code = Code("PC0406");
+
+/// A listener's port is in use.
+pub const PORT_IN_USE: Code = Code("PC0501");
+/// A listener's address cannot be bound.
+pub const BIND_FAILED: Code = Code("PC0502");
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_code_is_documented_and_means_one_thing() {
+        let documented = include_str!("../../../docs/problems.md");
+        let mut codes: Vec<&str> = include_str!("codes.rs")
+            .lines()
+            .filter_map(|line| line.strip_prefix("pub const ")?.split('"').nth(1))
+            .collect();
+        for code in &codes {
+            assert!(
+                documented.contains(&format!("| {code} |")),
+                "{code} is not in docs/problems.md"
+            );
+        }
+        let rows = documented.lines().filter(|line| line.starts_with("| PC"));
+        assert_eq!(rows.count(), codes.len());
+        codes.dedup();
+        assert!(codes.is_sorted(), "codes stand in order, each once");
+    }
+}

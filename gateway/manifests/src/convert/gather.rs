@@ -1,0 +1,201 @@
+//! Reading every object, with quarantine: a broken one is replaced by its last good version.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use portcullis_model::{ObjectId, Origin, PluginModule};
+
+use super::findings::{Findings, Spot};
+use crate::codes;
+use crate::draft::{Draft, DraftFile, RawObject};
+use crate::duplicate_keys::report_duplicate_keys;
+use crate::kinds::{
+    DestinationRule, EndpointSlice, Gateway, Object, Secret, Service, ServiceEntry, VirtualService,
+    WasmPlugin, is_plugin_group, is_served, read, unreadable,
+};
+use crate::last_good::LastGood;
+use crate::report::Report;
+
+/// The objects that the model is made of, each kind in creation order.
+#[derive(Default)]
+pub(crate) struct Objects {
+    pub(crate) gateways: Vec<Arc<Gateway>>,
+    pub(crate) virtual_services: Vec<Arc<VirtualService>>,
+    pub(crate) destination_rules: Vec<Arc<DestinationRule>>,
+    pub(crate) service_entries: Vec<Arc<ServiceEntry>>,
+    pub(crate) services: Vec<Arc<Service>>,
+    pub(crate) endpoint_slices: Vec<Arc<EndpointSlice>>,
+    pub(crate) secrets: Vec<Arc<Secret>>,
+    pub(crate) plugins: Vec<Arc<WasmPlugin>>,
+    /// What is written but could not be used, so that others do not call it missing.
+    pub(crate) broken: HashSet<ObjectId>,
+}
+
+/// Reads a draft. What could be used is kept for the next time.
+pub(crate) fn gather(
+    draft: &Draft,
+    last_good: &LastGood,
+    next: &mut LastGood,
+    findings: &mut Findings,
+) -> Objects {
+    let mut gathering =
+        Gathering { last_good, next, findings, seen: HashMap::new(), objects: Objects::default() };
+    let mut hiding = HashSet::new();
+    for file in draft.files() {
+        gathering.findings.extend(file.problems.iter().cloned());
+        let mut hides = file.broken;
+        for raw in &file.objects {
+            hides |= gathering.take(file, raw) == Taken::Lost;
+        }
+        if hides {
+            hiding.insert(&file.source.path);
+        }
+    }
+    gathering.restore(draft, &hiding);
+    let mut objects = gathering.objects;
+    objects.sort();
+    objects
+}
+
+/// What became of an object.
+#[derive(PartialEq, Eq)]
+enum Taken {
+    /// It or its last good version is used, or it is of no use here.
+    Dealt,
+    /// It is broken and was never good under this identity, so it may be another object misspelt.
+    Lost,
+}
+
+struct Gathering<'g> {
+    last_good: &'g LastGood,
+    next: &'g mut LastGood,
+    findings: &'g mut Findings,
+    seen: HashMap<ObjectId, Origin>,
+    objects: Objects,
+}
+
+impl Gathering<'_> {
+    fn take(&mut self, file: &DraftFile, raw: &RawObject) -> Taken {
+        let path = &file.source.path;
+        let place = raw.node.place;
+        let origin = Origin { file: path.clone(), line: place.line, column: place.column };
+        let served = is_served(raw);
+        if served {
+            if let Some(first) = self.seen.get(&raw.id) {
+                let message = format!("{} is written twice; the first stands at {first}", raw.id);
+                let spot = Spot { object: &raw.id, field: String::new(), origin: &origin };
+                let help = "rename or remove one of them; the first serves";
+                self.findings.error(codes::DUPLICATE_OBJECT, spot, message, help);
+                return Taken::Dealt;
+            }
+            self.seen.insert(raw.id.clone(), origin.clone());
+        }
+        let report = Report::new(Some(raw.id.clone()), path.clone());
+        report_duplicate_keys(&raw.node, &report);
+        let object = read(raw, directory(file), &report);
+        if !report.is_broken() {
+            self.findings.extend(report.into_problems());
+            if let Some(object) = object {
+                self.keep(raw.id.clone(), object, path.clone());
+            }
+            return Taken::Dealt;
+        }
+        self.take_broken(raw, object, report, origin)
+    }
+
+    fn take_broken(
+        &mut self,
+        raw: &RawObject,
+        object: Option<Object>,
+        report: Report,
+        origin: Origin,
+    ) -> Taken {
+        let id = &raw.id;
+        let reason = report.first_error().unwrap_or_default();
+        let file = report.file().clone();
+        let kept = self.last_good.object(id).filter(|_| is_served(raw));
+        let (consequence, taken) = match (kept, object) {
+            (Some(kept), _) => {
+                self.keep(id.clone(), kept.object.clone(), file);
+                ("until then its last good version serves on", Taken::Dealt)
+            }
+            (None, Some(Object::WasmPlugin(plugin))) => {
+                let module = PluginModule::Broken(reason);
+                self.objects.plugins.push(Arc::new(WasmPlugin { module, ..(*plugin).clone() }));
+                ("until then its failStrategy answers the requests that it covers", Taken::Lost)
+            }
+            _ => {
+                if is_plugin_group(raw) {
+                    self.objects.plugins.push(Arc::new(unreadable(id.clone(), origin, reason)));
+                }
+                ("until then the object is left out", Taken::Lost)
+            }
+        };
+        self.objects.broken.insert(id.clone());
+        self.findings.extend(report.into_problems_with(consequence));
+        taken
+    }
+
+    fn keep(&mut self, id: ObjectId, object: Object, file: Arc<str>) {
+        self.objects.push(object.clone());
+        self.next.keep(id, object, file);
+    }
+
+    /// Brings back the last good objects that a file may be hiding behind what could not be read, and lets
+    /// plugins fail closed that never were good.
+    fn restore(&mut self, draft: &Draft, hiding: &HashSet<&Arc<str>>) {
+        let guesses = draft.files().iter().flat_map(|file| &file.broken_objects);
+        for (id, origin) in guesses {
+            if self.seen.contains_key(id) {
+                continue;
+            }
+            self.seen.insert(id.clone(), origin.clone());
+            self.objects.broken.insert(id.clone());
+            if let Some(kept) = self.last_good.object(id) {
+                self.keep(id.clone(), kept.object.clone(), kept.file.clone());
+            } else if &*id.kind == "WasmPlugin" {
+                let reason = "its manifest is not valid YAML".to_owned();
+                let plugin = unreadable(id.clone(), origin.clone(), reason);
+                self.objects.plugins.push(Arc::new(plugin));
+            }
+        }
+        if hiding.is_empty() {
+            return;
+        }
+        for (id, kept) in self.last_good.objects() {
+            if hiding.contains(&kept.file) && !self.seen.contains_key(id) {
+                self.keep(id.clone(), kept.object.clone(), kept.file.clone());
+            }
+        }
+    }
+}
+
+fn directory(file: &DraftFile) -> &Path {
+    &file.source.directory
+}
+
+impl Objects {
+    fn push(&mut self, object: Object) {
+        match object {
+            Object::Gateway(object) => self.gateways.push(object),
+            Object::VirtualService(object) => self.virtual_services.push(object),
+            Object::DestinationRule(object) => self.destination_rules.push(object),
+            Object::ServiceEntry(object) => self.service_entries.push(object),
+            Object::Service(object) => self.services.push(object),
+            Object::EndpointSlice(object) => self.endpoint_slices.push(object),
+            Object::Secret(object) => self.secrets.push(object),
+            Object::WasmPlugin(object) => self.plugins.push(object),
+        }
+    }
+
+    fn sort(&mut self) {
+        self.gateways.sort_by(|a, b| a.metadata.created.cmp(&b.metadata.created));
+        self.virtual_services.sort_by(|a, b| a.metadata.created.cmp(&b.metadata.created));
+        self.destination_rules.sort_by(|a, b| a.metadata.created.cmp(&b.metadata.created));
+        self.service_entries.sort_by(|a, b| a.metadata.created.cmp(&b.metadata.created));
+        self.services.sort_by(|a, b| a.metadata.created.cmp(&b.metadata.created));
+        self.endpoint_slices.sort_by(|a, b| a.metadata.created.cmp(&b.metadata.created));
+        self.plugins.sort_by(|a, b| a.metadata.created.cmp(&b.metadata.created));
+    }
+}

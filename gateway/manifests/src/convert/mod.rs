@@ -1,0 +1,62 @@
+//! A draft to a model: everything that takes more than one object to decide.
+
+mod binding;
+mod clusters;
+mod credentials;
+mod findings;
+mod gather;
+mod listeners;
+mod merge;
+mod open;
+mod plugins;
+mod routes;
+mod services;
+
+use portcullis_model::{Model, Problem};
+
+use self::clusters::build_clusters;
+use self::credentials::Credentials;
+use self::findings::Findings;
+use self::gather::gather;
+use self::listeners::build_listeners;
+use self::open::open_gateways;
+use self::plugins::attach_plugins;
+use self::routes::{Lookup, build_route};
+use self::services::Services;
+use crate::draft::Draft;
+use crate::last_good::LastGood;
+
+/// What became of a draft.
+#[derive(Clone, Debug, Default)]
+pub struct Conversion {
+    /// What to serve.
+    pub model: Model,
+    /// Everything that is wrong, by file and line.
+    pub problems: Vec<Problem>,
+    /// For the next conversion.
+    pub last_good: LastGood,
+}
+
+/// Makes the model that a draft asks for. It always succeeds: a bad object is replaced by its last good
+/// version, or left out where there is none; a plugin that never was good stays in its chains as
+/// [`Broken`](portcullis_model::PluginModule::Broken), so that its failStrategy answers.
+pub fn into_model(draft: &Draft, last_good: &LastGood) -> Conversion {
+    let mut findings = Findings::default();
+    let mut next = LastGood::default();
+    let objects = gather(draft, last_good, &mut next, &mut findings);
+    let services = Services::collect(&objects, &mut findings);
+    let clusters = build_clusters(&objects, &services, &mut findings);
+    let gateways = open_gateways(&objects.gateways, last_good, &mut next, &mut findings);
+    let lookup = Lookup { services: &services, clusters: &clusters };
+    let routes: Vec<_> = objects
+        .virtual_services
+        .iter()
+        .map(|service| build_route(service, lookup, &mut findings))
+        .collect();
+    let mut credentials = Credentials::new(&objects, last_good, &mut next);
+    let mut listeners = build_listeners(&gateways, &routes, &mut credentials, &mut findings);
+    let plugins = attach_plugins(&objects.plugins, &gateways, &mut listeners, &mut findings);
+    let listeners = listeners.into_iter().map(|(_, listener)| listener).collect();
+    let model = Model { listeners, clusters, plugins };
+    Conversion { model, problems: findings.into_problems(), last_good: next }
+}

@@ -1,0 +1,107 @@
+//! Which servers of which Gateways open: two on one socket have to speak the same protocol.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use portcullis_model::ListenerProtocol;
+
+use super::findings::{Findings, Spot};
+use crate::codes;
+use crate::kinds::{Gateway, Object, Server};
+use crate::last_good::LastGood;
+
+/// A port and bind address.
+type Socket = (u16, Option<IpAddr>);
+
+/// A Gateway and those of its servers that can be served.
+pub(crate) struct OpenGateway {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) servers: Vec<Server>,
+}
+
+/// Decides which servers open.
+///
+/// Who served before comes first, so that a newcomer's mistake takes nothing from it; among equals the
+/// older one.
+pub(crate) fn open_gateways(
+    gateways: &[Arc<Gateway>],
+    last_good: &LastGood,
+    next: &mut LastGood,
+    findings: &mut Findings,
+) -> Vec<OpenGateway> {
+    let mut order: Vec<(u8, usize, &Arc<Gateway>)> = gateways
+        .iter()
+        .enumerate()
+        .map(|(index, gateway)| (standing(gateway, last_good), index, gateway))
+        .collect();
+    order.sort_by_key(|(standing, index, _)| (*standing, *index));
+    let mut claims = HashMap::new();
+    let mut open = Vec::with_capacity(order.len());
+    for (_, index, gateway) in order {
+        let servers = claim(gateway, &mut claims, Some(&mut *findings));
+        let gateway = match servers.len() < gateway.servers.len() {
+            true => fall_back(gateway, last_good, next),
+            false => None,
+        }
+        .map_or_else(
+            || OpenGateway { gateway: gateway.clone(), servers },
+            |old| OpenGateway { servers: claim(&old, &mut claims, None), gateway: old },
+        );
+        open.push((index, gateway));
+    }
+    open.sort_by_key(|(index, _)| *index);
+    open.into_iter().map(|(_, gateway)| gateway).collect()
+}
+
+/// 0 for a Gateway that serves as it is, 1 for one that changed, 2 for a new one.
+fn standing(gateway: &Gateway, last_good: &LastGood) -> u8 {
+    match last_good.object(&gateway.metadata.id).map(|kept| &kept.object) {
+        Some(Object::Gateway(old)) if old.servers == gateway.servers => 0,
+        Some(_) => 1,
+        None => 2,
+    }
+}
+
+/// The last good version of a Gateway of which a server was refused.
+fn fall_back(gateway: &Gateway, last_good: &LastGood, next: &mut LastGood) -> Option<Arc<Gateway>> {
+    let id = &gateway.metadata.id;
+    let kept = last_good.object(id)?;
+    let Object::Gateway(old) = &kept.object else { return None };
+    next.keep(id.clone(), kept.object.clone(), kept.file.clone());
+    Some(old.clone())
+}
+
+type Claims = HashMap<Socket, (ListenerProtocol, Arc<str>)>;
+
+/// The servers of a Gateway that get their sockets; the others are reported where `findings` are given.
+fn claim(
+    gateway: &Gateway,
+    claims: &mut Claims,
+    mut findings: Option<&mut Findings>,
+) -> Vec<Server> {
+    let id = &gateway.metadata.id;
+    let mut servers = Vec::with_capacity(gateway.servers.len());
+    for server in &gateway.servers {
+        let holder = claims.entry((server.port, server.bind)).or_insert_with(|| {
+            let holder = format!("{id} spec.servers[{}] at {}", server.index, server.origin);
+            (server.protocol, holder.into())
+        });
+        if holder.0 == server.protocol {
+            servers.push(server.clone());
+        } else if let Some(findings) = &mut findings {
+            let message = format!(
+                "port {} cannot speak {} here: {} speaks {} on it",
+                server.port,
+                server.protocol.as_str(),
+                holder.1,
+                holder.0.as_str()
+            );
+            let field = format!("spec.servers[{}].port.protocol", server.index);
+            let spot = Spot { object: id, field, origin: &server.origin };
+            let help = "use another port or bind address, or the same protocol; until then nothing new listens for this server";
+            findings.error(codes::PROTOCOL_CONFLICT, spot, message, help);
+        }
+    }
+    servers
+}

@@ -1,0 +1,186 @@
+//! VirtualServices to rules, their destinations looked up.
+
+use std::sync::Arc;
+
+use portcullis_model::{Action, ClusterName, Destination, ObjectId, RequestMatch, Rule};
+
+use super::clusters::Clusters;
+use super::findings::{Findings, Spot};
+use super::services::{KnownService, Services};
+use crate::codes;
+use crate::kinds::{HttpRule, RouteAction, RouteDestination, VirtualService, is_catch_all};
+
+/// A VirtualService with its rules.
+pub(crate) struct Route {
+    pub(crate) service: Arc<VirtualService>,
+    pub(crate) rules: Vec<PlacedRule>,
+}
+
+/// A rule and where in its VirtualService it stands.
+#[derive(Clone)]
+pub(crate) struct PlacedRule {
+    pub(crate) rule: Arc<Rule>,
+    /// Which one of `spec.http` it is.
+    pub(crate) index: usize,
+}
+
+/// What destinations are looked up in.
+#[derive(Clone, Copy)]
+pub(crate) struct Lookup<'l> {
+    pub(crate) services: &'l Services,
+    pub(crate) clusters: &'l Clusters,
+}
+
+/// Makes the rules of a VirtualService.
+pub(crate) fn build_route(
+    service: &Arc<VirtualService>,
+    lookup: Lookup<'_>,
+    findings: &mut Findings,
+) -> Route {
+    let mut rules = Vec::with_capacity(service.rules.len());
+    for written in &service.rules {
+        let rule = build_rule(&service.metadata.id, written, lookup, findings);
+        let split = split_catch_all(rule);
+        rules.extend(split.map(|rule| PlacedRule { rule: Arc::new(rule), index: written.index }));
+    }
+    Route { service: service.clone(), rules }
+}
+
+/// Where one match of several takes every request, only that one moves behind the rules of other
+/// VirtualServices; so it becomes a rule of its own.
+fn split_catch_all(mut rule: Rule) -> impl Iterator<Item = Rule> {
+    let rest = if rule.matches.len() > 1 && is_catch_all(&rule.matches) {
+        let (all, some) = rule.matches.drain(..).partition(RequestMatch::is_catch_all);
+        let specific = Rule { matches: some, ..rule.clone() };
+        rule.matches = all;
+        (!specific.matches.is_empty()).then_some(specific)
+    } else {
+        None
+    };
+    rest.into_iter().chain([rule])
+}
+
+fn build_rule(
+    id: &ObjectId,
+    written: &HttpRule,
+    lookup: Lookup<'_>,
+    findings: &mut Findings,
+) -> Rule {
+    let name = match &written.name {
+        Some(name) => format!("{id}/http[{name}]"),
+        None => format!("{id}/http[{}]", written.index),
+    };
+    let headers = &written.headers;
+    let action = match &written.action {
+        RouteAction::Redirect(redirect) => Action::Redirect(redirect.clone()),
+        RouteAction::DirectResponse(response) => Action::DirectResponse(response.clone()),
+        RouteAction::Forward { destinations, path_rewrite, authority_rewrite } => Action::Forward {
+            destinations: destinations
+                .iter()
+                .enumerate()
+                .map(|(index, destination)| {
+                    let field =
+                        || format!("spec.http[{}].route[{index}].destination", written.index);
+                    build_destination(id, destination, lookup, &field, findings)
+                })
+                .collect(),
+            path_rewrite: path_rewrite.clone(),
+            authority_rewrite: authority_rewrite.clone().or_else(|| headers.authority.clone()),
+        },
+    };
+    Rule {
+        id: name.into(),
+        origin: written.origin.clone(),
+        matches: written.matches.clone(),
+        action,
+        request_headers: headers.request.clone(),
+        response_headers: headers.response.clone(),
+        timeout: written.timeout,
+    }
+}
+
+fn build_destination(
+    id: &ObjectId,
+    destination: &RouteDestination,
+    lookup: Lookup<'_>,
+    field: &dyn Fn() -> String,
+    findings: &mut Findings,
+) -> Destination {
+    let host = lookup.services.full_host(&destination.host, &id.namespace);
+    let mut warn = |code, part: &str, message: String, help: &str| {
+        let field = format!("{}.{part}", field());
+        let spot = Spot { object: id, field, origin: &destination.origin };
+        findings.warning(code, spot, message, help);
+    };
+    let share = "until then its share of the requests is answered with 503";
+    let port = match lookup.services.find(&host) {
+        None => {
+            let help = format!("write a Service or ServiceEntry, or correct the name; {share}");
+            warn(codes::SERVICE_MISSING, "host", format!("there is no service `{host}`"), &help);
+            return finish(
+                destination,
+                ClusterName {
+                    host,
+                    port: destination.port.unwrap_or(80),
+                    subset: (&*destination.subset).into(),
+                },
+            );
+        }
+        Some(service) => choose_port(service, destination, |message, help| {
+            let help = format!("{help}; {share}");
+            warn(codes::PORT_MISSING, "port", message, &help);
+        }),
+    };
+    let cluster = ClusterName { host, port, subset: (&*destination.subset).into() };
+    match lookup.clusters.get(&cluster) {
+        Some(found) if found.endpoints.is_empty() => {
+            let message = format!("`{cluster}` has no endpoints");
+            warn(codes::NO_ENDPOINTS, "host", message, "requests to it are answered with 503");
+        }
+        None if !destination.subset.is_empty() && port != 0 => {
+            let message = format!("`{}` has no subset `{}`", cluster.host, cluster.subset);
+            let help = format!("write it in a DestinationRule, or correct the name; {share}");
+            warn(codes::SUBSET_MISSING, "subset", message, &help);
+        }
+        _ => {}
+    }
+    finish(destination, cluster)
+}
+
+fn finish(destination: &RouteDestination, cluster: ClusterName) -> Destination {
+    Destination {
+        cluster,
+        weight: destination.weight,
+        request_headers: destination.headers.request.clone(),
+        response_headers: destination.headers.response.clone(),
+    }
+}
+
+/// The port written, else the only one, else 80; 0, which no cluster has, where that says nothing.
+fn choose_port(
+    service: &KnownService,
+    destination: &RouteDestination,
+    mut complain: impl FnMut(String, &str),
+) -> u16 {
+    let known = || {
+        let numbers: Vec<_> = service.ports.iter().map(|port| port.number.to_string()).collect();
+        numbers.join(", ")
+    };
+    let has = |number| service.ports.iter().any(|port| port.number == number);
+    match (destination.port, service.ports.as_slice()) {
+        (Some(number), _) if has(number) => number,
+        (Some(number), _) => {
+            let message = format!("`{}` has no port {number}", service.host);
+            complain(message, &format!("its ports are: {}", known()));
+            number
+        }
+        (None, [only]) => only.number,
+        (None, _) if has(80) => 80,
+        (None, _) => {
+            let message =
+                format!("`{}` has several ports or none, so one has to be named", service.host);
+            complain(message, &format!("write `port: {{number: …}}`; its ports are: {}", known()));
+            0
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Splitting a file into its YAML documents, so that a broken one takes none of the others with it.
+
+use portcullis_model::ObjectId;
+
+/// One document of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Document<'t> {
+    /// Its text.
+    pub(crate) text: &'t str,
+    /// How many lines of the file stand before it.
+    pub(crate) lines_before: u32,
+}
+
+/// The documents of a file that hold more than blank lines, comments and directives.
+///
+/// A line that begins with `---` or `...` and then ends or goes on with white space is a marker wherever it
+/// stands, also inside a quoted or block scalar, so no parser is needed to find it.
+pub(crate) fn split(text: &str) -> Vec<Document<'_>> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut documents = Vec::new();
+    let (mut start, mut start_line) = (0, 0);
+    let (mut offset, mut line) = (0, 0);
+    for piece in text.split_inclusive('\n') {
+        if is_marker(piece) && offset > start {
+            push(&mut documents, text.get(start..offset), start_line);
+            (start, start_line) = (offset, line);
+        }
+        offset += piece.len();
+        line += 1;
+    }
+    push(&mut documents, text.get(start..), start_line);
+    documents
+}
+
+fn is_marker(line: &str) -> bool {
+    let rest = line.strip_prefix("---").or_else(|| line.strip_prefix("..."));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
+}
+
+fn push<'t>(documents: &mut Vec<Document<'t>>, text: Option<&'t str>, lines_before: u32) {
+    let Some(text) = text else { return };
+    let holds_something = text.lines().any(|line| {
+        let line = line.trim();
+        !line.is_empty() && !line.starts_with(['#', '%']) && line != "---" && line != "..."
+    });
+    if holds_something {
+        documents.push(Document { text, lines_before });
+    }
+}
+
+/// Who a document that does not parse probably is, by the lines `kind:`, `name:` and `namespace:` of the
+/// usual layout. Good enough to name the object in a message, and to let what protects fail closed.
+pub(crate) fn guess_identity(text: &str) -> Option<ObjectId> {
+    let (mut kind, mut name, mut namespace) = (None, None, None);
+    let mut in_metadata = false;
+    for line in text.lines() {
+        if let Some(value) = value_of(line, "kind") {
+            kind = kind.or(Some(value));
+        } else if line.starts_with("metadata:") {
+            in_metadata = true;
+        } else if !line.starts_with([' ', '\t', '#', '-']) && !line.is_empty() {
+            in_metadata = false;
+        } else if in_metadata {
+            let line = line.trim_start();
+            name = name.or(value_of(line, "name"));
+            namespace = namespace.or(value_of(line, "namespace"));
+        }
+    }
+    Some(ObjectId::new(kind?, namespace.unwrap_or("default"), name?))
+}
+
+fn value_of<'t>(line: &'t str, key: &str) -> Option<&'t str> {
+    let value = line.strip_prefix(key)?.strip_prefix(':')?;
+    let value = value.split(" #").next()?.trim().trim_matches(['"', '\'']);
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    (!value.is_empty() && value.bytes().all(is_name)).then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_know_the_lines_before_them() {
+        let text = "# a comment\n---\na: 1\n--- # more\nb: |\n  -----BEGIN\n...\n---\n\n---\nc: 3";
+        let found: Vec<_> = split(text).iter().map(|d| (d.lines_before, d.text)).collect();
+        assert_eq!(
+            found,
+            [(1, "---\na: 1\n"), (3, "--- # more\nb: |\n  -----BEGIN\n"), (9, "---\nc: 3"),]
+        );
+    }
+
+    #[test]
+    fn an_identity_is_guessed_from_the_usual_layout() {
+        let text = "kind: WasmPlugin\nmetadata:\n  name: \"auth\" # x\n  namespace: edge\nspec:\n  name: [\n";
+        assert_eq!(guess_identity(text), Some(ObjectId::new("WasmPlugin", "edge", "auth")));
+        assert_eq!(guess_identity("a: ["), None);
+    }
+}

@@ -1,0 +1,262 @@
+//! Istio's `Gateway`.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use portcullis_message::HostPattern;
+use portcullis_model::{ListenerProtocol, Origin};
+
+use crate::codes;
+use crate::draft::RawObject;
+use crate::metadata::{Metadata, OBJECT, read_metadata};
+use crate::reader::{Cursor, Fields, Schema};
+use crate::report::{Gravity, Report};
+use crate::scalars::{host_pattern, port};
+
+/// A Gateway.
+#[derive(Clone, Debug)]
+pub(crate) struct Gateway {
+    pub(crate) metadata: Metadata,
+    /// Labels of the workloads that it is for; none is for all.
+    pub(crate) selector: Vec<(String, String)>,
+    pub(crate) servers: Vec<Server>,
+}
+
+/// One of its servers; those that are not served yet are left out.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Server {
+    pub(crate) origin: Origin,
+    /// Which one of `spec.servers` it is.
+    pub(crate) index: usize,
+    /// Its own name, else its port's.
+    pub(crate) name: Arc<str>,
+    pub(crate) port: u16,
+    pub(crate) bind: Option<IpAddr>,
+    pub(crate) protocol: ListenerProtocol,
+    pub(crate) hosts: Vec<ServerHost>,
+    pub(crate) https_redirect: bool,
+    /// The Secret of an HTTPS server.
+    pub(crate) credential: Option<CredentialName>,
+}
+
+/// A host that a server takes, for the routes of some namespaces.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ServerHost {
+    /// `None` for the routes of every namespace.
+    pub(crate) namespace: Option<Arc<str>>,
+    pub(crate) pattern: HostPattern,
+}
+
+/// `tls.credentialName`
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct CredentialName {
+    pub(crate) namespace: Arc<str>,
+    pub(crate) name: Arc<str>,
+    pub(crate) origin: Origin,
+}
+
+static GATEWAY: Schema =
+    Schema { what: "a Gateway", served: &["selector", "servers"], not_yet: &[], skipped: &[] };
+static SERVER: Schema = Schema {
+    what: "a server",
+    served: &["port", "bind", "hosts", "tls", "name"],
+    not_yet: &[],
+    skipped: &["defaultEndpoint"],
+};
+static PORT: Schema = Schema {
+    what: "a server's port",
+    served: &["number", "name", "protocol"],
+    not_yet: &[],
+    skipped: &["targetPort"],
+};
+static TLS: Schema = Schema {
+    what: "a server's tls",
+    served: &["httpsRedirect", "mode", "credentialName"],
+    not_yet: &[
+        "serverCertificate",
+        "privateKey",
+        "caCertificates",
+        "caCrl",
+        "credentialNames",
+        "caCertCredentialName",
+        "tlsCertificates",
+        "subjectAltNames",
+        "verifyCertificateSpki",
+        "verifyCertificateHash",
+        "minProtocolVersion",
+        "maxProtocolVersion",
+        "cipherSuites",
+        "insecureSkipVerify",
+    ],
+    skipped: &[],
+};
+
+/// Reads a Gateway.
+pub(crate) fn read_gateway(raw: &RawObject, report: &Report) -> Option<Gateway> {
+    let metadata = read_metadata(raw, report);
+    let root = Cursor::root(&raw.node, report).fields(&OBJECT)?;
+    let spec = root.required("spec")?;
+    let spec = spec.fields(&GATEWAY)?;
+    let selector = spec.field("selector").map(|field| field.text_map()).unwrap_or_default();
+    let mut servers = Vec::new();
+    if let Some(field) = spec.required("servers") {
+        for (index, item) in field.items().enumerate() {
+            servers.extend(
+                item.fields(&SERVER)
+                    .and_then(|server| read_server(&server, index, &metadata.id.namespace)),
+            );
+        }
+    }
+    Some(Gateway { metadata, selector, servers })
+}
+
+fn read_server(fields: &Fields<'_>, index: usize, namespace: &Arc<str>) -> Option<Server> {
+    let hosts = read_hosts(fields, namespace);
+    let bind = fields.field("bind").and_then(|field| read_bind(&field));
+    let port_field = fields.required("port")?;
+    let port_fields = port_field.fields(&PORT)?;
+    let number = port_fields.required("number").and_then(|field| port(&field));
+    let protocol = port_fields.required("protocol").and_then(|field| read_protocol(&field))?;
+    let tls = fields.field("tls");
+    let tls = tls.as_ref().and_then(|field| field.fields(&TLS));
+    let https_redirect = tls.as_ref().and_then(|tls| tls.field("httpsRedirect"));
+    let https_redirect = https_redirect.and_then(|field| field.boolean()).unwrap_or(false);
+    let credential = match protocol {
+        ListenerProtocol::Http => {
+            tls.iter().for_each(warn_of_plain_tls);
+            None
+        }
+        ListenerProtocol::Https => match &tls {
+            Some(tls) => Some(read_credential(tls, namespace)?),
+            None => {
+                fields.missing(
+                    "tls",
+                    "an HTTPS server needs tls with mode SIMPLE and credentialName",
+                );
+                return None;
+            }
+        },
+    };
+    let name = [fields.field("name"), port_fields.field("name")];
+    let name = name.iter().flatten().find_map(|field| field.text());
+    Some(Server {
+        origin: fields.cursor().origin(),
+        index,
+        name: name.map_or_else(|| number.unwrap_or_default().to_string().into(), Into::into),
+        port: number?,
+        bind,
+        protocol,
+        hosts,
+        https_redirect,
+        credential,
+    })
+}
+
+/// `None` where the protocol is unknown, or known but not served yet.
+fn read_protocol(field: &Cursor<'_>) -> Option<ListenerProtocol> {
+    let text = field.text()?;
+    match text.to_ascii_uppercase().as_str() {
+        "HTTP" | "HTTP2" | "GRPC" | "GRPC-WEB" => Some(ListenerProtocol::Http),
+        "HTTPS" => Some(ListenerProtocol::Https),
+        "TCP" | "TLS" | "MONGO" | "MYSQL" | "REDIS" | "UDP" => {
+            field.not_served(
+                Gravity::Warns,
+                format!("the protocol {text} is known, but not served yet"),
+                "nothing listens for this server; HTTP, HTTP2, GRPC and HTTPS are served",
+            );
+            None
+        }
+        _ => {
+            field.refuse(format!("`{text}` is no protocol"), "write HTTP, HTTP2, GRPC or HTTPS");
+            None
+        }
+    }
+}
+
+fn read_bind(field: &Cursor<'_>) -> Option<IpAddr> {
+    let text = field.text()?;
+    let address = text.parse().ok();
+    if address.is_none() {
+        field.refuse(format!("`{text}` is no IP address"), "write an IPv4 or IPv6 address");
+    }
+    address
+}
+
+fn read_hosts(fields: &Fields<'_>, own: &Arc<str>) -> Vec<ServerHost> {
+    let mut hosts = Vec::new();
+    let Some(field) = fields.required("hosts") else { return hosts };
+    for item in field.items() {
+        let Some(text) = item.text() else { continue };
+        let (namespace, dns) = match text.split_once('/') {
+            None | Some(("*", _)) => (None, text.strip_prefix("*/").unwrap_or(text)),
+            Some((".", dns)) => (Some(own.clone()), dns),
+            Some((namespace, dns)) => (Some(namespace.into()), dns),
+        };
+        hosts.extend(host_pattern(&item, dns).map(|pattern| ServerHost { namespace, pattern }));
+    }
+    if hosts.is_empty() {
+        field.refuse("a server without hosts takes no request", "write `*` for every host");
+    }
+    hosts
+}
+
+/// On a plain port only `httpsRedirect` means anything.
+fn warn_of_plain_tls(tls: &Fields<'_>) {
+    for name in ["mode", "credentialName"] {
+        if let Some(field) = tls.field(name) {
+            field.not_served(
+                Gravity::Warns,
+                format!("`{name}` has no effect on a port that speaks no TLS"),
+                "set port.protocol to HTTPS, or remove it",
+            );
+        }
+    }
+}
+
+/// The Secret of a server with TLS; `None` where the server cannot be served.
+fn read_credential(tls: &Fields<'_>, namespace: &Arc<str>) -> Option<CredentialName> {
+    match tls.field("mode") {
+        None => {
+            tls.cursor().not_served(
+                Gravity::Degrades,
+                "an omitted `mode` means PASSTHROUGH, which is known, but not served yet",
+                "write `mode: SIMPLE` where TLS ends at the gateway; until then nothing listens for this server",
+            );
+            return None;
+        }
+        Some(mode) => check_mode(&mode)?,
+    }
+    let Some(field) = tls.field("credentialName") else {
+        let message = "the server has no `credentialName`, so it has no certificate";
+        let help =
+            "name a Secret with tls.crt and tls.key; until then nothing listens for this server";
+        tls.cursor().report(Gravity::Degrades, codes::MISSING, message, help);
+        return None;
+    };
+    let text = field.text()?;
+    let text = text.strip_prefix("kubernetes://").unwrap_or(text);
+    let (namespace, name) = match text.split_once('/') {
+        Some((namespace, name)) => (namespace.into(), name),
+        None => (namespace.clone(), text),
+    };
+    Some(CredentialName { namespace, name: name.into(), origin: field.origin() })
+}
+
+fn check_mode(mode: &Cursor<'_>) -> Option<()> {
+    match mode.text()? {
+        "SIMPLE" => Some(()),
+        text @ ("PASSTHROUGH" | "MUTUAL" | "AUTO_PASSTHROUGH" | "ISTIO_MUTUAL"
+        | "OPTIONAL_MUTUAL") => {
+            mode.not_served(
+                Gravity::Degrades,
+                format!("the mode {text} is known, but not served yet"),
+                "nothing listens for this server; `SIMPLE` is served",
+            );
+            None
+        }
+        text => {
+            mode.refuse(format!("`{text}` is no TLS mode"), "write SIMPLE");
+            None
+        }
+    }
+}

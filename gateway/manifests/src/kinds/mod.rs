@@ -1,0 +1,92 @@
+//! The kinds: one file each, from the object as written to a typed one.
+
+mod destination_rule;
+mod endpoint_slice;
+mod gateway;
+mod header_operations;
+mod plugin_annotations;
+mod plugin_configuration;
+mod plugin_target;
+mod registry;
+mod request_match;
+mod route_action;
+mod secret;
+mod service;
+mod service_entry;
+mod virtual_service;
+mod wasm_plugin;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::draft::RawObject;
+use crate::report::Report;
+
+pub(crate) use destination_rule::{ConnectionPool, DestinationRule, Subset, TrafficPolicy};
+pub(crate) use endpoint_slice::EndpointSlice;
+pub(crate) use gateway::{CredentialName, Gateway, Server, ServerHost};
+pub(crate) use plugin_target::Coverage;
+pub(crate) use route_action::{RouteAction, RouteDestination};
+pub(crate) use secret::Secret;
+pub(crate) use service::{Service, ServicePort};
+pub(crate) use service_entry::{EntryEndpoint, EntryPort, ServiceEntry};
+pub(crate) use virtual_service::{GatewayName, HttpRule, VirtualService, is_catch_all};
+pub(crate) use wasm_plugin::{WasmPlugin, unreadable};
+
+use destination_rule::read_destination_rule;
+use endpoint_slice::read_endpoint_slice;
+use gateway::read_gateway;
+use registry::{Kind, Standing, look_up};
+use secret::read_secret;
+use service::read_service;
+use service_entry::read_service_entry;
+use virtual_service::read_virtual_service;
+use wasm_plugin::read_wasm_plugin;
+
+/// An object that was understood. Cheap to clone, as it is also kept as the last good version.
+#[derive(Clone, Debug)]
+pub(crate) enum Object {
+    Gateway(Arc<Gateway>),
+    VirtualService(Arc<VirtualService>),
+    DestinationRule(Arc<DestinationRule>),
+    ServiceEntry(Arc<ServiceEntry>),
+    Service(Arc<Service>),
+    EndpointSlice(Arc<EndpointSlice>),
+    Secret(Arc<Secret>),
+    WasmPlugin(Arc<WasmPlugin>),
+}
+
+/// Whether a kind of an API group is one whose objects become part of the model, so that two of one name
+/// would be in each other's way.
+pub(crate) fn is_served(raw: &RawObject) -> bool {
+    matches!(look_up(raw), Standing::Served(_))
+}
+
+/// Whether an object is of the API group whose kinds are plugins: one that cannot be read fails closed.
+pub(crate) fn is_plugin_group(raw: &RawObject) -> bool {
+    &*raw.group == "extensions.istio.io"
+}
+
+/// Reads an object; `None` where it is of a kind that is not served, or is beyond reading.
+pub(crate) fn read(raw: &RawObject, directory: &Path, report: &Report) -> Option<Object> {
+    let kind = match look_up(raw) {
+        Standing::Served(kind) => kind,
+        standing => {
+            registry::report(raw, standing, report);
+            return None;
+        }
+    };
+    Some(match kind {
+        Kind::Gateway => Object::Gateway(read_gateway(raw, report)?.into()),
+        Kind::VirtualService => Object::VirtualService(read_virtual_service(raw, report)?.into()),
+        Kind::DestinationRule => {
+            Object::DestinationRule(read_destination_rule(raw, report)?.into())
+        }
+        Kind::ServiceEntry => Object::ServiceEntry(read_service_entry(raw, report)?.into()),
+        Kind::Service => Object::Service(read_service(raw, report)?.into()),
+        Kind::EndpointSlice => Object::EndpointSlice(read_endpoint_slice(raw, report)?.into()),
+        Kind::Secret => Object::Secret(read_secret(raw, report)?.into()),
+        Kind::WasmPlugin => Object::WasmPlugin(read_wasm_plugin(raw, directory, report).into()),
+        Kind::Namespace => return None,
+    })
+}

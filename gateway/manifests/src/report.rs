@@ -1,0 +1,91 @@
+//! Collecting the problems of one object while it is read.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+use portcullis_model::{Code, ObjectId, Origin, Problem, Severity};
+
+/// The problems of one object, in the order found.
+pub(crate) struct Report {
+    object: Option<ObjectId>,
+    file: Arc<str>,
+    problems: RefCell<Vec<Problem>>,
+    broken: Cell<bool>,
+}
+
+/// What a problem means for the object that has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gravity {
+    /// The object cannot be used as written: its last good version serves.
+    Breaks,
+    /// A part of it cannot be served as written; the rest is.
+    Degrades,
+    /// It is served; its author should look.
+    Warns,
+}
+
+impl Report {
+    /// An empty report on an object of a file.
+    pub(crate) fn new(object: Option<ObjectId>, file: Arc<str>) -> Self {
+        Report { object, file, problems: RefCell::default(), broken: Cell::new(false) }
+    }
+
+    /// Adds a problem.
+    pub(crate) fn add(
+        &self,
+        gravity: Gravity,
+        code: Code,
+        field: String,
+        origin: Origin,
+        said: (String, String),
+    ) {
+        if gravity == Gravity::Breaks {
+            self.broken.set(true);
+        }
+        let severity = match gravity {
+            Gravity::Breaks | Gravity::Degrades => Severity::Error,
+            Gravity::Warns => Severity::Warning,
+        };
+        let (message, help) = said;
+        let object = self.object.clone();
+        let problem = Problem { code, severity, object, field, origin, message, help };
+        self.problems.borrow_mut().push(problem);
+    }
+
+    /// Whether the object has a problem that [breaks](Gravity::Breaks) it.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken.get()
+    }
+
+    /// The first message of a problem that is an error.
+    pub(crate) fn first_error(&self) -> Option<String> {
+        let problems = self.problems.borrow();
+        let first = problems.iter().find(|problem| problem.severity == Severity::Error)?;
+        Some(match first.field.as_str() {
+            "" => first.message.clone(),
+            field => format!("{field}: {}", first.message),
+        })
+    }
+
+    /// The file that the object stands in.
+    pub(crate) fn file(&self) -> &Arc<str> {
+        &self.file
+    }
+
+    /// The problems, the first error telling what becomes of the object.
+    pub(crate) fn into_problems_with(self, consequence: &str) -> Vec<Problem> {
+        let mut problems = self.into_problems();
+        let first = problems.iter_mut().find(|problem| problem.severity == Severity::Error);
+        if let Some(problem) = first {
+            let separator = if problem.help.is_empty() { "" } else { "; " };
+            problem.help += separator;
+            problem.help += consequence;
+        }
+        problems
+    }
+
+    /// The problems.
+    pub(crate) fn into_problems(self) -> Vec<Problem> {
+        self.problems.into_inner()
+    }
+}

@@ -1,0 +1,146 @@
+//! Values that several kinds have: ports, durations, hosts, header names, quantities.
+
+use std::time::Duration;
+
+use http::header::{HeaderName, HeaderValue};
+use portcullis_message::HostPattern;
+
+use crate::reader::Cursor;
+use crate::suggest::closest;
+
+/// A port number.
+pub(crate) fn port(cursor: &Cursor<'_>) -> Option<u16> {
+    cursor.integer(1, 65535).and_then(|number| u16::try_from(number).ok())
+}
+
+/// A duration as in Go, `1m30s` or `250ms`.
+pub(crate) fn duration(cursor: &Cursor<'_>) -> Option<Duration> {
+    let text = cursor.text()?;
+    let parsed = parse_duration(text);
+    if parsed.is_none() {
+        cursor.refuse(
+            format!("`{text}` is no duration"),
+            "write a number with a unit: `1.5s`, `250ms`, `1m30s`",
+        );
+    }
+    parsed
+}
+
+/// Reads a duration as Go does; `None` where it is none, or negative, or absurdly long.
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
+    if text == "0" {
+        return Some(Duration::ZERO);
+    }
+    let mut rest = text;
+    let mut seconds = 0.0;
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, tail) = rest.split_at_checked(end)?;
+        let end = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at_checked(end)?;
+        let unit = match unit {
+            "h" => 3600.0,
+            "m" => 60.0,
+            "s" => 1.0,
+            "ms" => 1e-3,
+            "us" | "µs" => 1e-6,
+            "ns" => 1e-9,
+            _ => return None,
+        };
+        seconds += number.parse::<f64>().ok()? * unit;
+        rest = tail;
+    }
+    // A year is longer than any timeout; beyond it, arithmetic on instants could overflow.
+    let is_sane = !text.is_empty() && (0.0..=366.0 * 86400.0).contains(&seconds);
+    // Nanoseconds, so that what was written in decimal comes out whole.
+    is_sane.then(|| Duration::from_nanos((seconds * 1e9).round() as u64))
+}
+
+/// A size in bytes, `16Mi` or `1000000`.
+pub(crate) fn parse_quantity(text: &str) -> Option<usize> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(end)?;
+    let unit = match unit {
+        "" => 1,
+        "k" => 1000,
+        "M" => 1000 * 1000,
+        "G" => 1000 * 1000 * 1000,
+        "Ki" => 1 << 10,
+        "Mi" => 1 << 20,
+        "Gi" => 1 << 30,
+        _ => return None,
+    };
+    number.parse::<usize>().ok()?.checked_mul(unit)
+}
+
+/// A host or wildcard.
+pub(crate) fn host_pattern(cursor: &Cursor<'_>, text: &str) -> Option<HostPattern> {
+    match HostPattern::parse(text) {
+        Ok(pattern) => Some(pattern),
+        Err(error) => {
+            cursor.refuse(
+                format!("{error} (`{text}`)"),
+                "write a name, `*.suffix`, or `*`, without scheme and port",
+            );
+            None
+        }
+    }
+}
+
+/// A header field's name.
+pub(crate) fn header_name(cursor: &Cursor<'_>, text: &str) -> Option<HeaderName> {
+    let name = HeaderName::try_from(text).ok();
+    if name.is_none() {
+        cursor.refuse(format!("`{text}` is no name of a header field"), "");
+    }
+    name
+}
+
+/// A header field's value.
+pub(crate) fn header_value(cursor: &Cursor<'_>) -> Option<HeaderValue> {
+    let value = HeaderValue::try_from(cursor.text()?).ok();
+    if value.is_none() {
+        cursor.refuse("the value has characters that no header field can carry", "");
+    }
+    value
+}
+
+/// One of a few words, in the case written.
+pub(crate) fn choice<T: Copy>(cursor: &Cursor<'_>, choices: &[(&'static str, T)]) -> Option<T> {
+    let text = cursor.text()?;
+    let found = choices.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+    if found.is_none() {
+        let words = choices.iter().map(|(word, _)| *word);
+        let help = match closest(text, words.clone()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("write one of: {}", words.collect::<Vec<_>>().join(", ")),
+        };
+        cursor.refuse(format!("`{text}` is not known here"), help);
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_gos() {
+        let parsed = |text| parse_duration(text).map(|duration| duration.as_millis());
+        assert_eq!(parsed("1m30s"), Some(90_000));
+        assert_eq!(parsed("1.5s"), Some(1500));
+        assert_eq!(parsed("250ms"), Some(250));
+        assert_eq!(parsed("0s"), Some(0));
+        for wrong in ["", "5", "-1s", "s", "1 s", "1x", "1e9s", "9999999h", "1..5s", "5s1"] {
+            assert_eq!(parsed(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn quantities_are_kubernetes() {
+        assert_eq!(parse_quantity("16Mi"), Some(16 << 20));
+        assert_eq!(parse_quantity("5k"), Some(5000));
+        assert_eq!(parse_quantity("Mi"), None);
+        assert_eq!(parse_quantity("99999999999Gi"), None);
+    }
+}

@@ -43,6 +43,7 @@ pub struct HostError {
 
 impl HostError {
     pub(crate) const NOT_FOUND: u32 = 1;
+    #[cfg(not(target_arch = "wasm32"))]
     pub(crate) const BAD_ARGUMENT: u32 = 2;
 
     pub(crate) fn new(call: &'static str, status: u32) -> Self {

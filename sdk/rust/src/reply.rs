@@ -49,9 +49,19 @@ impl Reply {
         self.status
     }
 
+    /// The headers added so far.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()))
+    }
+
+    /// The body.
+    pub fn body_bytes(&self) -> &[u8] {
+        &self.body
+    }
+
     pub(crate) fn send(&self) -> Result<(), HostError> {
         let headers: Vec<_> =
-            self.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())).collect();
+            self.headers().map(|(name, value)| (name.as_bytes(), value)).collect();
         let headers = if headers.is_empty() { Vec::new() } else { Packed::pack(&headers) };
         host::send_reply(u32::from(self.status), self.details, &self.body, &headers)
     }

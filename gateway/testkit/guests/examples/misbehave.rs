@@ -89,6 +89,7 @@ fn hog() {
     }
 }
 
+#[allow(unconditional_recursion)]
 fn recurse(depth: u64) -> u64 {
     let kept = black_box([depth; 64]);
     recurse(black_box(depth + 1)) + kept[0]

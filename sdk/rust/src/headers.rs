@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use crate::HostError;
-use crate::host::{self, MapKind};
+use crate::abi::MapKind;
+use crate::host;
+use crate::packed::Packed;
 
 /// The headers of a request or a response. Names are matched in any case; `:path` and its like are among them.
 ///
@@ -68,89 +70,5 @@ impl Headers {
     /// A map that the host does not give is empty.
     fn packed(&self) -> &Packed {
         self.packed.get_or_init(|| Packed(host::header_pairs(self.map).unwrap_or_default()))
-    }
-}
-
-/// The ABI's wire form of a map: count, lengths of all names and values, then each followed by a zero byte.
-#[derive(Debug)]
-pub(crate) struct Packed(Vec<u8>);
-
-impl Packed {
-    fn first(&self, name: &str) -> Option<&[u8]> {
-        self.iter()
-            .find(|(found, _)| found.eq_ignore_ascii_case(name.as_bytes()))
-            .map(|(_, value)| value)
-    }
-
-    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.iter()
-            .filter(|(found, _)| found.eq_ignore_ascii_case(name.as_bytes()))
-            .map(|(_, value)| value)
-    }
-
-    /// Ends early where the bytes are not what they claim.
-    fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let count = read_length(&self.0, 0).unwrap_or(0);
-        let mut at = 4 + count.saturating_mul(8);
-        (0..count).map_while(move |index| {
-            let name = self.0.get(at..)?.get(..read_length(&self.0, 4 + index * 8)?)?;
-            at += name.len() + 1;
-            let value = self.0.get(at..)?.get(..read_length(&self.0, 8 + index * 8)?)?;
-            at += value.len() + 1;
-            Some((name, value))
-        })
-    }
-
-    /// Packs pairs, for local replies.
-    pub(crate) fn pack(pairs: &[(&[u8], &[u8])]) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        write_length(&mut bytes, pairs.len());
-        for (name, value) in pairs {
-            write_length(&mut bytes, name.len());
-            write_length(&mut bytes, value.len());
-        }
-        for part in pairs.iter().flat_map(|(name, value)| [name, value]) {
-            bytes.extend_from_slice(part);
-            bytes.push(0);
-        }
-        bytes
-    }
-}
-
-fn read_length(bytes: &[u8], at: usize) -> Option<usize> {
-    let bytes = bytes.get(at..)?.first_chunk::<4>()?;
-    usize::try_from(u32::from_le_bytes(*bytes)).ok()
-}
-
-/// Guest memory ends at 4 GiB, so no length is cut.
-fn write_length(bytes: &mut Vec<u8>, length: usize) {
-    bytes.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn unpacked(bytes: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
-        Packed(bytes.to_vec()).iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect()
-    }
-
-    #[test]
-    fn what_was_packed_is_found_again() {
-        let packed = Packed::pack(&[(b"a", b"1"), (b"b", b""), (b"A", b"2")]);
-        assert_eq!(unpacked(&packed).len(), 3);
-        let packed = Packed(packed);
-        assert_eq!(packed.values("a").collect::<Vec<_>>(), [b"1", b"2"]);
-        assert_eq!(packed.values("b").collect::<Vec<_>>(), [b""]);
-    }
-
-    #[test]
-    fn cut_or_lying_bytes_end_the_map() {
-        let packed = Packed::pack(&[(b"name", b"value"), (b"other", b"thing")]);
-        for length in 0..packed.len() {
-            assert!(unpacked(&packed[..length]).len() <= 2);
-        }
-        assert!(unpacked(&[0]).is_empty());
-        assert!(unpacked(&[255; 16]).is_empty());
     }
 }

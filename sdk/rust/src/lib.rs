@@ -34,6 +34,7 @@
 //! }
 //! ```
 
+mod abi;
 mod configuration;
 pub mod crypto;
 mod error;
@@ -44,6 +45,7 @@ pub mod log;
 pub mod metrics;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod mock;
+mod packed;
 pub mod property;
 mod reply;
 mod request;

@@ -2,38 +2,8 @@
 
 use std::fmt;
 
+pub use crate::abi::Level;
 use crate::host;
-
-/// How grave a line is; in the ABI's order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// For following single steps.
-    Trace,
-    /// For finding faults.
-    Debug,
-    /// Worth knowing.
-    Info,
-    /// Odd, but served.
-    Warn,
-    /// Something failed.
-    Error,
-    /// The plugin cannot go on.
-    Critical,
-}
-
-impl Level {
-    #[cfg(target_arch = "wasm32")]
-    pub(crate) fn from_number(number: u32) -> Self {
-        match number {
-            0 => Level::Trace,
-            1 => Level::Debug,
-            2 => Level::Info,
-            3 => Level::Warn,
-            4 => Level::Error,
-            _ => Level::Critical,
-        }
-    }
-}
 
 /// Writes a line unless the host would drop it. Nothing is formatted then.
 #[doc(hidden)]

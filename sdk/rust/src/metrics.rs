@@ -1,7 +1,8 @@
 //! Metrics as typed handles; the host keeps the numbers, one series per plugin object whatever the number of workers.
 
 use crate::HostError;
-use crate::host::{self, MetricKind};
+use crate::abi::MetricKind;
+use crate::host;
 
 /// A number that only grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

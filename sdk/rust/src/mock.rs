@@ -27,17 +27,12 @@
 //! assert_eq!(plugin.exchange(&[]).on_request_headers().reply().status(), 401);
 //! ```
 
-mod metrics;
-mod state;
-
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-pub use metrics::Metrics;
-pub(crate) use state::{Trap, with_state};
-
-use crate::host::MapKind;
-use crate::log::Level;
+use crate::abi::{Level, MapKind};
+pub use crate::host::Metrics;
+use crate::host::{Trap, reset, with_state};
 use crate::request::Body;
 use crate::runtime::Runtime;
 use crate::{Filter, HostError, Reply, Request, Response, Verdict};
@@ -167,7 +162,7 @@ impl Host {
         reason = "it resets the thread's host, which a default should not do"
     )]
     pub fn new() -> Self {
-        state::reset();
+        reset();
         Host
     }
 

@@ -1,8 +1,8 @@
 //! A reply that the filter gives itself.
 
 use crate::HostError;
-use crate::headers::Packed;
 use crate::host;
+use crate::packed::Packed;
 
 /// A local reply: status, headers, body.
 ///

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::Headers;
-use crate::host::MapKind;
+use crate::abi::MapKind;
 
 /// Whether a body follows the headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

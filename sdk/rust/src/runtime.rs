@@ -6,8 +6,8 @@ use std::fmt::Display;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
 
+use crate::abi::Level;
 use crate::configuration::read_configuration;
-use crate::log::Level;
 use crate::request::Body;
 use crate::{Error, Filter, Record, Request, Response, Setup, Verdict, host};
 
@@ -32,6 +32,9 @@ impl<F: Filter> Default for Runtime<F> {
 }
 
 impl<F: Filter> Runtime<F> {
+    /// Requests without state need no entry as long as there is one filter that they can belong to.
+    const REMEMBERS_NOTHING: bool = size_of::<F::State>() == 0;
+
     /// Nothing configured yet.
     pub const fn new() -> Self {
         Runtime {
@@ -71,8 +74,12 @@ impl<F: Filter> Runtime<F> {
         if parent == 0 {
             return;
         }
+        let filters = self.filters.borrow();
+        if Self::REMEMBERS_NOTHING && filters.len() == 1 {
+            return;
+        }
         let filter =
-            self.filters.borrow().iter().find(|(root, _)| *root == parent).map(|(_, f)| f.clone());
+            filters.iter().find(|(root, _)| *root == parent).map(|(_, filter)| filter.clone());
         if let Some(filter) = filter {
             let stream = Stream { filter, state: F::State::default() };
             self.streams.borrow_mut().insert(context, stream);
@@ -125,13 +132,25 @@ impl<F: Filter> Runtime<F> {
         let Ok(mut streams) = self.streams.try_borrow_mut() else {
             fail(callback, "called while another callback runs")
         };
-        let Some(stream) = streams.get_mut(&context) else {
-            fail(callback, "called for a request that has not begun")
+        let result = match streams.get_mut(&context) {
+            Some(stream) => call(&stream.filter, &mut stream.state),
+            None => match self.only_filter() {
+                Some(filter) => call(&filter, &mut F::State::default()),
+                None => fail(callback, "called for a request that has not begun"),
+            },
         };
-        match call(&stream.filter, &mut stream.state) {
+        match result {
             Ok(value) => value,
             Err(error) => fail(callback, error),
         }
+    }
+
+    /// The filter of requests without an entry: there was no other when they began.
+    fn only_filter(&self) -> Option<Rc<F>> {
+        if !Self::REMEMBERS_NOTHING {
+            return None;
+        }
+        self.filters.borrow().first().map(|(_, filter)| filter.clone())
     }
 }
 
@@ -188,3 +207,6 @@ impl Hasher for IdHasher {
         self.0 = (self.0 ^ u64::from(id)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,14 @@
 //! The same calls, answered by the mock host of [`crate::mock`].
 
-use super::{MapKind, MetricKind};
+mod metrics;
+mod state;
+
+pub use metrics::Metrics;
+pub(crate) use state::{Trap, reset, with_state};
+
 use crate::HostError;
-use crate::headers::Packed;
-use crate::log::Level;
-use crate::mock::{Trap, with_state};
+use crate::abi::{Level, MapKind, MetricKind};
+use crate::packed::Packed;
 
 /// Unwinds to the mock, which reports it as the host would.
 pub(crate) fn trap() -> ! {

@@ -7,9 +7,8 @@
 use std::alloc::{Layout, alloc};
 use std::ptr;
 
-use super::{MapKind, MetricKind};
 use crate::HostError;
-use crate::log::Level;
+use crate::abi::{Level, MapKind, MetricKind};
 
 const PLUGIN_CONFIGURATION: u32 = 7;
 const NO_GRPC_STATUS: u32 = u32::MAX;

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use super::metrics::Metrics;
 use crate::HostError;
-use crate::host::MapKind;
-use crate::log::Level;
+use crate::abi::{Level, MapKind};
 
 thread_local! {
     static STATE: RefCell<State> = RefCell::new(State::new());
@@ -19,7 +18,8 @@ pub(crate) fn with_state<T>(call: impl FnOnce(&mut State) -> T) -> T {
     STATE.with_borrow_mut(call)
 }
 
-pub(super) fn reset() {
+/// Back to the first state.
+pub(crate) fn reset() {
     with_state(|state| *state = State::new());
 }
 
@@ -63,14 +63,14 @@ impl State {
         }
     }
 
-    pub(super) fn set_map(&mut self, map: MapKind, headers: &[(&str, &str)]) {
+    pub(crate) fn set_map(&mut self, map: MapKind, headers: &[(&str, &str)]) {
         *self.map(map) = headers
             .iter()
             .map(|(name, value)| (name.to_ascii_lowercase(), value.as_bytes().to_vec()))
             .collect();
     }
 
-    pub(super) fn values(&mut self, map: MapKind, name: &str) -> Vec<String> {
+    pub(crate) fn values(&mut self, map: MapKind, name: &str) -> Vec<String> {
         let matching = self.map(map).iter().filter(|(found, _)| found.eq_ignore_ascii_case(name));
         matching.map(|(_, value)| String::from_utf8_lossy(value).into_owned()).collect()
     }

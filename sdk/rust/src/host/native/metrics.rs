@@ -1,7 +1,7 @@
 //! The mock host's metrics, by the rules of real hosts.
 
 use crate::HostError;
-use crate::host::MetricKind;
+use crate::abi::MetricKind;
 
 /// Every metric that the filter defined.
 #[derive(Clone, Debug, Default)]

@@ -51,3 +51,22 @@ pub struct Endpoint {
     /// Its share of the load relative to the others, 1 unless set; 0 takes none.
     pub weight: u32,
 }
+
+impl Cluster {
+    /// A cluster of `shop.example:80` with these endpoints and weights, for tests.
+    pub fn for_test(endpoints: &[(SocketAddr, u32)]) -> Self {
+        let name = ClusterName { host: "shop.example".into(), port: 80, subset: "".into() };
+        Cluster {
+            name,
+            origin: Origin::for_test(),
+            service: "shop".into(),
+            namespace: "default".into(),
+            endpoints: endpoints
+                .iter()
+                .map(|(address, weight)| Endpoint { address: *address, weight: *weight })
+                .collect(),
+            connect_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(30),
+        }
+    }
+}

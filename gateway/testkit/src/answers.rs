@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use serde_json::{Map, Value, json};
 
 use crate::body::TestBody;
-use crate::upstream::Shared;
+use crate::seen::Shared;
 
 /// The reply to a request; an error closes the connection without one.
 pub(crate) async fn answer(

@@ -25,6 +25,7 @@ mod guest;
 pub mod manifests;
 mod patience;
 mod raw;
+mod seen;
 mod tls;
 mod upstream;
 
@@ -36,5 +37,6 @@ pub use directory::Directory;
 pub use guest::module;
 pub use patience::{PATIENCE, within};
 pub use raw::{RawConnection, RawUpstream};
+pub use seen::Seen;
 pub use tls::Tls;
-pub use upstream::{Seen, Upstream};
+pub use upstream::Upstream;

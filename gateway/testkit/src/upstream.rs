@@ -8,25 +8,10 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use crate::answers::answer;
-use crate::patience::within;
-
-/// What a fake upstream has seen so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
-    /// Requests whose head arrived.
-    pub requests: usize,
-    /// Connections accepted.
-    pub connections: usize,
-    /// Connections that are open.
-    pub open: usize,
-    /// Requests held until [`Upstream::release`].
-    pub held: usize,
-    /// Bytes of request bodies read by `/sink`.
-    pub uploaded: u64,
-}
+use crate::seen::{Counted, Seen, Shared};
 
 /// A fake upstream. Every reply carries its name as `x-upstream`. What it answers depends on the path:
 ///
@@ -51,13 +36,6 @@ pub struct Upstream {
     thread: Option<JoinHandle<()>>,
 }
 
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) name: String,
-    seen: watch::Sender<Seen>,
-    releases: watch::Sender<u64>,
-}
-
 impl Upstream {
     /// Starts one on a free port.
     pub fn start(name: &str) -> Self {
@@ -68,11 +46,7 @@ impl Upstream {
     pub fn start_on(name: &str, address: SocketAddr) -> Self {
         let listener = StdListener::bind(address).unwrap();
         listener.set_nonblocking(true).unwrap();
-        let shared = Arc::new(Shared {
-            name: name.to_owned(),
-            seen: watch::Sender::default(),
-            releases: watch::Sender::default(),
-        });
+        let shared = Arc::new(Shared::new(name));
         let (stop, stopped) = oneshot::channel();
         let address = listener.local_addr().unwrap();
         let serving = shared.clone();
@@ -92,19 +66,17 @@ impl Upstream {
 
     /// What it has seen so far.
     pub fn seen(&self) -> Seen {
-        *self.shared.seen.borrow()
+        self.shared.seen()
     }
 
     /// Awaits the moment when what it has seen fulfils a condition.
     pub async fn until(&self, condition: impl FnMut(&Seen) -> bool) -> Seen {
-        let mut watcher = self.shared.seen.subscribe();
-        let what = format!("what upstream {} should see", self.name());
-        *within(&what, watcher.wait_for(condition)).await.unwrap()
+        self.shared.until(condition).await
     }
 
     /// Lets the requests go on that are held now.
     pub fn release(&self) {
-        self.shared.releases.send_modify(|count| *count += 1);
+        self.shared.release();
     }
 
     /// Stops listening and breaks off every connection.
@@ -123,38 +95,6 @@ impl Upstream {
 impl Drop for Upstream {
     fn drop(&mut self) {
         self.end();
-    }
-}
-
-impl Shared {
-    pub(crate) fn note(&self, change: impl FnOnce(&mut Seen)) {
-        self.seen.send_modify(change);
-    }
-
-    /// Counts as held until released.
-    pub(crate) async fn hold(&self) {
-        let mut releases = self.releases.subscribe();
-        let _held = Counted::begin(self, |seen| &mut seen.held);
-        let _gone = releases.changed().await;
-    }
-}
-
-/// Counts something for as long as it lasts.
-struct Counted<'a> {
-    shared: &'a Shared,
-    count: fn(&mut Seen) -> &mut usize,
-}
-
-impl<'a> Counted<'a> {
-    fn begin(shared: &'a Shared, count: fn(&mut Seen) -> &mut usize) -> Self {
-        shared.note(|seen| *count(seen) += 1);
-        Counted { shared, count }
-    }
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        self.shared.note(|seen| *(self.count)(seen) -= 1);
     }
 }
 

@@ -97,19 +97,20 @@ mod tests {
 
     use super::*;
     use crate::random::seeded;
-    use crate::test_upstream::cluster_of;
 
-    fn addresses(ports: &[(u16, u32)]) -> Vec<(SocketAddr, u32)> {
-        ports
+    /// A cluster with endpoints of these ports and weights.
+    fn cluster_of(ports: &[(u16, u32)], previous: Option<&Arc<Cluster>>) -> Arc<Cluster> {
+        let endpoints: Vec<_> = ports
             .iter()
             .map(|(port, weight)| (SocketAddr::from(([127, 0, 0, 1], *port)), *weight))
-            .collect()
+            .collect();
+        Cluster::new(&Arc::new(model::Cluster::for_test(&endpoints)), previous)
     }
 
     #[test]
     fn endpoints_are_carried_over_by_address() {
-        let old = Cluster::new(&cluster_of(&addresses(&[(1, 1), (2, 1)])), None);
-        let new = Cluster::new(&cluster_of(&addresses(&[(3, 1), (2, 9), (2, 1)])), Some(&old));
+        let old = cluster_of(&[(1, 1), (2, 1)], None);
+        let new = cluster_of(&[(3, 1), (2, 9), (2, 1)], Some(&old));
         assert!(Arc::ptr_eq(&old.endpoints()[1], &new.endpoints()[1]));
         assert!(Arc::ptr_eq(&new.endpoints()[1], &new.endpoints()[2]));
         assert!(new.endpoints()[0].id > old.endpoints()[1].id);
@@ -119,8 +120,7 @@ mod tests {
 
     #[test]
     fn idle_endpoints_share_by_weight() {
-        let cluster =
-            Cluster::new(&cluster_of(&addresses(&[(1, 1), (2, 3), (3, 0), (4, 6)])), None);
+        let cluster = cluster_of(&[(1, 1), (2, 3), (3, 0), (4, 6)], None);
         let mut draw = seeded(0x9E37_79B9_7F4A_7C15);
         let mut counts = [0_u32; 4];
         for _ in 0..10_000 {
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn of_two_the_less_busy_is_taken() {
-        let cluster = Cluster::new(&cluster_of(&addresses(&[(1, 1), (2, 1)])), None);
+        let cluster = cluster_of(&[(1, 1), (2, 1)], None);
         cluster.endpoints()[0].active.store(3, Ordering::Relaxed);
         for _ in 0..100 {
             assert_eq!(cluster.pick_endpoint(&[]).unwrap().address.port(), 2);
@@ -144,13 +144,13 @@ mod tests {
 
     #[test]
     fn tried_endpoints_are_skipped() {
-        let cluster = Cluster::new(&cluster_of(&addresses(&[(1, 5), (2, 1), (3, 0)])), None);
+        let cluster = cluster_of(&[(1, 5), (2, 1), (3, 0)], None);
         let tried = [cluster.endpoints()[0].id];
         for _ in 0..100 {
             assert_eq!(cluster.pick_endpoint(&tried).unwrap().address.port(), 2);
         }
         let all: Vec<_> = cluster.endpoints().iter().map(|endpoint| endpoint.id).collect();
         assert!(cluster.pick_endpoint(&all).is_none());
-        assert!(Cluster::new(&cluster_of(&[]), None).pick_endpoint(&[]).is_none());
+        assert!(cluster_of(&[], None).pick_endpoint(&[]).is_none());
     }
 }

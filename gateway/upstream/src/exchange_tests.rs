@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use portcullis_message::Body;
 
 use crate::test_upstream::{Played, PlayedConnection, cluster_of, on_worker};
-use crate::{Cluster, Lease, Pools, RequestBody, SendError, UpstreamBody, UpstreamFailure};
+use crate::{Lease, Pools, RequestBody, SendError, UpstreamBody, UpstreamFailure};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
@@ -115,7 +115,9 @@ fn a_connection_that_rested_is_looked_at_twice() {
     on_worker(async {
         let (pools, upstream) = (Pools::new(), Played::start().await);
         let connection = exchange_ok(&pools, &upstream, OK).await;
+        tokio::time::pause();
         tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
+        tokio::time::resume();
         // Closed without giving our runtime a turn to notice.
         drop(connection);
         assert!(!checkout(&pools, &upstream).await.reused());
@@ -309,7 +311,7 @@ fn a_reset_is_told_from_a_close() {
 }
 
 async fn connect_failure(address: SocketAddr) -> UpstreamFailure {
-    let cluster = Cluster::new(&cluster_of(&[(address, 1)]), None);
+    let cluster = cluster_of(&[(address, 1)]);
     let endpoint = &cluster.endpoints()[0];
     let error = Pools::new().checkout(&cluster, endpoint).await.err().unwrap();
     assert_eq!((error.address, endpoint.active()), (address, 0));
@@ -336,6 +338,7 @@ fn a_connection_that_does_not_come_about_times_out() {
         listener.listen(0).unwrap();
         let address = listener.local_addr().unwrap().as_socket().unwrap();
         let _queued = std::net::TcpStream::connect(address).unwrap();
+        tokio::time::pause();
         assert_eq!(connect_failure(address).await, UpstreamFailure::ConnectTimeout);
     });
 }
@@ -347,11 +350,14 @@ fn idle_connections_are_swept_after_their_timeout() {
         let started = tokio::time::Instant::now();
         let mut connection = exchange_ok(&pools, &upstream, OK).await;
         // Nothing else to do: the clock jumps from sweep to sweep.
+        tokio::time::pause();
         assert!(connection.is_closed().await);
         assert_eq!(started.elapsed().as_secs(), 30);
         assert_eq!((pools.idle(), upstream.endpoint().connections()), (0, 0));
         // The sweep starts anew with the next idle connection.
+        tokio::time::resume();
         let mut connection = exchange_ok(&pools, &upstream, OK).await;
+        tokio::time::pause();
         assert!(connection.is_closed().await);
     });
 }

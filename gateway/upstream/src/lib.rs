@@ -25,6 +25,8 @@ mod shelf;
 mod socket;
 #[cfg(test)]
 mod test_upstream;
+#[cfg(test)]
+mod upload_tests;
 
 pub use cluster::Cluster;
 pub use endpoint::{Endpoint, EndpointId};

@@ -11,29 +11,18 @@ use tokio::runtime::{Builder, LocalOptions};
 
 use crate::{Cluster, Endpoint};
 
-/// The settings of a cluster with these endpoints.
-pub(crate) fn cluster_of(endpoints: &[(SocketAddr, u32)]) -> Arc<model::Cluster> {
-    Arc::new(model::Cluster {
-        name: model::ClusterName { host: "shop.example".into(), port: 80, subset: "".into() },
-        origin: model::Origin::for_test(),
-        service: "shop".into(),
-        namespace: "default".into(),
-        endpoints: endpoints
-            .iter()
-            .map(|(address, weight)| model::Endpoint { address: *address, weight: *weight })
-            .collect(),
-        connect_timeout: Duration::from_secs(10),
-        idle_timeout: Duration::from_secs(30),
-    })
-}
-
-/// Runs a test as a worker runs its requests. The clock stands still and jumps to the next timer when
-/// nothing else is left to do.
+/// Runs a test as a worker runs its requests. Where it is about time, it calls `tokio::time::pause`: the
+/// clock then stands still and jumps to the next timer when nothing else is left to do.
 pub(crate) fn on_worker(test: impl Future<Output = ()> + 'static) {
     let mut builder = Builder::new_current_thread();
-    let runtime = builder.enable_all().start_paused(true).build_local(LocalOptions::default());
+    let runtime = builder.enable_all().build_local(LocalOptions::default()).unwrap();
     // A task, as requests are: the runtime polls what it blocks on out of turn.
-    runtime.unwrap().block_on(async { tokio::task::spawn_local(test).await.unwrap() });
+    runtime.block_on(async { tokio::task::spawn_local(test).await.unwrap() });
+}
+
+/// A cluster with these endpoints and weights.
+pub(crate) fn cluster_of(endpoints: &[(SocketAddr, u32)]) -> Arc<Cluster> {
+    Cluster::new(&Arc::new(model::Cluster::for_test(endpoints)), None)
 }
 
 /// An upstream whose every byte the test writes.
@@ -45,7 +34,7 @@ pub(crate) struct Played {
 impl Played {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let cluster = Cluster::new(&cluster_of(&[(listener.local_addr().unwrap(), 1)]), None);
+        let cluster = cluster_of(&[(listener.local_addr().unwrap(), 1)]);
         Played { listener, cluster }
     }
 

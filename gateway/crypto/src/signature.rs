@@ -143,3 +143,86 @@ fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     };
     (*found == tag).then(|| rest.split_at_checked(length))?
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::encoding::AsDer;
+    use aws_lc_rs::rand::SystemRandom;
+    use aws_lc_rs::rsa::KeySize;
+    use aws_lc_rs::signature::{EcdsaKeyPair, KeyPair, RsaKeyPair};
+
+    use super::*;
+
+    const TEXT: &[u8] = b"header.payload";
+
+    /// A public key in DER and a signature over the text.
+    struct Signed {
+        key: Vec<u8>,
+        signature: Vec<u8>,
+    }
+
+    fn rsa(padding: &'static dyn signature::RsaEncoding) -> Signed {
+        let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+        let mut signature = vec![0; pair.public_modulus_len()];
+        pair.sign(padding, &SystemRandom::new(), TEXT, &mut signature).unwrap();
+        Signed { key: pair.public_key().as_der().unwrap().as_ref().to_vec(), signature }
+    }
+
+    fn ecdsa(algorithm: &'static signature::EcdsaSigningAlgorithm) -> Signed {
+        let pair = EcdsaKeyPair::generate(algorithm).unwrap();
+        let signature = pair.sign(&SystemRandom::new(), TEXT).unwrap().as_ref().to_vec();
+        Signed { key: pair.public_key().as_der().unwrap().as_ref().to_vec(), signature }
+    }
+
+    fn check(hash: Hash, signed: &Signed) {
+        let Signed { key, signature } = signed;
+        assert_eq!(verify_signature(hash, key, signature, TEXT), Ok(()));
+        let other = verify_signature(hash, key, signature, b"header.payloae");
+        assert_eq!(other, Err(SignatureError::Mismatch));
+        let mut spoilt = signature.clone();
+        *spoilt.last_mut().unwrap() ^= 1;
+        let spoilt = verify_signature(hash, key, &spoilt, TEXT);
+        assert_eq!(spoilt, Err(SignatureError::Mismatch));
+        assert_eq!(verify_signature(hash, key, b"", TEXT), Err(SignatureError::Mismatch));
+    }
+
+    #[test]
+    fn rsa_signatures_verify_with_their_hash_alone() {
+        let signed = rsa(&signature::RSA_PKCS1_SHA256);
+        check(Hash::Sha256, &signed);
+        let other = verify_signature(Hash::Sha384, &signed.key, &signed.signature, TEXT);
+        assert_eq!(other, Err(SignatureError::Mismatch));
+        check(Hash::Sha512, &rsa(&signature::RSA_PKCS1_SHA512));
+    }
+
+    #[test]
+    fn ecdsa_signatures_verify_on_each_curve() {
+        let p256 = ecdsa(&signature::ECDSA_P256_SHA256_ASN1_SIGNING);
+        check(Hash::Sha256, &p256);
+        check(Hash::Sha384, &ecdsa(&signature::ECDSA_P384_SHA384_ASN1_SIGNING));
+        check(Hash::Sha512, &ecdsa(&signature::ECDSA_P521_SHA512_ASN1_SIGNING));
+        let weak = verify_signature(Hash::Sha1, &p256.key, &p256.signature, TEXT);
+        assert_eq!(weak, Err(SignatureError::Hash));
+    }
+
+    #[test]
+    fn a_key_cut_anywhere_is_refused_and_never_panics() {
+        let signed = ecdsa(&signature::ECDSA_P256_SHA256_ASN1_SIGNING);
+        for end in 0..signed.key.len() {
+            let cut = signed.key.get(..end).unwrap();
+            let result = verify_signature(Hash::Sha256, cut, &signed.signature, TEXT);
+            assert_eq!(result, Err(SignatureError::Key));
+        }
+        let mut longer = signed.key.clone();
+        longer.push(0);
+        let result = verify_signature(Hash::Sha256, &longer, &signed.signature, TEXT);
+        assert_eq!(result, Err(SignatureError::Key));
+    }
+
+    #[test]
+    fn hash_functions_have_envoys_names() {
+        assert_eq!(Hash::named("SHA256"), Some(Hash::Sha256));
+        assert_eq!(Hash::named("sha512"), Some(Hash::Sha512));
+        assert_eq!(Hash::named("md5"), None);
+    }
+}

@@ -87,4 +87,13 @@ impl PluginFault {
             backtrace: String::new(),
         }
     }
+
+    /// A host call panicked: our fault, contained like the guest's.
+    pub(crate) fn host_panic() -> Self {
+        PluginFault {
+            kind: FaultKind::Trap,
+            message: "a host call panicked; this is a bug of the gateway".to_owned(),
+            backtrace: String::new(),
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! A worker's instance of a plugin: the callbacks of a request's life.
 
 use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -114,18 +115,19 @@ impl Instance {
         })
     }
 
-    /// Lends the exchange to the guest. Boxes are swapped, so it is back after a trap too.
+    /// Lends the exchange to the guest. Boxes are swapped, so it is back after a trap too, and after a panic
+    /// in a host call, which costs this request and this instance as a trap would.
     fn with_guest<T>(
         &self,
         exchange: &mut Box<Exchange>,
         run: impl FnOnce(&mut Vm) -> Result<T, PluginFault>,
     ) -> Result<T, PluginFault> {
         let Some(mut vm) = self.vm.take() else {
-            self.alive.set(false);
             return Err(PluginFault::dead());
         };
         std::mem::swap(&mut vm.store.data_mut().exchange, exchange);
-        let result = run(&mut vm);
+        let result = catch_unwind(AssertUnwindSafe(|| run(&mut vm)))
+            .unwrap_or_else(|_panic| Err(PluginFault::host_panic()));
         std::mem::swap(&mut vm.store.data_mut().exchange, exchange);
         match &result {
             Ok(_) => self.vm.set(Some(vm)),
@@ -216,4 +218,31 @@ fn end_stream(
         delete.call(&mut *store, stream.0)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::FaultKind;
+    use crate::tests::{Bench, exchange};
+
+    #[test]
+    fn a_panic_in_a_host_call_costs_the_instance_and_not_the_exchange() {
+        let bench = Bench::start("");
+        let (instance, mut exchange) = (bench.instance(), exchange());
+        let result: Result<(), _> = instance.with_guest(&mut exchange, |_| panic!("a bug of ours"));
+        assert_eq!(result.unwrap_err().kind, FaultKind::Trap);
+        assert_eq!(exchange.request.path, "/shop?q=1");
+        assert!(!instance.is_alive());
+    }
+
+    #[test]
+    fn the_guest_is_never_re_entered() {
+        let bench = Bench::start("");
+        let instance = bench.instance();
+        let nested = instance.with_guest(&mut exchange(), |_| {
+            Ok(instance.with_guest(&mut exchange(), |_| Ok(())).unwrap_err().kind)
+        });
+        assert_eq!(nested, Ok(FaultKind::Dead));
+        assert!(instance.is_alive());
+    }
 }

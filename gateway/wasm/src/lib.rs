@@ -36,3 +36,6 @@ pub use module::{MODULE_LIMIT, Module};
 pub use node::NodeMetadata;
 pub use plugin::{Plugin, PluginSlot, PluginStatus};
 pub use worker_instances::WorkerInstances;
+
+#[cfg(test)]
+mod tests;

@@ -137,6 +137,11 @@ impl GuestState {
         self.effective = context;
     }
 
+    /// Whether log lines are kept: while the plugin starts.
+    pub(crate) fn keeps_log_lines(&self) -> bool {
+        self.last_log.is_some()
+    }
+
     /// Keeps a log line while the plugin starts, for the message of a refusal.
     pub(crate) fn keep_log_line(&mut self, line: &str) {
         if let Some(lines) = &mut self.last_log {

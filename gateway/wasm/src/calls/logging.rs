@@ -47,6 +47,9 @@ pub(crate) fn wall_clock() -> u64 {
 
 /// Writes a guest's message to the gateway's log, as one line at its own level.
 pub(crate) fn emit(state: &mut GuestState, level: Level, message: &[u8]) {
+    if !state.keeps_log_lines() && level.of_host() > LevelFilter::current() {
+        return;
+    }
     let message = message.get(..MOST_MESSAGE_BYTES).unwrap_or(message);
     let text = String::from_utf8_lossy(message);
     let line = printable(text.trim_end_matches(['\n', '\r']));
@@ -72,6 +75,18 @@ pub(crate) enum Level {
     Info,
     Warn,
     Error,
+}
+
+impl Level {
+    fn of_host(self) -> tracing::Level {
+        match self {
+            Level::Trace => tracing::Level::TRACE,
+            Level::Debug => tracing::Level::DEBUG,
+            Level::Info => tracing::Level::INFO,
+            Level::Warn => tracing::Level::WARN,
+            Level::Error => tracing::Level::ERROR,
+        }
+    }
 }
 
 fn log(guest: &mut Guest<'_>, level: u32, start: u32, length: u32) -> CallResult {

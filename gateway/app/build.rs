@@ -1,4 +1,4 @@
-//! Finds the shipped plugins, which `make plugins` compiles to Wasm, and the commit.
+//! Finds the shipped plugins, which `make plugins` compiles to Wasm, the commit, and the engine's version.
 
 use std::path::Path;
 use std::process::Command;
@@ -15,7 +15,12 @@ fn main() {
         "cargo::rustc-env=PORTCULLIS_COMMIT={}",
         commit().unwrap_or_else(|| "unknown".to_owned())
     );
+    println!(
+        "cargo::rustc-env=PORTCULLIS_ENGINE={}",
+        engine_version().unwrap_or_else(|| "unknown".to_owned())
+    );
     println!("cargo::rerun-if-changed=../../.git/HEAD");
+    println!("cargo::rerun-if-changed=../../Cargo.lock");
 }
 
 fn require(module: &Path) {
@@ -32,4 +37,11 @@ fn commit() -> Option<String> {
     let output = Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     output.status.success().then(|| text.trim().to_owned())
+}
+
+/// wasmtime has no constant for its version; the lock file has.
+fn engine_version() -> Option<String> {
+    let lock = std::fs::read_to_string("../../Cargo.lock").ok()?;
+    let (_, after) = lock.split_once("name = \"wasmtime\"\nversion = \"")?;
+    after.split('"').next().map(str::to_owned)
 }

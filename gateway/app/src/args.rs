@@ -11,7 +11,7 @@ use portcullis_model::parse_duration;
 /// An ingress gateway whose filters are WebAssembly plugins.
 #[derive(Debug, Parser)]
 #[command(name = "portcullis", disable_version_flag = true)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -19,7 +19,7 @@ pub struct Arguments {
 
 /// The commands of this version.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Run the gateway on a file or a directory of Kubernetes manifests, watched for changes.
     Serve(Box<ServeArguments>),
     /// Report every problem of a configuration at once; plugins are compiled and started once.
@@ -32,7 +32,7 @@ pub enum Command {
 
 /// `portcullis serve`
 #[derive(Debug, Args)]
-pub struct ServeArguments {
+pub(crate) struct ServeArguments {
     /// A file or directory of manifests; may be repeated.
     #[arg(
         long,
@@ -123,7 +123,7 @@ pub struct ServeArguments {
 
 /// `portcullis validate`
 #[derive(Debug, Args)]
-pub struct ValidateArguments {
+pub(crate) struct ValidateArguments {
     /// Files and directories of manifests, taken together.
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
@@ -134,7 +134,7 @@ pub struct ValidateArguments {
 
 /// `portcullis explain`
 #[derive(Debug, Args)]
-pub struct ExplainArguments {
+pub(crate) struct ExplainArguments {
     /// A file or directory of manifests; may be repeated.
     #[arg(
         long,
@@ -157,7 +157,7 @@ pub struct ExplainArguments {
 
 /// How a report is written to standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Output {
+pub(crate) enum Output {
     /// For people.
     Text,
     /// For programs.
@@ -166,7 +166,7 @@ pub enum Output {
 
 /// What stands in front of the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Topology {
+pub(crate) enum Topology {
     /// Nothing, or what `--trusted-cidr` and `--trusted-hops` say.
     Edge,
     /// An AWS Application Load Balancer.
@@ -175,14 +175,14 @@ pub enum Topology {
 
 /// Whose behaviour to copy where ours is safer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Compatibility {
+pub(crate) enum Compatibility {
     /// Istio's ingress gateway.
     Istio,
 }
 
 /// One entry of `--port-map`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PortMapping {
+pub(crate) struct PortMapping {
     /// The port of the resources.
     pub resource: u16,
     /// The port to bind.
@@ -205,7 +205,7 @@ impl FromStr for PortMapping {
 
 /// An address to listen on, or `off`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Port {
+pub(crate) enum Port {
     /// Not served.
     Off,
     /// Served here; port 0 picks a free one.
@@ -227,7 +227,7 @@ impl FromStr for Port {
 
 impl ServeArguments {
     /// What INTERFACE promises but this version does not do yet, said instead of ignored.
-    pub fn unserved(&self) -> Option<&'static str> {
+    pub(crate) fn unserved(&self) -> Option<&'static str> {
         if self.http3 {
             return Some("--http3 is not built yet; leave it out, HTTP/1.1 and HTTP/2 are served");
         }

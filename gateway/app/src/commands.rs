@@ -5,10 +5,10 @@ mod serve;
 mod validate;
 mod version;
 
-pub use explain::explain;
-pub use serve::serve;
-pub use validate::validate;
-pub use version::version;
+pub(crate) use explain::explain;
+pub(crate) use serve::serve;
+pub(crate) use validate::validate;
+pub(crate) use version::version;
 
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ use portcullis_sources::FileSource;
 
 /// Why a command did not do its work.
 #[derive(Debug)]
-pub enum CommandError {
+pub(crate) enum CommandError {
     /// It was called wrongly: exit status 2.
     Usage(String),
     /// It failed: exit status 1.

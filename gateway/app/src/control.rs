@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Applies drafts one after the other on a thread of its own, so that compiling plugins never delays a
 /// request, a health check or a signal.
-pub struct Control {
+pub(crate) struct Control {
     jobs: mpsc::UnboundedSender<Job>,
 }
 
@@ -25,7 +25,7 @@ struct Job {
 }
 
 /// What came of a draft.
-pub struct Applied {
+pub(crate) struct Applied {
     /// The generation that serves now.
     pub generation: u64,
     /// Files outside the configuration that it depends on: local Wasm modules.
@@ -33,7 +33,7 @@ pub struct Applied {
 }
 
 /// What the control thread works with.
-pub struct ControlParts {
+pub(crate) struct ControlParts {
     /// Compiles models.
     pub compiler: Compiler,
     /// Where snapshots are published.
@@ -49,7 +49,7 @@ impl Control {
     ///
     /// # Errors
     /// Where the system gives no thread.
-    pub fn start(parts: ControlParts) -> std::io::Result<Self> {
+    pub(crate) fn start(parts: ControlParts) -> std::io::Result<Self> {
         let (jobs, mut waiting) = mpsc::unbounded_channel::<Job>();
         std::thread::Builder::new().name("control".to_owned()).spawn(move || {
             let mut applier = Applier { parts, last_good: LastGood::default() };
@@ -62,7 +62,7 @@ impl Control {
     }
 
     /// Applies a draft, `problems` being what could not even be read; `None` where the control thread is gone.
-    pub async fn apply(&self, draft: Arc<Draft>, problems: Vec<Problem>) -> Option<Applied> {
+    pub(crate) async fn apply(&self, draft: Arc<Draft>, problems: Vec<Problem>) -> Option<Applied> {
         let (done, applied) = oneshot::channel();
         self.jobs.send(Job { draft, problems, done }).ok()?;
         applied.await.ok()

@@ -12,7 +12,7 @@ use tracing_subscriber::{fmt, reload};
 ///
 /// # Errors
 /// Names the levels where `level` is none of them.
-pub fn start(level: &str) -> Result<SetLogLevel, String> {
+pub(crate) fn start(level: &str) -> Result<SetLogLevel, String> {
     let (filter, handle) = reload::Layer::new(parse(level)?);
     let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_target(false);
     tracing_subscriber::registry()

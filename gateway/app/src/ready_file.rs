@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 /// Where the ports that are not traffic are bound; `None` for one that is off.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct SidePorts {
+pub(crate) struct SidePorts {
     /// Health.
     pub status: Option<SocketAddr>,
     /// Metrics.
@@ -23,7 +23,7 @@ pub struct SidePorts {
 ///
 /// # Errors
 /// Where the file cannot be written.
-pub fn write(
+pub(crate) fn write(
     path: &Path,
     generation: u64,
     listeners: &[BoundListener],

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::args::Output;
 
 /// Writes all problems; JSON also when there are none.
-pub fn write_problems(
+pub(crate) fn write_problems(
     problems: &[Problem],
     output: Output,
     out: &mut impl Write,
@@ -25,12 +25,12 @@ pub fn write_problems(
 }
 
 /// Whether any of them is an error.
-pub fn has_errors(problems: &[Problem]) -> bool {
+pub(crate) fn has_errors(problems: &[Problem]) -> bool {
     problems.iter().any(|problem| problem.severity == Severity::Error)
 }
 
 /// One problem, with the keys of `validate --output json`.
-pub fn problem_json(problem: &Problem) -> Value {
+pub(crate) fn problem_json(problem: &Problem) -> Value {
     json!({
         "code": problem.code.to_string(),
         "severity": problem.severity.as_str(),

@@ -10,7 +10,7 @@ use crate::commands::CommandError;
 use crate::ready_file::SidePorts;
 
 /// Binds and serves those that are on. Health answers from now on: not ready, at first.
-pub async fn open(
+pub(crate) async fn open(
     arguments: &ServeArguments,
     state: &AdminState,
 ) -> Result<SidePorts, CommandError> {

@@ -6,7 +6,7 @@ use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
+pub(crate) enum Signal {
     /// SIGTERM: drain.
     Terminate,
     /// SIGINT: drain without the delay.
@@ -16,7 +16,7 @@ pub enum Signal {
 }
 
 /// The signals of the process, from now on handled here.
-pub struct Signals {
+pub(crate) struct Signals {
     terminate: Stream,
     interrupt: Stream,
     reload: Stream,
@@ -27,7 +27,7 @@ impl Signals {
     ///
     /// # Errors
     /// Where the system refuses.
-    pub fn listen() -> io::Result<Self> {
+    pub(crate) fn listen() -> io::Result<Self> {
         Ok(Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -36,7 +36,7 @@ impl Signals {
     }
 
     /// The next signal. May be dropped while it waits.
-    pub async fn next(&mut self) -> Signal {
+    pub(crate) async fn next(&mut self) -> Signal {
         tokio::select! {
             _ = self.terminate.recv() => Signal::Terminate,
             _ = self.interrupt.recv() => Signal::Interrupt,
@@ -45,7 +45,7 @@ impl Signals {
     }
 
     /// The next signal that asks for the end.
-    pub async fn next_end(&mut self) {
+    pub(crate) async fn next_end(&mut self) {
         while self.next().await == Signal::Reload {}
     }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// Says what is wrong with the directory and what to do.
-pub fn prepare(path: &Path) -> Result<(), String> {
+pub(crate) fn prepare(path: &Path) -> Result<(), String> {
     let shown = path.display();
     if !path.exists() {
         return DirBuilder::new()

@@ -15,7 +15,7 @@ use super::{CommandError, read_configuration};
 use crate::args::{ExplainArguments, Output};
 
 /// Explains one request on standard output.
-pub fn explain(arguments: &ExplainArguments) -> Result<ExitCode, CommandError> {
+pub(crate) fn explain(arguments: &ExplainArguments) -> Result<ExitCode, CommandError> {
     let request = read_request(arguments).map_err(CommandError::Usage)?;
     let (model, problems) = read_configuration(&arguments.config)?;
     let mut compiler = Compiler::new(Registry::new(), None);

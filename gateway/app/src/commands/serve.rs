@@ -22,7 +22,7 @@ use crate::signals::{Signal, Signals};
 use crate::{log, ready_file, side_ports, state_dir};
 
 /// Serves until a signal ends it.
-pub fn serve(arguments: ServeArguments) -> Result<ExitCode, CommandError> {
+pub(crate) fn serve(arguments: ServeArguments) -> Result<ExitCode, CommandError> {
     if let Some(missing) = arguments.unserved() {
         return Err(CommandError::Usage(missing.to_owned()));
     }

@@ -15,7 +15,7 @@ use crate::report::{has_errors, write_problems};
 const WORKERS: usize = 1;
 
 /// Reports on standard output; exit status 1 where there are errors.
-pub fn validate(arguments: &ValidateArguments) -> Result<ExitCode, CommandError> {
+pub(crate) fn validate(arguments: &ValidateArguments) -> Result<ExitCode, CommandError> {
     let (model, problems) = read_configuration(&arguments.paths)?;
     let registry = Registry::new();
     let engine = Engine::new()

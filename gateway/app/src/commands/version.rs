@@ -6,12 +6,12 @@ use std::process::ExitCode;
 use super::CommandError;
 
 /// Version, commit, features, engine version.
-pub fn version() -> Result<ExitCode, CommandError> {
+pub(crate) fn version() -> Result<ExitCode, CommandError> {
     let text = format!(
         "portcullis {}\ncommit {}\nfeatures http1 http2 tls wasm\nengine wasmtime {}\n",
         env!("CARGO_PKG_VERSION"),
         env!("PORTCULLIS_COMMIT"),
-        portcullis_wasm::ENGINE_VERSION,
+        env!("PORTCULLIS_ENGINE"),
     );
     std::io::stdout()
         .write_all(text.as_bytes())

@@ -11,21 +11,25 @@ use rustc_hash::FxBuildHasher;
 use crate::host_index::HostIndex;
 use crate::table::{Aspects, ListenerHost, RouteTable, VirtualHost};
 
-/// Compiles the routes of all listeners of one socket.
-pub(crate) fn build_table(listeners: &[Arc<Listener>]) -> RouteTable {
-    let rules = RuleNumbers::collect(listeners);
-    let mut hosts = collect_hosts(listeners);
-    for (index, listener) in listeners.iter().enumerate() {
-        for virtual_host in &listener.virtual_hosts {
-            attach(&mut hosts, index, virtual_host);
+impl RouteTable {
+    /// Compiles the routes of all listeners of one socket. Where several listeners have the same host,
+    /// their routes form one table by route host: the rules in the order of the listeners, from the first
+    /// catch-all of each on behind those of the others.
+    pub fn build(listeners: &[Arc<Listener>]) -> RouteTable {
+        let rules = RuleNumbers::collect(listeners);
+        let mut hosts = collect_hosts(listeners);
+        for (index, listener) in listeners.iter().enumerate() {
+            for virtual_host in &listener.virtual_hosts {
+                attach(&mut hosts, index, virtual_host);
+            }
         }
+        let hosts = hosts.map(|host| ListenerHost {
+            listener: host.listeners.first().copied().unwrap_or_default(),
+            pattern: host.pattern,
+            virtual_hosts: host.virtual_hosts.map(|parts| merge(&parts, &rules)),
+        });
+        RouteTable { rules: rules.in_order, hosts }
     }
-    let hosts = hosts.map(|host| ListenerHost {
-        listener: host.listeners.first().copied().unwrap_or_default(),
-        pattern: host.pattern,
-        virtual_hosts: host.virtual_hosts.map(|parts| merge(&parts, &rules)),
-    });
-    RouteTable { rules: rules.in_order, hosts }
 }
 
 /// One listener host while it is put together.

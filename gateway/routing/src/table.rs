@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use portcullis_filters::MatchedPath;
 use portcullis_message::HostPattern;
-use portcullis_model::{Listener, Rule};
+use portcullis_model::Rule;
 
 use crate::RouteQuery;
-use crate::build::build_table;
 use crate::host_index::HostIndex;
 use crate::matching::match_rule;
 
@@ -62,13 +61,6 @@ pub(crate) struct VirtualHost {
 }
 
 impl RouteTable {
-    /// Compiles the routes of all listeners of one socket. Where several listeners have the same host,
-    /// their routes form one table by route host: the rules in the order of the listeners, from the first
-    /// catch-all of each on behind those of the others.
-    pub fn build(listeners: &[Arc<Listener>]) -> RouteTable {
-        build_table(listeners)
-    }
-
     /// The rule that takes a request.
     pub fn find_route(&self, query: &RouteQuery) -> Option<Route> {
         let listener_host = self.hosts.find(query.host)?;

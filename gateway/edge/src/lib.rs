@@ -1,1 +1,37 @@
-//! Listeners, TLS, HTTP/1, HTTP/2, drain.
+//! The edge: worker threads, listening sockets, TLS, HTTP/1 and HTTP/2 downstream, drain. Its main type is
+//! [`Workers`].
+//!
+//! What it is *not*: it knows no routes, plugins or upstreams; each request goes to
+//! [`portcullis_proxy::handle_request`] as it came. Connections are never bound to a snapshot.
+//!
+//! The floors in this room, lowest first: `clock`, `limits`, `activity` (what a connection is doing),
+//! `socket`, `balance`, `connections`, `mailbox`; `sniff`, `watched`, `tls`, `http1`, `http2`, `requests`
+//! (the protocols); `worker`, `connection`, `accept`, `thread` (one worker thread); `settings`, `problems`,
+//! `open_sockets`, `workers` (the control side).
+
+mod accept;
+mod activity;
+mod balance;
+mod clock;
+mod connection;
+mod connections;
+mod http1;
+mod http2;
+mod limits;
+mod mailbox;
+mod open_sockets;
+mod problems;
+mod requests;
+mod settings;
+mod sniff;
+mod socket;
+mod thread;
+mod tls;
+mod watched;
+mod worker;
+mod workers;
+
+pub use limits::Limits;
+pub use open_sockets::BoundListener;
+pub use settings::Settings;
+pub use workers::{Idle, Workers};

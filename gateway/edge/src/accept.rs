@@ -1,0 +1,86 @@
+//! Accepting connections, and handing them to a worker that has fewer.
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::connection::{Arrival, serve};
+use crate::mailbox::{Command, HandedOver};
+use crate::socket::Socket;
+use crate::worker::{Listening, Worker};
+
+/// How long accepting rests when the system has no descriptor or memory for another connection.
+const REST: Duration = Duration::from_millis(50);
+
+/// Accepts from a socket for as long as the task runs.
+pub(crate) async fn accept_connections(
+    worker: Rc<Worker>,
+    socket: Arc<Socket>,
+    listener: Rc<TcpListener>,
+) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => take_in(&worker, &socket, stream, peer),
+            Err(error) if concerns_one_connection(&error) => {}
+            Err(error) => {
+                tracing::warn!(address = %socket.address, %error, "cannot accept; trying again");
+                tokio::time::sleep(REST).await;
+            }
+        }
+    }
+}
+
+/// Ends accepting from a socket: takes in what still waits on it, then closes it in this worker.
+pub(crate) async fn close(worker: Rc<Worker>, listening: Listening) {
+    let Listening { socket, listener, task } = listening;
+    task.abort();
+    let _ = task.await;
+    // The queue itself is asked, not tokio's memory of the last event.
+    let Some(listener) = Rc::into_inner(listener).and_then(|listener| listener.into_std().ok())
+    else {
+        return;
+    };
+    while let Ok((stream, peer)) = listener.accept() {
+        let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+        if let Ok(stream) = stream {
+            take_in(&worker, &socket, stream, peer);
+        }
+    }
+}
+
+/// Serves a connection here, or hands it to the least loaded worker.
+fn take_in(worker: &Rc<Worker>, socket: &Arc<Socket>, stream: TcpStream, peer: SocketAddr) {
+    let seat = worker.load.seat(worker.index);
+    if seat.worker() == worker.index {
+        serve(worker, Arrival { stream, peer, socket: socket.clone(), seat });
+        return;
+    }
+    let Ok(stream) = stream.into_std() else { return };
+    let Some(mailbox) = worker.mailboxes.get(seat.worker()) else { return };
+    let handed_over = HandedOver { stream, peer, socket: socket.clone(), seat };
+    let _ = mailbox.send(Command::Take(handed_over));
+}
+
+/// Serves a connection that another worker accepted.
+pub(crate) fn take_over(worker: &Rc<Worker>, handed_over: HandedOver) {
+    let HandedOver { stream, peer, socket, seat } = handed_over;
+    match TcpStream::from_std(stream) {
+        Ok(stream) => serve(worker, Arrival { stream, peer, socket, seat }),
+        Err(error) => tracing::warn!(%peer, %error, "cannot take over a connection"),
+    }
+}
+
+/// Errors of a connection that broke before it was accepted; the next one is not concerned.
+fn concerns_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}

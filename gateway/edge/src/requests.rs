@@ -1,0 +1,63 @@
+//! The requests of one connection, as hyper hands them over and `proxy` answers them.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::service::HttpService;
+use hyper::service::service_fn;
+use portcullis_exchange::Connection;
+use portcullis_proxy::{ResponseBody, Worker, handle_request};
+
+use crate::activity::{Activity, OpenRequest};
+
+/// Answers the requests of one connection. Nothing is looked up or allocated for one here; the snapshot is
+/// pinned anew for each.
+pub(crate) fn answer(
+    worker: Rc<Worker>,
+    connection: Arc<Connection>,
+    activity: Rc<Activity>,
+) -> impl HttpService<Incoming, ResBody = CountedBody<ResponseBody>, Error = Infallible, Future: 'static>
+{
+    service_fn(move |request: Request<Incoming>| {
+        let open = OpenRequest::begin(&activity);
+        let request = request.map(Into::into);
+        let reply = handle_request(worker.clone(), connection.clone(), request);
+        async move { Ok(counted(reply.await, open)) }
+    })
+}
+
+/// A response body whose request counts as open until it is dropped.
+pub(crate) struct CountedBody<B> {
+    body: B,
+    _open: OpenRequest,
+}
+
+pub(crate) fn counted<B>(response: Response<B>, open: OpenRequest) -> Response<CountedBody<B>> {
+    response.map(|body| CountedBody { body, _open: open })
+}
+
+impl<B: Body + Unpin> Body for CountedBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use http::header::{CONTENT_LENGTH, HeaderValue, TRAILER, TRANSFER_ENCODING};
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
@@ -121,6 +121,8 @@ fn frame(request: &mut Request<RequestBody>) {
         body if body.is_end_stream() => Some(0),
         body => body.size_hint().exact(),
     };
+    // Ours, whatever the client spoke: HTTP/1.0 knows no chunks.
+    *request.version_mut() = Version::HTTP_11;
     let expects_body = matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH);
     let headers = request.headers_mut();
     match body_length {

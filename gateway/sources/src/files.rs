@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use portcullis_manifests::Draft;
 use portcullis_model::Problem;
 
 use crate::contents::{Contents, Findings, Unsettled};
 use crate::inbox::{Changes, Inbox, Settled, Timing};
-use crate::scan::{Scan, ScannedFile, Stamp, scan};
+use crate::scan::{FileState, Scan, ScannedFile, scan};
 use crate::watch::{DirectoryWatch, Followed, Health};
 
 /// Watching a directory can add directories to watch; so often the scan is repeated for them.
@@ -29,7 +29,9 @@ pub struct FileSource {
     problems: Vec<Problem>,
     draft: Option<Arc<Draft>>,
     /// The further files as they were when last handed on.
-    extra_stamps: Vec<(PathBuf, Option<Stamp>)>,
+    extra_stamps: Vec<FileState>,
+    /// When the files were looked at whose draft was handed on last.
+    handed_on: SystemTime,
     polls: Polls,
 }
 
@@ -92,7 +94,8 @@ impl FileSource {
     /// Watches further files, instead of those of the last call: the local modules that plugins name. A
     /// change of one is handed on as an update with an unchanged draft.
     ///
-    /// Call it before the files are read, so that no change falls between.
+    /// A file that changed since the last draft was handed on counts as changed, so it does not matter
+    /// whether this is called before or after the files are read.
     pub fn watch_also(&mut self, paths: impl IntoIterator<Item = PathBuf>) {
         let paths: BTreeSet<_> = paths.into_iter().collect();
         if paths == self.extras {
@@ -101,8 +104,19 @@ impl FileSource {
         let known = std::mem::take(&mut self.extra_stamps);
         self.extras = paths;
         let scan = self.scan_and_watch();
-        // A file that was watched before keeps its stamp: a change that nobody has been told of stays one.
-        self.extra_stamps = scan.extras.iter().map(|file| stamp_of(file, &known)).collect();
+        self.extra_stamps = scan.extras.iter().map(|file| self.told_of(file, &known)).collect();
+    }
+
+    /// The state of a further file that was told of. One that was watched before keeps its stamp: a change
+    /// that nobody has been told of stays one.
+    fn told_of(&self, file: &ScannedFile, known: &[FileState]) -> FileState {
+        let is_known = known.iter().any(|(path, _)| *path == file.path);
+        let since = self.handed_on - self.timing.quiet;
+        if is_known || file.stamp.is_none_or(|stamp| !stamp.changed_after(since)) {
+            return stamp_of(file, known);
+        }
+        self.inbox.put_off(None, Instant::now());
+        (file.path.clone(), None)
     }
 
     /// To ask for a reload from elsewhere.
@@ -122,6 +136,7 @@ impl FileSource {
             problems: Vec::new(),
             draft: None,
             extra_stamps: Vec::new(),
+            handed_on: SystemTime::UNIX_EPOCH,
             polls: Polls::default(),
         }
     }
@@ -170,6 +185,7 @@ impl FileSource {
 
     /// Reads everything; `None` where nothing is different.
     fn read(&mut self, occasion: Occasion) -> Option<Update> {
+        let looked_at = SystemTime::now();
         let scan = self.scan_and_watch();
         if matches!(occasion, Occasion::Poll) && !self.polls.is_settled_change(&scan) {
             return None;
@@ -189,12 +205,11 @@ impl FileSource {
         let news = renewed || problems != self.problems || !changed_files.is_empty();
         self.problems = problems;
         let draft = self.draft.clone()?;
-        (news || cause != Cause::Change).then(|| Update {
-            draft,
-            problems: self.problems.clone(),
-            cause,
-            changed_files,
-        })
+        if !news && cause == Cause::Change {
+            return None;
+        }
+        self.handed_on = looked_at;
+        Some(Update { draft, problems: self.problems.clone(), cause, changed_files })
     }
 
     /// What happens in a directory before it is watched is not told, so a new watch needs another look.
@@ -274,7 +289,7 @@ impl FileSource {
 }
 
 /// A file's last known stamp, or its present one where it was not known.
-fn stamp_of(file: &ScannedFile, known: &[(PathBuf, Option<Stamp>)]) -> (PathBuf, Option<Stamp>) {
+fn stamp_of(file: &ScannedFile, known: &[FileState]) -> FileState {
     let last = known.iter().find(|(path, _)| *path == file.path).cloned();
     last.unwrap_or_else(|| (file.path.clone(), file.stamp))
 }
@@ -299,9 +314,9 @@ enum Renewed {
 struct Polls {
     last: Option<Instant>,
     /// The state at the last look.
-    seen: Vec<(PathBuf, Option<Stamp>)>,
+    seen: Vec<FileState>,
     /// The state that was last read.
-    read: Vec<(PathBuf, Option<Stamp>)>,
+    read: Vec<FileState>,
 }
 
 impl Polls {

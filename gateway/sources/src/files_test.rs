@@ -323,6 +323,15 @@ async fn a_module_that_changes_is_told_of() {
 }
 
 #[tokio::test]
+async fn a_module_that_changed_before_it_was_watched_is_told_of() {
+    let mut watched = Watched::with(&[("a.yaml", "a: 1")]).await;
+    let module = watched.directory.path().join("x.wasm");
+    fs::write(&module, "newer than the draft").unwrap();
+    watched.source.watch_also([module.clone()]);
+    assert_eq!(watched.next().await.changed_files, [module]);
+}
+
+#[tokio::test]
 async fn waiting_can_be_given_up_without_loss() {
     let mut watched = Watched::with(&[("a.yaml", "a: 1")]).await;
     watched.replace("a.yaml", "a: 2");

@@ -5,6 +5,7 @@ use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::interest::{Interest, is_manifest};
 use crate::trail::follow;
@@ -56,6 +57,9 @@ pub(crate) struct ScannedFile {
     pub(crate) stamp: Option<Stamp>,
 }
 
+/// A file and its stamp, to be compared later.
+pub(crate) type FileState = (PathBuf, Option<Stamp>);
+
 /// What tells one state of a file from another without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
@@ -67,6 +71,17 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
+    /// Whether the file was written, renamed or anything else since.
+    pub(crate) fn changed_after(&self, time: SystemTime) -> bool {
+        let (seconds, nanoseconds) = self.changed;
+        match (u64::try_from(seconds), u32::try_from(nanoseconds)) {
+            (Ok(seconds), Ok(nanoseconds)) => {
+                UNIX_EPOCH + Duration::new(seconds, nanoseconds) > time
+            }
+            _ => false,
+        }
+    }
+
     fn of(metadata: &Metadata) -> Self {
         Stamp {
             device: metadata.dev(),
@@ -94,7 +109,7 @@ pub(crate) fn scan(roots: &[PathBuf], extras: &BTreeSet<PathBuf>) -> Scan {
 
 impl Scan {
     /// The state of everything, to be compared with another.
-    pub(crate) fn stamps(&self) -> Vec<(PathBuf, Option<Stamp>)> {
+    pub(crate) fn stamps(&self) -> Vec<FileState> {
         self.roots
             .iter()
             .flat_map(Found::files)

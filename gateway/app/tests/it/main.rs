@@ -1,5 +1,12 @@
 //! The integration tests, one module per topic.
 
+// A test that cannot go on fails, and its helpers stand outside `#[test]` functions.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+// Nobody imports from here.
 #![allow(missing_docs, unreachable_pub)]
 
+mod gateway;
+mod guests;
+mod hot_swap;
 mod house;
+mod plugins;

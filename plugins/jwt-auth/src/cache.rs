@@ -75,8 +75,13 @@ fn key_of(token: &[u8]) -> Option<u64> {
 
 /// Takes the same time wherever they differ: a remembered token must not be guessable byte by byte.
 fn is_same(known: &[u8], token: &[u8]) -> bool {
-    let difference = known.iter().zip(token).fold(0, |difference, (a, b)| difference | (a ^ b));
-    known.len() == token.len() && difference == 0
+    let ((known_words, known_rest), (words, rest)) =
+        (known.as_chunks::<8>(), token.as_chunks::<8>());
+    let of_words = known_words.iter().zip(words).fold(0, |difference, (a, b)| {
+        difference | (u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b))
+    });
+    let of_rest = known_rest.iter().zip(rest).fold(0, |difference, (a, b)| difference | (a ^ b));
+    known.len() == token.len() && of_words == 0 && of_rest == 0
 }
 
 /// Keys are mixed already.

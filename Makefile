@@ -18,7 +18,7 @@ plugins: setup ## the shipped filters and the test guests, compiled to Wasm
 	plugins/build
 
 test: plugins ## every test
-	cargo build --package portcullis
+	.ci/test --no-run
 	examples/check target/debug/portcullis
 	cd sdk/rust && cargo test --workspace
 	cd plugins && cargo test --workspace

@@ -62,10 +62,9 @@ impl HttpContext for Filter {
 
     fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
         self.add_http_response_header("x-guest-mark", &self.mark);
-        for (header, path) in [
-            ("x-guest-path", vec!["request", "path"]),
-            ("x-guest-route", vec!["route_name"]),
-        ] {
+        for (header, path) in
+            [("x-guest-path", vec!["request", "path"]), ("x-guest-route", vec!["route_name"])]
+        {
             if let Some(value) = self.get_property(path) {
                 self.add_http_response_header(header, &String::from_utf8_lossy(&value));
             }

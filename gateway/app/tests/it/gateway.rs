@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, ChildStderr, Command};
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
 /// Nothing here takes long; a test that waits longer has failed.
@@ -18,6 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Gateway {
     child: Child,
     lines: mpsc::UnboundedReceiver<String>,
+    access_lines: mpsc::UnboundedReceiver<String>,
     directory: TempDir,
     ready: Value,
     /// Every line of its log that was read so far.
@@ -30,23 +31,34 @@ impl Gateway {
         Gateway::start_with(manifests, &[]).await
     }
 
-    /// Starts with further arguments.
+    /// Starts with further arguments. They take the place of those that tests usually start with.
     pub async fn start_with(manifests: &str, arguments: &[&str]) -> Gateway {
-        let directory = tempfile::tempdir().unwrap();
-        let config = directory.path().join("config");
-        std::fs::create_dir(&config).unwrap();
-        std::fs::write(config.join("all.yaml"), manifests).unwrap();
-        Gateway::start_in(directory, arguments).await
+        Gateway::start_in(directory_with(manifests), arguments).await
     }
 
     /// Starts on a directory whose `config` holds the manifests.
     pub async fn start_in(directory: TempDir, arguments: &[&str]) -> Gateway {
-        let ready_file = directory.path().join("ready.json");
-        let mut child = command(directory.path(), &ready_file, arguments).spawn().unwrap();
+        let command = command(directory.path(), arguments);
+        Gateway::start_command(directory, command).await
+    }
+
+    /// Starts with environment variables beside the usual arguments.
+    pub async fn start_with_env(manifests: &str, variables: &[(&str, &str)]) -> Gateway {
+        let directory = directory_with(manifests);
+        let mut command = command(directory.path(), &[]);
+        command.envs(variables.iter().copied());
+        Gateway::start_command(directory, command).await
+    }
+
+    async fn start_command(directory: TempDir, mut command: Command) -> Gateway {
+        let mut child = command.spawn().unwrap();
         let lines = read_lines(child.stderr.take().unwrap());
-        let mut gateway = Gateway { child, lines, directory, ready: Value::Null, log: Vec::new() };
-        gateway.wait_for_log("ready").await;
-        gateway.ready = serde_json::from_str(&std::fs::read_to_string(ready_file).unwrap()).unwrap();
+        let access_lines = read_lines(child.stdout.take().unwrap());
+        let (ready, log) = (Value::Null, Vec::new());
+        let mut gateway = Gateway { child, lines, access_lines, directory, ready, log };
+        gateway.wait_for_log(" ready generation=").await;
+        let ready = std::fs::read_to_string(gateway.directory.path().join("ready.json")).unwrap();
+        gateway.ready = serde_json::from_str(&ready).unwrap();
         gateway
     }
 
@@ -82,9 +94,14 @@ impl Gateway {
 
     /// Replaces the manifests without waiting.
     pub fn write(&self, manifests: &str) {
+        self.write_file("all.yaml", manifests);
+    }
+
+    /// Writes another file beside the manifests by renaming, without waiting.
+    pub fn write_file(&self, name: &str, contents: impl AsRef<[u8]>) {
         let new = self.config().join(".new");
-        std::fs::write(&new, manifests).unwrap();
-        std::fs::rename(new, self.config().join("all.yaml")).unwrap();
+        std::fs::write(&new, contents).unwrap();
+        std::fs::rename(new, self.config().join(name)).unwrap();
     }
 
     /// Waits until the next configuration is applied; its generation.
@@ -111,6 +128,22 @@ impl Gateway {
         }
     }
 
+    /// The next line of the access log. It goes to standard output unless a test says otherwise.
+    pub async fn access_line(&mut self) -> String {
+        let line = tokio::time::timeout(PATIENCE, self.access_lines.recv()).await;
+        line.expect("no line in the access log").expect("the gateway ended")
+    }
+
+    /// The next line of the access log that contains a text.
+    pub async fn access_line_with(&mut self, text: &str) -> String {
+        loop {
+            let line = self.access_line().await;
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
     /// Sends a signal by its `kill` name, such as `TERM`.
     pub fn signal(&self, name: &str) {
         let pid = self.child.id().unwrap().to_string();
@@ -131,17 +164,27 @@ impl Gateway {
 
     /// Resident memory, in KiB.
     pub fn resident_kib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id().unwrap())).unwrap();
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.child.id().unwrap())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 }
 
-/// Reads the log all the time, so that the gateway never waits for the test.
-fn read_lines(stderr: ChildStderr) -> mpsc::UnboundedReceiver<String> {
+/// A directory whose `config` holds these manifests.
+pub fn directory_with(manifests: &str) -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("config");
+    std::fs::create_dir(&config).unwrap();
+    std::fs::write(config.join("all.yaml"), manifests).unwrap();
+    directory
+}
+
+/// Reads all the time, so that the gateway never waits for the test.
+fn read_lines(stream: impl AsyncRead + Unpin + Send + 'static) -> mpsc::UnboundedReceiver<String> {
     let (sender, receiver) = mpsc::unbounded_channel();
     tokio::spawn(async move {
-        let mut lines = BufReader::new(stderr).lines();
+        let mut lines = BufReader::new(stream).lines();
         while let Ok(Some(line)) = lines.next_line().await {
             if sender.send(line).is_err() {
                 return;
@@ -156,21 +199,29 @@ pub fn binary() -> &'static str {
     env!("CARGO_BIN_EXE_portcullis")
 }
 
-fn command(directory: &Path, ready_file: &Path, arguments: &[&str]) -> Command {
+/// What tests usually start with: every port free, two workers.
+const USUAL: [(&str, &str); 6] = [
+    ("--port-map", "80=0,443=0"),
+    ("--bind", "127.0.0.1"),
+    ("--workers", "2"),
+    ("--status", "127.0.0.1:0"),
+    ("--metrics", "127.0.0.1:0"),
+    ("--admin", "127.0.0.1:0"),
+];
+
+fn command(directory: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(binary());
+    command.args(["serve", "--debug-headers", "--config"]).arg(directory.join("config"));
+    command.arg("--ready-file").arg(directory.join("ready.json"));
+    for (option, value) in USUAL {
+        if !arguments.contains(&option) {
+            command.args([option, value]);
+        }
+    }
     command
-        .arg("serve")
-        .arg("--config")
-        .arg(directory.join("config"))
-        .args(["--port-map", "80=0,443=0", "--bind", "127.0.0.1", "--workers", "2", "--debug-headers"])
-        .args(["--status", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
-        .arg("--access-log-path")
-        .arg(directory.join("access.log"))
-        .arg("--ready-file")
-        .arg(ready_file)
         .args(arguments)
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
     command

@@ -10,3 +10,6 @@ mod guests;
 mod hot_swap;
 mod house;
 mod plugins;
+mod route_actions;
+mod routes;
+mod shop;

@@ -58,7 +58,7 @@ impl Load {
         }
     }
 
-    fn of(&self, worker: usize) -> usize {
+    pub(crate) fn of(&self, worker: usize) -> usize {
         self.connections.get(worker).map_or(0, |count| count.load(Ordering::Relaxed))
     }
 

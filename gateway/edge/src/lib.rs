@@ -25,6 +25,10 @@ mod requests;
 mod settings;
 mod sniff;
 mod socket;
+#[cfg(test)]
+mod test_gateway;
+#[cfg(test)]
+mod tests;
 mod thread;
 mod tls;
 mod watched;

@@ -136,6 +136,11 @@ impl Workers {
         let _ = all_closed.recv_timeout(CLOSING);
     }
 
+    #[cfg(test)]
+    pub(crate) fn load_of(&self, worker: usize) -> usize {
+        self.load.of(worker)
+    }
+
     /// How many connections there are.
     pub fn active(&self) -> usize {
         self.load.active()

@@ -31,7 +31,7 @@ async fn reply(request: Request<Incoming>, shared: &Arc<Shared>) -> io::Result<R
     let mut parts = path.trim_start_matches('/').splitn(2, '/');
     match (parts.next().unwrap_or(""), parts.next()) {
         ("status", Some(code)) => Ok(status(code, &shared.name)),
-        ("stream", Some(mebibytes)) => Ok(stream(mebibytes)),
+        ("stream", Some(mebibytes)) => Ok(stream(mebibytes, shared.clone())),
         ("sink", None) => sink(request, shared).await,
         ("trailers", None) => Ok(trailers()),
         ("slow", None) => {
@@ -41,7 +41,7 @@ async fn reply(request: Request<Incoming>, shared: &Arc<Shared>) -> io::Result<R
         ("drip", None) => Ok(drip(shared.clone())),
         ("early", None) => Ok(status("413", "too large")),
         ("close", None) => Err(io::Error::other("closed as asked")),
-        ("break", None) => Ok(broken().await),
+        ("break", None) => Ok(broken()),
         _ => echo(request, shared).await,
     }
 }
@@ -61,9 +61,21 @@ fn status(code: &str, text: &str) -> Response<TestBody> {
     response
 }
 
-fn stream(mebibytes: &str) -> Response<TestBody> {
-    let mebibytes: u64 = mebibytes.parse().unwrap_or(0);
-    Response::new(TestBody::repeated(mebibytes << 20))
+fn stream(mebibytes: &str, shared: Arc<Shared>) -> Response<TestBody> {
+    const FRAME: usize = 64 << 10;
+    let frames = mebibytes.parse().unwrap_or(0_u64) * ((1 << 20) / FRAME as u64);
+    let (writer, body) = TestBody::written();
+    tokio::spawn(async move {
+        for _ in 0..frames {
+            if writer.send(Ok(Bytes::from_static(&[0; FRAME]))).await.is_err() {
+                return;
+            }
+            shared.note(|seen| seen.streamed += FRAME as u64);
+        }
+    });
+    let mut response = Response::new(body);
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(frames * FRAME as u64));
+    response
 }
 
 async fn sink(request: Request<Incoming>, shared: &Shared) -> io::Result<Response<TestBody>> {
@@ -99,10 +111,16 @@ fn drip(shared: Arc<Shared>) -> Response<TestBody> {
     Response::new(body)
 }
 
-async fn broken() -> Response<TestBody> {
+fn broken() -> Response<TestBody> {
     let (writer, body) = TestBody::written();
-    let _room = writer.send(Ok(Bytes::from_static(b"part"))).await;
-    let _room = writer.send(Err(io::Error::other("broken as asked"))).await;
+    tokio::spawn(async move {
+        let _gone = writer.send(Ok(Bytes::from_static(b"part"))).await;
+        // Once it is taken it is also sent: the connection's task is on this very thread.
+        while writer.capacity() < writer.max_capacity() && !writer.is_closed() {
+            tokio::task::yield_now().await;
+        }
+        let _gone = writer.send(Err(io::Error::other("broken as asked"))).await;
+    });
     let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("1000"));
     response

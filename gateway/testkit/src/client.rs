@@ -36,13 +36,13 @@ enum Sender {
 impl Client {
     /// Plain HTTP/1.1.
     pub async fn http1(address: SocketAddr) -> io::Result<Self> {
-        let sender = http1_over(TcpStream::connect(address).await?).await?;
+        let sender = http1_over(connect(address).await?).await?;
         Ok(Client { sender, scheme: "http", certificate: None, protocol: None })
     }
 
     /// HTTP/2 without TLS, by prior knowledge.
     pub async fn h2c(address: SocketAddr) -> io::Result<Self> {
-        let sender = http2_over(TcpStream::connect(address).await?).await?;
+        let sender = http2_over(connect(address).await?).await?;
         Ok(Client { sender, scheme: "http", certificate: None, protocol: None })
     }
 
@@ -51,7 +51,7 @@ impl Client {
     /// # Errors
     /// The handshake failed; its reason is the error's text.
     pub async fn tls(address: SocketAddr, tls: &Tls) -> io::Result<Self> {
-        let stream = tls.connect(TcpStream::connect(address).await?).await?;
+        let stream = tls.connect(connect(address).await?).await?;
         let session = stream.get_ref().1;
         let certificate = session.peer_certificates().map(|chain| chain[0].to_vec());
         let protocol = session.alpn_protocol().map(<[u8]>::to_vec);
@@ -143,6 +143,12 @@ impl Client {
     pub fn protocol(&self) -> Option<&str> {
         self.protocol.as_deref().map(|protocol| std::str::from_utf8(protocol).unwrap())
     }
+}
+
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 async fn http1_over<S>(stream: S) -> io::Result<Sender>

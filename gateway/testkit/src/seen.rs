@@ -17,6 +17,8 @@ pub struct Seen {
     pub held: usize,
     /// Bytes of request bodies read by `/sink`.
     pub uploaded: u64,
+    /// Bytes of reply bodies that `/stream` got rid of.
+    pub streamed: u64,
 }
 
 /// What a fake upstream's connections share with the test.

@@ -97,8 +97,12 @@ pub const PLUGIN_REFUSED: Code = Code("PC0406");
 
 /// A listener's port is in use.
 pub const PORT_IN_USE: Code = Code("PC0501");
-/// A listener's address cannot be bound.
-pub const BIND_FAILED: Code = Code("PC0502");
+/// The process may not bind a listener's port.
+pub const PORT_FORBIDDEN: Code = Code("PC0502");
+/// The machine does not have a listener's address.
+pub const ADDRESS_UNKNOWN: Code = Code("PC0503");
+/// The system refused a listener's socket for another reason.
+pub const CANNOT_LISTEN: Code = Code("PC0504");
 
 #[cfg(test)]
 mod tests {

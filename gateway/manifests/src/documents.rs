@@ -48,29 +48,35 @@ fn push<'t>(documents: &mut Vec<Document<'t>>, text: Option<&'t str>, lines_befo
     }
 }
 
-/// Who a document that does not parse probably is, by the lines `kind:`, `name:` and `namespace:` of the
-/// usual layout. Good enough to name the object in a message, and to let what protects fail closed.
+/// Who a document that does not parse probably is, by the keys `kind`, `name` and `namespace` of the usual
+/// layouts. Good enough to name the object in a message, and to let what protects fail closed.
 pub(crate) fn guess_identity(text: &str) -> Option<ObjectId> {
     let (mut kind, mut name, mut namespace) = (None, None, None);
     let mut in_metadata = false;
+    let is_flow = text.trim_start().starts_with('{');
     for line in text.lines() {
-        if let Some(value) = value_of(line, "kind") {
-            kind = kind.or(Some(value));
-        } else if line.starts_with("metadata:") {
-            in_metadata = true;
-        } else if !line.starts_with([' ', '\t', '#', '-']) && !line.is_empty() {
+        let is_nested = line.starts_with([' ', '\t', '#', '-']) || line.is_empty();
+        if !is_nested && !is_flow {
             in_metadata = false;
-        } else if in_metadata {
-            let line = line.trim_start();
-            name = name.or(value_of(line, "name"));
-            namespace = namespace.or(value_of(line, "namespace"));
+        }
+        for piece in line.split(['{', '}', ',']).map(str::trim) {
+            in_metadata |=
+                piece.trim_matches('"').starts_with("metadata") && (!is_nested || is_flow);
+            if !is_nested || is_flow {
+                kind = kind.or(value_of(piece, "kind"));
+            }
+            if in_metadata {
+                name = name.or(value_of(piece, "name"));
+                namespace = namespace.or(value_of(piece, "namespace"));
+            }
         }
     }
     Some(ObjectId::new(kind?, namespace.unwrap_or("default"), name?))
 }
 
-fn value_of<'t>(line: &'t str, key: &str) -> Option<&'t str> {
-    let value = line.strip_prefix(key)?.strip_prefix(':')?;
+fn value_of<'t>(piece: &'t str, key: &str) -> Option<&'t str> {
+    let value = piece.trim_start_matches('"').strip_prefix(key)?;
+    let value = value.trim_start_matches('"').strip_prefix(':')?;
     let value = value.split(" #").next()?.trim().trim_matches(['"', '\'']);
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
     (!value.is_empty() && value.bytes().all(is_name)).then_some(value)
@@ -92,8 +98,15 @@ mod tests {
 
     #[test]
     fn an_identity_is_guessed_from_the_usual_layout() {
-        let text = "kind: WasmPlugin\nmetadata:\n  name: \"auth\" # x\n  namespace: edge\nspec:\n  name: [\n";
-        assert_eq!(guess_identity(text), Some(ObjectId::new("WasmPlugin", "edge", "auth")));
+        let wanted = Some(ObjectId::new("WasmPlugin", "edge", "auth"));
+        for text in [
+            "kind: WasmPlugin\nmetadata:\n  name: \"auth\" # x\n  namespace: edge\nspec:\n  name: [\n",
+            "kind: WasmPlugin\nspec: {name: [\nmetadata: {name: auth, namespace: edge}\n",
+            "{\"kind\": \"WasmPlugin\",\n \"metadata\": {\n  \"namespace\": \"edge\", \"name\": \"auth\"\n",
+        ] {
+            assert_eq!(guess_identity(text), wanted, "{text}");
+        }
         assert_eq!(guess_identity("a: ["), None);
+        assert_eq!(guess_identity("kind: Gateway\nspec:\n  name: a\n"), None);
     }
 }

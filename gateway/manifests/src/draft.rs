@@ -8,7 +8,7 @@ use portcullis_model::{ObjectId, Origin, Problem};
 use crate::codes;
 use crate::documents::{Document, guess_identity, split};
 use crate::report::{Gravity, Report};
-use crate::yaml::{Node, Place, Value, parse};
+use crate::yaml::{Node, Place, Value, parse, with_deep_stack};
 
 /// One file of manifests.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub(crate) struct RawObject {
     pub(crate) version: Box<str>,
     /// The identity; without a `metadata.name` the name is made of the line.
     pub(crate) id: ObjectId,
+    /// Whether `metadata.name` is written.
+    pub(crate) is_named: bool,
     /// The whole object.
     pub(crate) node: Node,
     /// The how-manieth object of its file this is.
@@ -57,7 +59,7 @@ pub(crate) struct RawObject {
 impl Draft {
     /// Parses files. What cannot be parsed is a problem in the draft; everything else is there.
     pub fn read(files: Vec<SourceFile>) -> Self {
-        Draft { files: files.into_iter().map(DraftFile::read).collect() }
+        Draft { files: with_deep_stack(|| files.into_iter().map(DraftFile::read).collect()) }
     }
 
     /// The files that it was read from, for showing the lines around a problem.
@@ -140,9 +142,9 @@ impl DraftFile {
         }
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         let (group, version) = (group.into(), version.into());
-        let id = identity(kind, &node);
+        let (id, is_named) = identity(kind, &node);
         let ordinal = self.objects.len();
-        self.objects.push(RawObject { group, version, id, node, ordinal });
+        self.objects.push(RawObject { group, version, id, is_named, node, ordinal });
     }
 
     fn push_items(&mut self, node: Node) {
@@ -171,13 +173,17 @@ impl DraftFile {
     }
 }
 
-fn identity(kind: &str, node: &Node) -> ObjectId {
+/// The identity, and whether a name is written.
+fn identity(kind: &str, node: &Node) -> (ObjectId, bool) {
     let metadata = node.field("metadata");
     let text = |name| metadata.and_then(|metadata| metadata.field(name)).and_then(Node::text);
     let namespace = text("namespace").unwrap_or("default");
     match text("name") {
-        Some(name) => ObjectId::new(kind, namespace, name),
-        None => ObjectId::new(kind, namespace, format!("unnamed-in-line-{}", node.place.line)),
+        Some(name) => (ObjectId::new(kind, namespace, name), true),
+        None => {
+            let name = format!("unnamed-in-line-{}", node.place.line);
+            (ObjectId::new(kind, namespace, name), false)
+        }
     }
 }
 

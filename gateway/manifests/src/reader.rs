@@ -135,6 +135,19 @@ impl<'c> Cursor<'c> {
         matches!(&self.node.value, Value::Map(entries) if entries.is_empty())
     }
 
+    /// Whether it is `[]`.
+    pub(crate) fn is_empty_list(&self) -> bool {
+        matches!(&self.node.value, Value::List(items) if items.is_empty())
+    }
+
+    /// Whether it is a list of nothing but this text.
+    pub(crate) fn is_list_of(&self, text: &str) -> bool {
+        match &self.node.value {
+            Value::List(items) => items.iter().all(|item| item.text() == Some(text)),
+            _ => false,
+        }
+    }
+
     /// Reports that the object has no name.
     pub(crate) fn missing_name(&self) {
         let message = "the object has no `metadata.name`";

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::header::{HeaderName, HeaderValue};
-use portcullis_message::HostPattern;
+use portcullis_message::{HostPattern, HostPatternError};
 
 use crate::reader::Cursor;
 use crate::suggest::closest;
@@ -78,10 +78,11 @@ pub(crate) fn host_pattern(cursor: &Cursor<'_>, text: &str) -> Option<HostPatter
     match HostPattern::parse(text) {
         Ok(pattern) => Some(pattern),
         Err(error) => {
-            cursor.refuse(
-                format!("{error} (`{text}`)"),
-                "write a name, `*.suffix`, or `*`, without scheme and port",
-            );
+            let message = match error {
+                HostPatternError::Name(_) => error.to_string(),
+                _ => format!("{error}, not `{text}`"),
+            };
+            cursor.refuse(message, "write a name, `*.suffix`, or `*`, without scheme and port");
             None
         }
     }

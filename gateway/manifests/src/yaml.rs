@@ -72,6 +72,22 @@ pub(crate) fn parse(text: &str) -> Result<Option<Node>, ParseError> {
     }
 }
 
+/// Runs what parses on a stack that the deepest text allowed cannot exhaust: the library recurses, with
+/// frames that are large in unoptimised builds.
+pub(crate) fn with_deep_stack<T: Default + Send>(work: impl FnOnce() -> T + Send) -> T {
+    let (mut work, mut done) = (Some(work), None);
+    std::thread::scope(|scope| {
+        let run = || done = work.take().map(|work| work());
+        let builder = std::thread::Builder::new().name("manifests".into()).stack_size(32 << 20);
+        let joined = builder.spawn_scoped(scope, run).map(std::thread::ScopedJoinHandle::join);
+        if let Ok(Err(panic)) = joined {
+            std::panic::resume_unwind(panic);
+        }
+    });
+    // Where no thread can be had, the caller's own stack has to do.
+    done.or_else(|| work.map(|work| work())).unwrap_or_default()
+}
+
 /// Generous for configuration, deadly for bombs. Depth is bounded because everything that walks a tree
 /// recurses.
 fn options() -> serde_saphyr::Options {
@@ -278,9 +294,12 @@ mod tests {
         }
         let error = parse(&bomb).unwrap_err();
         assert!(error.over_budget, "{error:?}");
-        for deep in ["[".repeat(10_000), "{a: ".repeat(10_000), "- ".repeat(10_000)] {
-            let error = parse(&deep).unwrap_err();
-            assert!(error.over_budget, "{error:?}");
+        for (open, close) in [("- ", "x"), ("[", "]"), ("{a: ", "}")] {
+            for levels in [70, 10_000] {
+                let text = open.repeat(levels) + &close.repeat(levels);
+                let error = with_deep_stack(|| parse(&text).err());
+                assert!(error.as_ref().is_some_and(|error| error.over_budget), "{open} {error:?}");
+            }
         }
     }
 

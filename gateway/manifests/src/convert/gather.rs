@@ -81,7 +81,7 @@ impl Gathering<'_> {
         let place = raw.node.place;
         let origin = Origin { file: path.clone(), line: place.line, column: place.column };
         let served = is_served(raw);
-        if served {
+        if served && raw.is_named {
             if let Some(first) = self.seen.get(&raw.id) {
                 let message = format!("{} is written twice; the first stands at {first}", raw.id);
                 let spot = Spot { object: &raw.id, field: String::new(), origin: &origin };

@@ -11,6 +11,8 @@ mod open;
 mod plugins;
 mod routes;
 mod services;
+#[cfg(test)]
+mod tests;
 
 use portcullis_model::{Model, Problem};
 

@@ -194,7 +194,7 @@ fn read_hosts(fields: &Fields<'_>, own: &Arc<str>) -> Vec<ServerHost> {
         };
         hosts.extend(host_pattern(&item, dns).map(|pattern| ServerHost { namespace, pattern }));
     }
-    if hosts.is_empty() {
+    if field.is_empty_list() {
         field.refuse("a server without hosts takes no request", "write `*` for every host");
     }
     hosts

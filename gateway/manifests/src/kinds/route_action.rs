@@ -127,7 +127,9 @@ fn read_destinations(field: &Cursor<'_>) -> Option<Vec<RouteDestination>> {
         .collect();
     match destinations.as_mut_slice() {
         [] => {
-            field.refuse("a route without a destination goes nowhere", "");
+            if field.is_empty_list() {
+                field.refuse("a route without a destination goes nowhere", "");
+            }
             return None;
         }
         // A single destination gets everything, whatever its weight.

@@ -137,7 +137,7 @@ fn read_hosts(spec: &Fields<'_>) -> (Vec<HostPattern>, Origin) {
             hosts.push(pattern);
         }
     }
-    if hosts.is_empty() {
+    if field.is_empty_list() {
         field.refuse("a VirtualService without hosts routes nothing", "write `*` for every host");
     }
     (hosts, field.origin())
@@ -163,7 +163,8 @@ fn read_gateways(spec: &Fields<'_>, own: &Arc<str>) -> Vec<GatewayName> {
             });
         }
     }
-    if gateways.is_empty() {
+    let means_mesh = field.as_ref().is_none_or(|field| field.is_list_of("mesh"));
+    if gateways.is_empty() && means_mesh {
         let (origin, place) = match &field {
             Some(field) => (field, "it names `mesh` alone"),
             None => (spec.cursor(), "it names no `gateways`, which means `mesh`"),

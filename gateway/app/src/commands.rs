@@ -16,20 +16,7 @@ use portcullis_manifests::{LastGood, into_model};
 use portcullis_model::{Model, Problem};
 use portcullis_sources::FileSource;
 
-/// Why a command did not do its work.
-#[derive(Debug)]
-pub(crate) enum CommandError {
-    /// It was called wrongly: exit status 2.
-    Usage(String),
-    /// It failed: exit status 1.
-    Failure(String),
-}
-
-impl CommandError {
-    fn failure(what: &str, error: impl std::fmt::Display) -> Self {
-        CommandError::Failure(format!("{what}: {error}"))
-    }
-}
+use crate::command_error::CommandError;
 
 /// The configuration as it stands on disk, and all that is wrong with it.
 fn read_configuration(paths: &[PathBuf]) -> Result<(Model, Vec<Problem>), CommandError> {

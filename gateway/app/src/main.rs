@@ -2,6 +2,7 @@
 
 mod args;
 mod builtin;
+mod command_error;
 mod commands;
 mod control;
 mod log;
@@ -17,6 +18,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use crate::args::{Arguments, Command};
+use crate::command_error::CommandError;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -39,8 +41,8 @@ fn main() -> ExitCode {
     };
     match outcome {
         Ok(code) => code,
-        Err(commands::CommandError::Usage(message)) => complain(&message, USAGE),
-        Err(commands::CommandError::Failure(message)) => complain(&message, FAILURE),
+        Err(CommandError::Usage(message)) => complain(&message, USAGE),
+        Err(CommandError::Failure(message)) => complain(&message, FAILURE),
     }
 }
 

@@ -6,7 +6,7 @@ use portcullis_admin::{AdminState, admin_router, health_router, metrics_router, 
 use tokio::net::TcpListener;
 
 use crate::args::{Port, ServeArguments};
-use crate::commands::CommandError;
+use crate::command_error::CommandError;
 use crate::ready_file::SidePorts;
 
 /// Binds and serves those that are on. Health answers from now on: not ready, at first.

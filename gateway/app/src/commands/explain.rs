@@ -11,8 +11,9 @@ use portcullis_snapshot::{
 };
 use portcullis_telemetry::Registry;
 
-use super::{CommandError, read_configuration};
+use super::read_configuration;
 use crate::args::{ExplainArguments, Output};
+use crate::command_error::CommandError;
 
 /// Explains one request on standard output.
 pub(crate) fn explain(arguments: &ExplainArguments) -> Result<ExitCode, CommandError> {

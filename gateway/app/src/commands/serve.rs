@@ -13,9 +13,10 @@ use portcullis_sources::{FileSource, ReloadHandle};
 use portcullis_telemetry::{AccessLog, AccessLogFormat, LogTarget, Registry};
 use portcullis_wasm::Engine;
 
-use super::{CommandError, control_runtime, require_paths};
+use super::{control_runtime, require_paths};
 use crate::args::ServeArguments;
 use crate::builtin::builtin;
+use crate::command_error::CommandError;
 use crate::control::{Control, ControlParts};
 use crate::ready_file::SidePorts;
 use crate::signals::{Signal, Signals};

@@ -6,9 +6,10 @@ use portcullis_snapshot::{Compiled, Compiler, PluginHost};
 use portcullis_telemetry::Registry;
 use portcullis_wasm::Engine;
 
-use super::{CommandError, read_configuration};
+use super::read_configuration;
 use crate::args::ValidateArguments;
 use crate::builtin::builtin;
+use crate::command_error::CommandError;
 use crate::report::{has_errors, write_problems};
 
 /// Plugins are started once each, on one imagined worker.

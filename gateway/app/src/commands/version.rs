@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use super::CommandError;
+use crate::command_error::CommandError;
 
 /// Version, commit, features, engine version.
 pub(crate) fn version() -> Result<ExitCode, CommandError> {

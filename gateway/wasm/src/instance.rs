@@ -13,7 +13,7 @@ use crate::background::Background;
 use crate::calls::{request_field_count, response_field_count};
 use crate::effects::{Action, Effects, EndOfStream, FaultKind, PluginFault, StreamId};
 use crate::state::{GuestState, Phase, PluginFacts, ROOT_CONTEXT};
-use crate::vm::Vm;
+use crate::vm::{Vm, arm};
 
 /// One warm guest that serves many requests of one worker, called synchronously and never re-entered.
 ///
@@ -80,8 +80,7 @@ impl Instance {
             if !vm.store.data_mut().streams.remove(&stream.0) {
                 return Ok(());
             }
-            let budget = vm.callback_ticks;
-            vm.run(|store, callbacks| end_stream(store, callbacks, stream, budget))
+            vm.run(|store, callbacks| end_stream(store, callbacks, stream))
         });
     }
 
@@ -98,9 +97,8 @@ impl Instance {
         call: impl FnOnce(&mut Store<GuestState>, &Callbacks) -> wasmtime::Result<Action>,
     ) -> Result<Effects, PluginFault> {
         self.with_guest(exchange, |vm| {
-            let budget = vm.callback_ticks;
             let action = vm.run(|store, callbacks| {
-                create_stream(store, callbacks, stream, budget)?;
+                create_stream(store, callbacks, stream)?;
                 store.data_mut().enter(phase, stream.0);
                 call(store, callbacks)
             })?;
@@ -166,7 +164,6 @@ fn create_stream(
     store: &mut Store<GuestState>,
     callbacks: &Callbacks,
     stream: StreamId,
-    budget: u64,
 ) -> wasmtime::Result<()> {
     if !store.data_mut().streams.insert(stream.0) {
         return Ok(());
@@ -174,7 +171,7 @@ fn create_stream(
     let Some(create) = &callbacks.context_create else { return Ok(()) };
     store.data_mut().enter(Phase::ContextCreate, stream.0);
     create.call(&mut *store, (stream.0, ROOT_CONTEXT))?;
-    store.set_epoch_deadline(budget);
+    arm(store);
     Ok(())
 }
 
@@ -201,17 +198,16 @@ fn end_stream(
     store: &mut Store<GuestState>,
     callbacks: &Callbacks,
     stream: StreamId,
-    budget: u64,
 ) -> wasmtime::Result<()> {
     store.data_mut().enter(Phase::Log, stream.0);
     if let Some(done) = &callbacks.done {
         done.call(&mut *store, stream.0)?;
-        store.set_epoch_deadline(budget);
+        arm(store);
     }
     if let Some(log) = &callbacks.log {
         store.data_mut().enter(Phase::Log, stream.0);
         log.call(&mut *store, stream.0)?;
-        store.set_epoch_deadline(budget);
+        arm(store);
     }
     if let Some(delete) = &callbacks.delete {
         store.data_mut().enter(Phase::Delete, stream.0);

@@ -9,6 +9,7 @@
 
 mod abi;
 mod background;
+mod budget;
 mod calls;
 mod effects;
 mod engine;

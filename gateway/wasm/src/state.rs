@@ -11,6 +11,7 @@ use rustc_hash::FxHashSet;
 use wasmtime::{Memory, TypedFunc};
 
 use crate::abi::AbiVersion;
+use crate::budget::TimeBudget;
 use crate::limits::MemoryAccount;
 use crate::node::NodeMetadata;
 
@@ -87,6 +88,8 @@ pub(crate) struct GuestState {
     pub(crate) exchange: Box<Exchange>,
     pub(crate) wishes: Wishes,
     pub(crate) account: MemoryAccount,
+    /// Of the start, then of each callback.
+    pub(crate) time: TimeBudget,
     /// Calls not served yet that were logged, one bit each.
     pub(crate) unserved_logged: u64,
     last_log: Option<VecDeque<String>>,
@@ -95,7 +98,8 @@ pub(crate) struct GuestState {
 impl GuestState {
     /// The state of an instance about to be made.
     pub(crate) fn new(facts: Arc<PluginFacts>) -> Self {
-        let account = MemoryAccount::open(facts.settings.limits.memory, facts.metrics.clone());
+        let limits = facts.settings.limits;
+        let account = MemoryAccount::open(limits.memory, facts.metrics.clone());
         GuestState {
             facts,
             memory: None,
@@ -111,6 +115,7 @@ impl GuestState {
             )),
             wishes: Wishes::default(),
             account,
+            time: TimeBudget::new(limits.start),
             unserved_logged: 0,
             last_log: Some(VecDeque::new()),
         }

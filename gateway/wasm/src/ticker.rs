@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-/// The length of a tick: the resolution of every time budget.
+/// The length of a tick, the resolution of every time budget.
 pub(crate) const TICK: Duration = Duration::from_millis(1);
 /// The thread looks whether anything ran only every so many ticks.
 const TICKS_BETWEEN_LOOKS: u32 = 32;
@@ -36,9 +36,9 @@ pub(crate) struct Watch {
     shared: Arc<Shared>,
 }
 
-/// How many ticks a budget is, rounded up; one more because the current tick has begun already.
-pub(crate) fn ticks(budget: Duration) -> u64 {
-    let whole = budget.as_nanos().div_ceil(TICK.as_nanos());
+/// How many ticks a time is, rounded up; one more because the current tick has begun already.
+pub(crate) fn ticks(time: Duration) -> u64 {
+    let whole = time.as_nanos().div_ceil(TICK.as_nanos());
     u64::try_from(whole).unwrap_or(u64::MAX / 2).saturating_add(1).min(u64::MAX / 2)
 }
 
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn budgets_round_up_and_never_cut_early() {
+    fn times_round_up_and_never_cut_early() {
         assert_eq!(ticks(Duration::from_millis(10)), 11);
         assert_eq!(ticks(Duration::from_micros(1)), 2);
         assert_eq!(ticks(Duration::ZERO), 1);

@@ -2,23 +2,22 @@
 
 use std::sync::Arc;
 
-use wasmtime::{Instance, Store};
+use wasmtime::{Instance, Store, UpdateDeadline};
 
 use crate::abi::{Callbacks, find_allocator};
+use crate::budget::{AtDeadline, TimeBudget};
 use crate::effects::PluginFault;
 use crate::fault::{MemoryDenial, fault_of};
 use crate::load_error::{GuestLog, LoadError};
 use crate::module::Module;
 use crate::state::{GuestState, Phase, PluginFacts, ROOT_CONTEXT};
-use crate::ticker::{Watch, ticks};
+use crate::ticker::Watch;
 
 /// A started and configured guest. It is `Send`: control threads make it, a worker runs it.
 pub(crate) struct Vm {
     pub(crate) store: Store<GuestState>,
     pub(crate) callbacks: Callbacks,
     pub(crate) watch: Watch,
-    /// The budget of one callback.
-    pub(crate) callback_ticks: u64,
 }
 
 impl Vm {
@@ -29,10 +28,16 @@ impl Vm {
         facts: Arc<PluginFacts>,
         watch: Watch,
     ) -> Result<Box<Vm>, LoadError> {
-        let limits = facts.settings.limits;
+        let callback = facts.settings.limits.callback;
         let mut store = Store::new(module.pre().module().engine(), GuestState::new(facts));
         store.limiter(|state| &mut state.account);
-        store.set_epoch_deadline(ticks(limits.start));
+        store.epoch_deadline_callback(|mut store| {
+            Ok(match store.data_mut().time.at_deadline() {
+                AtDeadline::Extend(ticks) => UpdateDeadline::Continue(ticks),
+                AtDeadline::End => UpdateDeadline::Interrupt,
+            })
+        });
+        arm(&mut store);
         watch.begin();
         let started = boot(module, &mut store);
         watch.end();
@@ -40,7 +45,8 @@ impl Vm {
         let state = store.data_mut();
         state.take_log_lines();
         state.account.take_denied();
-        Ok(Box::new(Vm { store, callbacks, watch, callback_ticks: ticks(limits.callback) }))
+        state.time = TimeBudget::new(callback);
+        Ok(Box::new(Vm { store, callbacks, watch }))
     }
 
     /// Runs guest code under the callback budget.
@@ -48,12 +54,18 @@ impl Vm {
         &mut self,
         calls: impl FnOnce(&mut Store<GuestState>, &Callbacks) -> wasmtime::Result<T>,
     ) -> Result<T, PluginFault> {
-        self.store.set_epoch_deadline(self.callback_ticks);
+        arm(&mut self.store);
         self.watch.begin();
         let result = calls(&mut self.store, &self.callbacks);
         self.watch.end();
         result.map_err(|error| fault_of(&error, denial(&mut self.store)))
     }
+}
+
+/// Gives the guest its whole time budget from now on.
+pub(crate) fn arm(store: &mut Store<GuestState>) {
+    let ticks = store.data_mut().time.arm();
+    store.set_epoch_deadline(ticks);
 }
 
 fn denial(store: &mut Store<GuestState>) -> MemoryDenial {

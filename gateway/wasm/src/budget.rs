@@ -1,0 +1,144 @@
+//! Time budgets: told by the ticks that pass, decided by the processor time that the guest's thread has had.
+
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::ticker::ticks;
+
+/// However little processor time a guest gets, it ends after so many budgets of ticks.
+const MOST_BUDGETS: u64 = 100;
+
+/// The budget of what runs in one guest, armed anew for each callback.
+///
+/// Ticks pass on a busy machine while the guest's thread waits for a processor. Therefore half a budget of
+/// ticks only makes the thread's own clock be read, and half a budget of that clock's time ends the guest: an
+/// endless loop ends after about one budget, a guest that used less than half of one never does. A callback
+/// shorter than that reads no clock at all.
+#[derive(Debug)]
+pub(crate) struct TimeBudget {
+    half: Duration,
+    half_ticks: u64,
+    /// The ticks handed out since it was armed.
+    granted: u64,
+    /// The thread's processor time when the deadline first came.
+    marked: Option<Duration>,
+}
+
+/// What becomes of a guest whose deadline has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AtDeadline {
+    /// It goes on for so many ticks.
+    Extend(u64),
+    /// Its budget is used up.
+    End,
+}
+
+impl TimeBudget {
+    /// A budget of this length, not armed.
+    pub(crate) fn new(length: Duration) -> Self {
+        let half = length / 2;
+        TimeBudget { half, half_ticks: ticks(half), granted: 0, marked: None }
+    }
+
+    /// Begins anew; the ticks until the first deadline.
+    pub(crate) fn arm(&mut self) -> u64 {
+        self.marked = None;
+        self.granted = self.half_ticks;
+        self.half_ticks
+    }
+
+    /// The deadline has come: reads the clock of the thread that runs the guest, and decides.
+    pub(crate) fn at_deadline(&mut self) -> AtDeadline {
+        self.decide(processor_time())
+    }
+
+    fn decide(&mut self, now: Duration) -> AtDeadline {
+        let used = now.saturating_sub(*self.marked.get_or_insert(now));
+        let left = self.half.saturating_sub(used);
+        let most_ticks = self.half_ticks.saturating_mul(2 * MOST_BUDGETS);
+        if left.is_zero() || self.granted >= most_ticks {
+            return AtDeadline::End;
+        }
+        let more = ticks(left);
+        self.granted = self.granted.saturating_add(more);
+        AtDeadline::Extend(more)
+    }
+}
+
+/// The processor time that this thread has had.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    let nanoseconds = u32::try_from(time.tv_nsec).unwrap_or_default();
+    Duration::new(seconds, nanoseconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use AtDeadline::{End, Extend};
+
+    const AT: Duration = Duration::from_secs(7);
+
+    fn ms(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
+    fn armed() -> TimeBudget {
+        let mut budget = TimeBudget::new(ms(10));
+        assert_eq!(budget.arm(), 6);
+        budget
+    }
+
+    #[test]
+    fn a_loop_ends_at_the_second_deadline() {
+        let mut budget = armed();
+        assert_eq!(budget.decide(AT), Extend(6));
+        assert_eq!(budget.decide(AT + ms(6)), End);
+    }
+
+    #[test]
+    fn who_waits_for_a_processor_goes_on_for_what_is_left() {
+        let mut budget = armed();
+        assert_eq!(budget.decide(AT), Extend(6));
+        assert_eq!(budget.decide(AT + ms(1)), Extend(5));
+        assert_eq!(budget.decide(AT + ms(4)), Extend(2));
+        assert_eq!(budget.decide(AT + Duration::from_micros(4_999)), Extend(2));
+        assert_eq!(budget.decide(AT + ms(5)), End);
+    }
+
+    #[test]
+    fn who_gets_no_processor_at_all_ends_in_time_too() {
+        let mut budget = armed();
+        let deadlines = (0..u64::MAX).find(|_| budget.decide(AT) == End);
+        assert_eq!(deadlines, Some(2 * MOST_BUDGETS - 1));
+    }
+
+    #[test]
+    fn each_callback_has_a_budget_of_its_own() {
+        let mut budget = armed();
+        assert_eq!(budget.decide(AT), Extend(6));
+        assert_eq!(budget.arm(), 6);
+        assert_eq!(budget.decide(AT + ms(60)), Extend(6));
+    }
+
+    #[test]
+    fn extreme_budgets_neither_overflow_nor_last_for_ever() {
+        let mut none = TimeBudget::new(Duration::ZERO);
+        assert_eq!((none.arm(), none.decide(AT)), (1, End));
+        let mut endless = TimeBudget::new(Duration::MAX);
+        endless.arm();
+        for _ in 0..4 {
+            assert!(matches!(endless.decide(AT), Extend(_)));
+        }
+    }
+
+    #[test]
+    fn the_clock_advances_while_this_thread_computes() {
+        let begin = processor_time();
+        while processor_time() == begin {
+            std::hint::spin_loop();
+        }
+    }
+}

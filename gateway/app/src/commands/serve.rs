@@ -160,11 +160,11 @@ impl Process {
     /// Readiness fails at once; the listeners accept through the delay; then what is in flight ends.
     /// A second signal ends everything.
     async fn drain(&mut self, delay: std::time::Duration) {
-        tracing::info!(delay = ?delay, timeout = ?self.arguments.drain_timeout, "draining");
         self.admin.readiness.set_draining();
         let workers = self.admin.workers.clone();
         workers.begin_drain();
         let timeout = self.arguments.drain_timeout;
+        tracing::info!(?delay, ?timeout, "draining");
         let drained = async {
             tokio::time::sleep(delay).await;
             workers.stop_accepting();

@@ -126,7 +126,8 @@ impl Client {
         }
     }
 
-    /// Whether the server has closed the connection, or asked on HTTP/2 for no further streams.
+    /// Whether the server has closed the connection, or asked on HTTP/2 for no further streams and has
+    /// finished those that there were.
     pub fn is_closed(&self) -> bool {
         match &self.sender {
             Sender::Http1(sender) => sender.is_closed(),

@@ -5,14 +5,17 @@
 // Nobody imports from here.
 #![allow(missing_docs, unreachable_pub)]
 
+mod drain;
 mod gateway;
 mod guests;
 mod hot_swap;
 mod house;
 mod http2;
 mod plugins;
+mod reload;
 mod route_actions;
 mod routes;
 mod shop;
 mod streaming;
 mod tls;
+mod upstreams;

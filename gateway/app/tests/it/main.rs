@@ -5,7 +5,9 @@
 // Nobody imports from here.
 #![allow(missing_docs, unreachable_pub)]
 
+mod commands;
 mod drain;
+mod examples;
 mod gateway;
 mod guests;
 mod hot_swap;

@@ -13,6 +13,7 @@ mod guests;
 mod hot_swap;
 mod house;
 mod http2;
+mod observability;
 mod plugins;
 mod reload;
 mod route_actions;

@@ -9,11 +9,6 @@ use ipnet::IpNet;
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// What an address from outside may never claim: the inner names of Envoy and of ourselves.
-const INNER_PREFIXES: [&str; 2] = ["x-envoy-", "x-portcullis-"];
-/// What only a trusted proxy may say, apart from the two fields that we set ourselves.
-const FORWARDED_PREFIX: &str = "x-forwarded-";
-
 /// Which proxies in front of us are believed (`--trusted-cidr`, `--trusted-hops`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies {
@@ -93,24 +88,31 @@ pub fn set_forwarded(
     scheme: &'static str,
 ) {
     remove_claims(headers, trust);
-    let forwarded_for = match headers.get(&X_FORWARDED_FOR) {
-        Some(_) if trust == Trust::Trusted => append_peer(headers, peer),
-        _ => peer.clone(),
-    };
-    headers.insert(X_FORWARDED_FOR, forwarded_for);
-    if trust == Trust::Untrusted || !headers.contains_key(&X_FORWARDED_PROTO) {
-        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(scheme));
+    let scheme = HeaderValue::from_static(scheme);
+    match trust {
+        Trust::Untrusted => {
+            headers.insert(X_FORWARDED_FOR, peer.clone());
+            headers.insert(X_FORWARDED_PROTO, scheme);
+        }
+        Trust::Trusted => {
+            let chain = append_peer(headers, peer);
+            headers.insert(X_FORWARDED_FOR, chain);
+            headers.entry(X_FORWARDED_PROTO).or_insert(scheme);
+        }
     }
 }
 
 fn remove_claims(headers: &mut HeaderMap, trust: Trust) {
     let is_claim = |name: &HeaderName| {
-        let name = name.as_str();
-        name.starts_with("x-")
-            && (INNER_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-                || (trust == Trust::Untrusted && name.starts_with(FORWARDED_PREFIX)))
+        let Some(rest) = name.as_str().strip_prefix("x-") else { return false };
+        rest.starts_with("envoy-")
+            || rest.starts_with("portcullis-")
+            || (trust == Trust::Untrusted
+                && rest.starts_with("forwarded-")
+                // These two are overwritten anyway.
+                && *name != X_FORWARDED_FOR
+                && *name != X_FORWARDED_PROTO)
     };
-    // The usual request has at most the two that are overwritten anyway.
     while let Some(name) = headers.keys().find(|name| is_claim(name)).cloned() {
         headers.remove(name);
     }

@@ -67,14 +67,12 @@ fn admit_headers(worker: &Worker, connection: &Connection, exchange: &mut Exchan
 /// The authority: of an absolute URI (HTTP/2, absolute-form) before that of `Host`, which it replaces
 /// (RFC 9112 section 3.2.2). `None` where there is none, or more than one `Host`.
 fn authority(uri: &Uri, headers: &mut HeaderMap) -> Option<HeaderValue> {
-    let mut hosts = headers.get_all(HOST).iter();
-    let (host, second) = (hosts.next().cloned(), hosts.next().is_some());
-    if host.is_some() {
-        headers.remove(HOST);
-    }
+    let fields = headers.len();
+    let host = headers.remove(HOST);
+    let repeated = fields - headers.len() > 1;
     match uri.authority() {
         Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
-        None if second => None,
+        None if repeated => None,
         None => host,
     }
 }

@@ -14,7 +14,11 @@ use tokio::time::Sleep;
 use crate::flight::Flight;
 
 /// A response body. It counts what goes downstream, and records the exchange when it ends or is dropped.
-pub struct ResponseBody {
+///
+/// Boxed: on its way through hyper a response is moved a dozen times.
+pub struct ResponseBody(Box<Streaming>);
+
+struct Streaming {
     source: Source,
     flight: Flight,
     deadline: Option<Pin<Box<Sleep>>>,
@@ -35,13 +39,22 @@ impl ResponseBody {
             Source::Reply(_) => None,
         };
         let deadline = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline.into())));
-        ResponseBody { source, flight, deadline }
+        ResponseBody(Box::new(Streaming { source, flight, deadline }))
     }
+}
 
+impl Streaming {
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.deadline {
             Some(deadline) => deadline.as_mut().poll(cx),
             None => Poll::Pending,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Upstream(body) => body.is_end_stream(),
+            Source::Reply(body) => body.is_end_stream(),
         }
     }
 
@@ -58,7 +71,7 @@ impl ResponseBody {
     /// The upstream broke off or was too slow: the client must not take what it has for the whole.
     fn break_off(&mut self, flag: ResponseFlag, details: &'static str) {
         self.flight.exchange.flags.set(flag);
-        self.flight.exchange.code_details = details;
+        self.flight.exchange.code_details = details.into();
         self.flight.finish();
     }
 }
@@ -71,7 +84,7 @@ impl HttpBody for ResponseBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let this = self.get_mut();
+        let this = &mut *self.get_mut().0;
         if this.poll_deadline(cx).is_ready() {
             this.deadline = None;
             this.break_off(ResponseFlag::UpstreamRequestTimeout, "upstream_response_timeout");
@@ -97,14 +110,11 @@ impl HttpBody for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.source {
-            Source::Upstream(body) => body.is_end_stream(),
-            Source::Reply(body) => body.is_end_stream(),
-        }
+        self.0.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.source {
+        match &self.0.source {
             Source::Upstream(body) => body.size_hint(),
             Source::Reply(body) => body.size_hint(),
         }
@@ -112,7 +122,7 @@ impl HttpBody for ResponseBody {
 }
 
 /// A body that was read to its end need not have been asked for the end once more.
-impl Drop for ResponseBody {
+impl Drop for Streaming {
     fn drop(&mut self) {
         if self.is_end_stream() {
             self.flight.finish();

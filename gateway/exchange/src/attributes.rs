@@ -73,7 +73,7 @@ fn announced_size(exchange: &Exchange) -> Option<u64> {
 fn of_response(exchange: &Exchange, path: &[&str]) -> Option<AttributeValue> {
     match path {
         ["code_details"] if exchange.code_details.is_empty() => None,
-        ["code_details"] => Some(text(exchange.code_details)),
+        ["code_details"] => Some(text(&exchange.code_details)),
         ["flags"] => Some(int(exchange.flags.bits().into())),
         ["size"] => Some(int(exchange.bytes_sent)),
         _ => of_response_head(exchange, exchange.response.as_ref()?, path),

@@ -19,6 +19,7 @@ pub use flags::{ResponseFlag, ResponseFlags};
 pub use head::{RequestHead, ResponseHead};
 pub use timings::Timings;
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -61,8 +62,9 @@ pub struct Exchange {
     pub bytes_sent: u64,
     /// Envoy-style response flags.
     pub flags: ResponseFlags,
-    /// Envoy-style details of who made the reply, such as `via_upstream` or `route_not_found`.
-    pub code_details: &'static str,
+    /// Envoy-style details of who made the reply, such as `via_upstream` or `route_not_found`; a plugin's
+    /// own where it replied and gave some.
+    pub code_details: Cow<'static, str>,
     /// Why a connection was cut off, as `%CONNECTION_TERMINATION_DETAILS%` writes it, empty where none was.
     pub termination_details: &'static str,
     /// Why the upstream connection failed, empty where it did not.
@@ -101,7 +103,7 @@ impl Exchange {
             bytes_received: 0,
             bytes_sent: 0,
             flags: ResponseFlags::default(),
-            code_details: "",
+            code_details: Cow::Borrowed(""),
             termination_details: "",
             transport_failure: String::new(),
             state: Vec::new(),

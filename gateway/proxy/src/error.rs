@@ -57,7 +57,7 @@ pub fn reply_for(error: &ProxyError, exchange: &mut Exchange) -> Reply {
     if let Some(flag) = verdict.flag {
         exchange.flags.set(flag);
     }
-    exchange.code_details = verdict.details;
+    exchange.code_details = verdict.details.into();
     if let ProxyError::UpstreamConnection(reason)
     | ProxyError::UpstreamTermination(reason)
     | ProxyError::UpstreamProtocol(reason) = error

@@ -86,7 +86,7 @@ impl Drop for Flight {
         if !self.finished {
             self.exchange.flags.set(ResponseFlag::DownstreamConnectionTermination);
             if self.exchange.code_details.is_empty() {
-                self.exchange.code_details = "downstream_remote_disconnect";
+                self.exchange.code_details = "downstream_remote_disconnect".into();
             }
             self.exchange.termination_details = "downstream_disconnect";
             self.finish();

@@ -67,7 +67,7 @@ fn redirect_to_https(flight: &mut Flight) -> Option<Reply> {
         &request.path,
         flight.choice.matched(),
     );
-    flight.exchange.code_details = "https_redirect";
+    flight.exchange.code_details = "https_redirect".into();
     Some(reply)
 }
 
@@ -87,7 +87,7 @@ impl Flight {
                 self.choice.matched(),
             ),
         };
-        self.exchange.code_details = "direct_response";
+        self.exchange.code_details = "direct_response".into();
         Ok(Some(reply))
     }
 }

@@ -55,7 +55,7 @@ fn take_upstream(flight: &mut Flight, response: Response<UpstreamBody>) -> Sourc
     let (mut parts, body) = response.into_parts();
     remove_hop_by_hop(&mut parts.headers);
     flight.exchange.timings.upstream_replied = Some(std::time::Instant::now());
-    flight.exchange.code_details = "via_upstream";
+    flight.exchange.code_details = "via_upstream".into();
     apply_operations(flight, &mut parts.headers);
     flight.exchange.response = Some(ResponseHead::new(parts.status, parts.headers));
     Source::Upstream(body)

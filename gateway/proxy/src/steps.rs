@@ -6,7 +6,7 @@ use portcullis_message::Reply;
 use portcullis_model::FailStrategy;
 use portcullis_snapshot::ChainStep;
 use portcullis_telemetry::PluginPhase;
-use portcullis_wasm::{Action, Effects, EndOfStream, Plugin};
+use portcullis_wasm::{Action, Effects, EndOfStream, LocalReply, Plugin};
 
 use crate::ProxyError;
 use crate::flight::Flight;
@@ -40,7 +40,8 @@ pub(crate) fn run_response_steps(flight: &mut Flight) -> Result<Option<Reply>, P
     for position in (0..flight.steps.0.len()).rev() {
         let Some(running) = flight.steps.0.get(position) else { break };
         let Some(step) = listener.chain.get(running.index) else { break };
-        let (instance, stream, started) = (running.instance.clone(), running.stream, Instant::now());
+        let (instance, stream, started) =
+            (running.instance.clone(), running.stream, Instant::now());
         // A body follows, as far as a plugin can tell.
         let effects = instance.on_response_headers(stream, &mut flight.exchange, EndOfStream::No);
         count(flight, step.plugin.as_deref(), PluginPhase::ResponseHeaders, started);
@@ -86,8 +87,8 @@ fn settle(
     outcome: Result<Effects, Fault>,
 ) -> Result<Option<Reply>, ProxyError> {
     match outcome {
-        Ok(Effects { reply: Some(reply), .. }) => {
-            flight.exchange.code_details = "wasm_local_response";
+        Ok(Effects { reply: Some(LocalReply { reply, details }), .. }) => {
+            flight.exchange.code_details = details;
             return Ok(Some(reply));
         }
         Ok(Effects { action: Action::Continue, reply: None }) => return Ok(None),

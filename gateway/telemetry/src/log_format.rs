@@ -236,7 +236,7 @@ mod tests {
         exchange.bytes_sent = 345;
         exchange.route = Some("VirtualService/shop/web/http[0]".into());
         exchange.cluster = Some("outbound|80||shop".into());
-        exchange.code_details = "via_upstream";
+        exchange.code_details = "via_upstream".into();
         exchange.generation = 7;
         exchange.response = Some(ResponseHead::new(StatusCode::OK, HeaderMap::new()));
         exchange.upstream = Some(Upstream {

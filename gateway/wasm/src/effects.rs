@@ -1,5 +1,6 @@
 //! What a callback comes to, as data: what the proxy shall do, or how the plugin failed.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use portcullis_message::Reply;
@@ -32,7 +33,16 @@ pub struct Effects {
     /// Go on, or hold. Always `Pause` beside a reply.
     pub action: Action,
     /// The plugin answers in the upstream's place.
-    pub reply: Option<Reply>,
+    pub reply: Option<LocalReply>,
+}
+
+/// A reply that a plugin gives in the upstream's place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalReply {
+    /// What the client gets.
+    pub reply: Reply,
+    /// The response-code details, one printable word: the plugin's own, else `wasm_local_response`.
+    pub details: Cow<'static, str>,
 }
 
 impl Effects {

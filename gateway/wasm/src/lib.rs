@@ -29,7 +29,7 @@ mod wasi;
 mod worker_instances;
 
 pub use abi::{AbiVersion, MapError, Pair, decode_pairs, encode_pairs};
-pub use effects::{Action, Effects, EndOfStream, FaultKind, PluginFault, StreamId};
+pub use effects::{Action, Effects, EndOfStream, FaultKind, LocalReply, PluginFault, StreamId};
 pub use engine::{Engine, EngineError};
 pub use instance::Instance;
 pub use load_error::{GuestLog, LoadError};

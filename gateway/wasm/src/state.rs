@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use portcullis_exchange::{Connection, Exchange, RequestHead};
-use portcullis_message::Reply;
 use portcullis_model::Plugin;
 use portcullis_telemetry::PluginMetrics;
 use rustc_hash::FxHashSet;
@@ -12,6 +11,7 @@ use wasmtime::{Memory, TypedFunc};
 
 use crate::abi::AbiVersion;
 use crate::budget::TimeBudget;
+use crate::effects::LocalReply;
 use crate::limits::MemoryAccount;
 use crate::node::NodeMetadata;
 
@@ -66,7 +66,7 @@ pub(crate) enum Nesting {
 #[derive(Default)]
 pub(crate) struct Wishes {
     /// A local reply; the first one stands.
-    pub(crate) reply: Option<Reply>,
+    pub(crate) reply: Option<LocalReply>,
     /// `continue_stream`: a pause that the same callback returns is void.
     pub(crate) resume: bool,
 }

@@ -1,5 +1,7 @@
 //! The host call by which a plugin answers in the upstream's place.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -8,8 +10,12 @@ use wasmtime::Linker;
 
 use super::header_edit::{field, is_ours};
 use crate::abi::{Status, decode_pairs};
+use crate::effects::LocalReply;
 use crate::guest::{CallError, CallResult, Guest, bad_argument, bytes, memory_and_state, run};
 use crate::state::{GuestState, Phase};
+
+/// Longer details are cut off.
+const LONGEST_DETAILS: usize = 256;
 
 pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     linker.func_wrap(
@@ -24,19 +30,20 @@ pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
          headers: u32,
          headers_length: u32,
          _grpc_status: u32| {
-            let request = LocalReply {
+            let asked = Asked {
                 status,
                 details: (details, details_length),
                 body: (body, body_length),
                 headers: (headers, headers_length),
             };
-            run(guest, "proxy_send_local_response", |guest| send(guest, &request))
+            run(guest, "proxy_send_local_response", |guest| send(guest, &asked))
         },
     )?;
     Ok(())
 }
 
-struct LocalReply {
+/// The arguments; addresses with lengths.
+struct Asked {
     status: u32,
     details: (u32, u32),
     body: (u32, u32),
@@ -44,7 +51,7 @@ struct LocalReply {
 }
 
 /// Deferred until the callback has returned. A second one in the same callback is accepted and ignored.
-fn send(guest: &mut Guest<'_>, asked: &LocalReply) -> CallResult {
+fn send(guest: &mut Guest<'_>, asked: &Asked) -> CallResult {
     let (memory, state) = memory_and_state(guest)?;
     if !matches!(state.phase, Phase::RequestHeaders | Phase::ResponseHeaders)
         || state.exchange().is_none()
@@ -57,18 +64,29 @@ fn send(guest: &mut Guest<'_>, asked: &LocalReply) -> CallResult {
     let status = u16::try_from(asked.status).ok().filter(|code| (200..600).contains(code));
     let status = status.and_then(|code| StatusCode::from_u16(code).ok());
     let status = status.ok_or_else(|| bad_argument("the status is no final HTTP status"))?;
-    let details = bytes(memory, asked.details.0, asked.details.1)?;
+    let details = details(bytes(memory, asked.details.0, asked.details.1)?);
     let body = Bytes::copy_from_slice(bytes(memory, asked.body.0, asked.body.1)?);
     let headers = headers(bytes(memory, asked.headers.0, asked.headers.1)?, &body)?;
     tracing::debug!(
         target: "plugin",
         plugin = &*state.facts.name,
         status = status.as_u16(),
-        details = %String::from_utf8_lossy(details).escape_debug(),
+        %details,
         "answers the request itself"
     );
-    state.wishes.reply = Some(Reply { status, headers, body });
+    state.wishes.reply = Some(LocalReply { reply: Reply { status, headers, body }, details });
     Ok(())
+}
+
+/// One word for a line of the access log: what would break the line, or let a guest write fields of its own
+/// into it, is an underscore.
+fn details(given: &[u8]) -> Cow<'static, str> {
+    let given = given.get(..LONGEST_DETAILS).unwrap_or(given).trim_ascii();
+    if given.is_empty() {
+        return Cow::Borrowed("wasm_local_response");
+    }
+    let safe = |byte: &u8| if byte.is_ascii_graphic() { char::from(*byte) } else { '_' };
+    Cow::Owned(given.iter().map(safe).collect())
 }
 
 fn headers(encoded: &[u8], body: &Bytes) -> Result<HeaderMap, CallError> {

@@ -3,8 +3,8 @@
 use http::StatusCode;
 
 use super::*;
-use crate::Action;
 use crate::tests::guest::{module_of, on_response};
+use crate::{Action, LocalReply};
 
 #[test]
 fn a_header_is_read_added_replaced_removed() {
@@ -186,12 +186,27 @@ fn a_local_reply_is_data_and_the_first_one_stands() {
         (call $expect (call $reply (i32.const 200) $"" $"" $"" (i32.const -1)) (i32.const 0))"#,
     );
     assert_eq!(effects.action, Action::Pause);
-    let reply = effects.reply.unwrap();
+    let LocalReply { reply, details } = effects.reply.unwrap();
+    assert_eq!(details, "no_token");
     assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
     assert_eq!(&reply.body[..], b"go away");
     assert_eq!(reply.headers["x-w"], "1");
     assert_eq!(reply.headers["content-type"], "text/plain");
     assert_eq!(reply.headers.len(), 2);
+}
+
+#[test]
+fn the_details_of_a_local_reply_are_one_printable_word() {
+    let details = |given: &str| {
+        let body = format!(
+            "(call $expect (call $reply (i32.const 403) {given} $\"\" $\"\" (i32.const -1)) (i32.const 0))"
+        );
+        on_request(&body).1.reply.unwrap().details
+    };
+    assert_eq!(details(r#"$"""#), "wasm_local_response");
+    assert_eq!(details(r#"$" \09 ""#), "wasm_local_response");
+    assert_eq!(details(r#"$"not now\0a\22x\22 \ff""#), "not_now_\"x\"__");
+    assert_eq!(details("(i32.const 1024) (i32.const 9999)").len(), 256);
 }
 
 #[test]

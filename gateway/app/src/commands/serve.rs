@@ -135,11 +135,11 @@ impl Process {
     }
 
     fn reload(&self, reload: &ReloadHandle) {
-        tracing::info!("reload asked for");
         if let Some(log) = &self.admin.access_log {
             log.reopen();
         }
         reload.reload();
+        tracing::info!("reload asked for");
     }
 
     /// Ready from the first configuration on. The ready file tells it, and where.

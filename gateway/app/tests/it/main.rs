@@ -5,6 +5,8 @@
 // Nobody imports from here.
 #![allow(missing_docs, unreachable_pub)]
 
+mod bad_input;
+mod bad_plugins;
 mod commands;
 mod drain;
 mod examples;

@@ -191,6 +191,22 @@ async fn sub_directories_and_json_are_read_and_dot_files_are_not() {
 }
 
 #[tokio::test]
+async fn a_single_file_is_watched_beside_a_directory() {
+    let (blue, green) = (Upstream::start("blue"), Upstream::start("green"));
+    let directory = directory_with(&join(&[shop::manifests(TO_BLUE), backends(&blue, &green)]));
+    let file = directory.path().join("beside.yaml");
+    fs::write(&file, further("one.example")).unwrap();
+    let mut gateway = Gateway::start_in(directory, &["--config", file.to_str().unwrap()]).await;
+    let mut client = Client::http1(gateway.address("http")).await.unwrap();
+    assert_eq!(client.get("one.example", "/").await.upstream(), "green");
+    fs::write(&file, further("two.example")).unwrap();
+    gateway.wait_for_generation().await;
+    assert_eq!(client.get("two.example", "/").await.upstream(), "green");
+    assert_eq!(client.get("one.example", "/").await.status, 404);
+    assert_eq!(client.get(HOST, "/").await.upstream(), "blue");
+}
+
+#[tokio::test]
 async fn servers_open_and_close_while_the_others_serve() {
     let (blue, green) = (Upstream::start("blue"), Upstream::start("green"));
     let manifests = |servers: &[String]| {

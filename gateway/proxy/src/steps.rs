@@ -69,9 +69,11 @@ fn begin_step(
     let instance = flight.worker.instances.instance(plugin).ok_or(Fault::Absent)?;
     let (stream, started) = (instance.open_stream(), Instant::now());
     let effects = instance.on_request_headers(stream, &mut flight.exchange, end);
-    flight.steps.0.push(RunningStep { instance, stream, index });
     count(flight, Some(plugin), PluginPhase::RequestHeaders, started);
-    effects.map_err(|_| Fault::Plugin)
+    let effects = effects.map_err(|_| Fault::Plugin)?;
+    // One that failed takes no further part: it would fail again at the reply, and be counted again.
+    flight.steps.0.push(RunningStep { instance, stream, index });
+    Ok(effects)
 }
 
 fn count(flight: &Flight, plugin: Option<&Plugin>, phase: PluginPhase, started: Instant) {

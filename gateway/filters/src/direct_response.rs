@@ -31,7 +31,7 @@ mod tests {
     #[test]
     fn a_body_is_plain_text() {
         let reply = DirectResponse {
-            status: StatusCode::TEAPOT,
+            status: StatusCode::IM_A_TEAPOT,
             body: Bytes::from_static(b"short and stout"),
         }
         .reply();

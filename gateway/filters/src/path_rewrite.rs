@@ -13,9 +13,9 @@ pub struct PathRewrite {
 /// What part of the path a rule matched, so what a rewrite replaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MatchedPath {
-    /// So many bytes at the start.
+    /// So many bytes at the start; the one slash where the rule names no path.
     Prefix(usize),
-    /// All of it, or the rule names no path.
+    /// All of it.
     Whole,
 }
 
@@ -68,6 +68,9 @@ mod tests {
         assert_eq!(rewrite("/x/", "/foo/bar", MatchedPath::Prefix(4)), "/x/bar");
         assert_eq!(rewrite("/", "/foo", MatchedPath::Prefix(4)), "/");
         assert_eq!(rewrite("", "/foo/bar", MatchedPath::Prefix(4)), "/bar");
+        assert_eq!(rewrite("/v2", "/foo", MatchedPath::Prefix(1)), "/v2foo");
+        assert_eq!(rewrite("/v2/", "/foo", MatchedPath::Prefix(1)), "/v2/foo");
+        assert_eq!(rewrite("/v2", "*", MatchedPath::Prefix(1)), "/v2");
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub const UNKNOWN_VERSION: Code = Code("PC0202");
 pub const FOREIGN_KIND: Code = Code("PC0203");
 /// A kind that is known, but not served yet; the object is skipped.
 pub const KIND_NOT_SERVED: Code = Code("PC0204");
-/// A kind that protects, and is not served yet: what it should protect is not protected.
+/// A kind that protects, and is not served yet: what it covers is refused.
 pub const PROTECTION_NOT_SERVED: Code = Code("PC0205");
 /// The kind has no such field.
 pub const UNKNOWN_FIELD: Code = Code("PC0206");

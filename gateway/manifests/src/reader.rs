@@ -132,7 +132,7 @@ impl<'c> Cursor<'c> {
 
     /// Whether it is `{}`.
     pub(crate) fn is_empty_mapping(&self) -> bool {
-        matches!(&self.node.value, Value::Map(entries) if entries.is_empty())
+        self.node.is_empty_mapping()
     }
 
     /// Whether it is `[]`.

@@ -222,6 +222,11 @@ impl Node {
         }
     }
 
+    /// Whether it is `{}`.
+    pub(crate) fn is_empty_mapping(&self) -> bool {
+        matches!(&self.value, Value::Map(entries) if entries.is_empty())
+    }
+
     /// Moves every place by so many lines: the text parsed was a part of a file.
     pub(crate) fn move_down(&mut self, lines: u32) {
         self.place.line += lines;

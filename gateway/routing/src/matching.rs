@@ -7,10 +7,13 @@ use portcullis_model::{HeaderMatch, PathMatch, RequestMatch, Rule, StringMatch};
 
 use crate::RouteQuery;
 
+/// As Istio has it, a rule that names no path matches by the prefix `/`; so a rewrite replaces that alone.
+const ANY_PATH: MatchedPath = MatchedPath::Prefix(1);
+
 /// What of the path a rule matched, `None` where none of its matches holds.
 pub(crate) fn match_rule(rule: &Rule, query: &RouteQuery) -> Option<MatchedPath> {
     if rule.matches.is_empty() {
-        return Some(MatchedPath::Whole);
+        return Some(ANY_PATH);
     }
     rule.matches.iter().find_map(|conditions| match_request(conditions, query).ok())
 }
@@ -24,7 +27,7 @@ pub(crate) fn match_request<'a>(
         return Err(Mismatch::Unserved);
     }
     let matched = match &conditions.path {
-        None => MatchedPath::Whole,
+        None => ANY_PATH,
         Some(path) => match_path(path, query.path).ok_or(Mismatch::Path(path))?,
     };
     if let Some(method) = &conditions.method
@@ -189,6 +192,14 @@ mod tests {
         assert_eq!(match_path(&prefix("/"), "*"), None);
         assert_eq!(match_path(&PathMatch::Exact("/foo".into()), "/foo"), Some(MatchedPath::Whole));
         assert_eq!(match_path(&PathMatch::Exact("/foo".into()), "/foo/"), None);
+    }
+
+    #[test]
+    fn without_a_path_the_prefix_is_the_slash() {
+        let headers = HeaderMap::new();
+        let query = RouteQuery { host: "a", method: &Method::GET, path: "/foo", headers: &headers };
+        let anything = RequestMatch::default();
+        assert_eq!(match_request(&anything, &query), Ok(MatchedPath::Prefix(1)));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::findings::{Findings, Spot};
 use super::gather::Objects;
 use super::services::{EndpointLabels, KnownPort, KnownService, Services};
 use crate::codes;
-use crate::kinds::{ConnectionPool, DestinationRule, Subset, TrafficPolicy};
+use crate::kinds::{ConnectionPool, DestinationRule, Subset, UpstreamTls};
 
 /// The clusters by name.
 pub(crate) type Clusters = BTreeMap<ClusterName, Arc<Cluster>>;
@@ -29,9 +29,10 @@ pub(crate) fn build_clusters(
     for service in services.iter() {
         let rules = rules.of(&service.host);
         // The first rule with a policy has it; subsets of all count.
-        let policy = rules.iter().find_map(|rule| rule.policy.connection_pool.as_ref());
+        let pool = rules.iter().find_map(|rule| rule.policy.connection_pool.as_ref());
+        let tls = |number| rules.iter().find_map(|rule| rule.policy.tls(number));
         for port in &service.ports {
-            add(&mut clusters, service, port, None, policy);
+            add(&mut clusters, service, port, None, Policy { pool, tls: tls(port.number) });
         }
         let mut named: Vec<&str> = Vec::new();
         for rule in &rules {
@@ -41,10 +42,11 @@ pub(crate) fn build_clusters(
                 }
                 named.push(&subset.name);
                 check_subset(service, rule, subset, findings);
-                let TrafficPolicy { connection_pool } = &subset.policy;
-                let policy = connection_pool.as_ref().or(policy);
+                let own = &subset.policy;
+                let pool = own.connection_pool.as_ref().or(pool);
                 for port in &service.ports {
-                    add(&mut clusters, service, port, Some(subset), policy);
+                    let tls = own.tls(port.number).or_else(|| tls(port.number));
+                    add(&mut clusters, service, port, Some(subset), Policy { pool, tls });
                 }
             }
         }
@@ -52,17 +54,25 @@ pub(crate) fn build_clusters(
     clusters
 }
 
+/// What DestinationRules say on a cluster.
+struct Policy<'p> {
+    pool: Option<&'p ConnectionPool>,
+    tls: Option<UpstreamTls>,
+}
+
 fn add(
     clusters: &mut Clusters,
     service: &KnownService,
     port: &KnownPort,
     subset: Option<&Subset>,
-    policy: Option<&ConnectionPool>,
+    policy: Policy<'_>,
 ) {
     let labels = subset.map_or(&[][..], |subset| &subset.labels);
     let endpoints = port
         .endpoints
         .iter()
+        // Better no answer than one in plain text where TLS is asked for.
+        .filter(|_| policy.tls != Some(UpstreamTls::Demanded))
         .filter(|endpoint| labels.iter().all(|label| endpoint.labels.contains(label)));
     let endpoints =
         endpoints.map(|endpoint| Endpoint { address: endpoint.address, weight: endpoint.weight });
@@ -77,8 +87,11 @@ fn add(
         service: service.name.clone(),
         namespace: service.object.namespace.clone(),
         endpoints: endpoints.collect(),
-        connect_timeout: policy.and_then(|pool| pool.connect_timeout).unwrap_or(CONNECT_TIMEOUT),
-        idle_timeout: policy.and_then(|pool| pool.idle_timeout).unwrap_or(IDLE_TIMEOUT),
+        connect_timeout: policy
+            .pool
+            .and_then(|pool| pool.connect_timeout)
+            .unwrap_or(CONNECT_TIMEOUT),
+        idle_timeout: policy.pool.and_then(|pool| pool.idle_timeout).unwrap_or(IDLE_TIMEOUT),
     };
     clusters.insert(name, Arc::new(cluster));
 }

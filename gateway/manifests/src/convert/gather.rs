@@ -11,8 +11,8 @@ use crate::codes;
 use crate::draft::{Draft, DraftFile, RawObject};
 use crate::duplicate_keys::report_duplicate_keys;
 use crate::kinds::{
-    DestinationRule, EndpointSlice, Gateway, Object, Secret, Service, ServiceEntry, VirtualService,
-    WasmPlugin, is_plugin_group, is_served, read, unreadable,
+    DestinationRule, EndpointSlice, Gateway, Object, Protection, Secret, Service, ServiceEntry,
+    VirtualService, WasmPlugin, fail_closed, is_served, protecting_group, read,
 };
 use crate::last_good::LastGood;
 use crate::report::Report;
@@ -28,6 +28,7 @@ pub(crate) struct Objects {
     pub(crate) endpoint_slices: Vec<Arc<EndpointSlice>>,
     pub(crate) secrets: Vec<Arc<Secret>>,
     pub(crate) plugins: Vec<Arc<WasmPlugin>>,
+    pub(crate) protections: Vec<Arc<Protection>>,
     /// What is written but could not be used, so that others do not call it missing.
     pub(crate) broken: HashSet<ObjectId>,
 }
@@ -125,12 +126,21 @@ impl Gathering<'_> {
                 self.objects.plugins.push(Arc::new(WasmPlugin { module, ..(*plugin).clone() }));
                 ("until then its failStrategy answers the requests that it covers", Taken::Lost)
             }
-            _ => {
-                if is_plugin_group(raw) {
-                    self.objects.plugins.push(Arc::new(unreadable(id.clone(), origin, reason)));
-                }
-                ("until then the object is left out", Taken::Lost)
+            (None, Some(object @ Object::Protection(_))) => {
+                self.objects.push(object);
+                ("until then the requests that it covers are refused", Taken::Lost)
             }
+            (None, Some(Object::DestinationRule(rule))) if rule.demands_tls() => {
+                self.objects.destination_rules.push(Arc::new(rule.tls_alone()));
+                ("until then its hosts get no requests in plain text: 503", Taken::Lost)
+            }
+            _ => match fail_closed(&raw.group, id, &origin, reason) {
+                Some(object) => {
+                    self.objects.push(object);
+                    ("until then every Gateway's requests are refused", Taken::Lost)
+                }
+                None => ("until then the object is left out", Taken::Lost),
+            },
         };
         self.objects.broken.insert(id.clone());
         self.findings.extend(report.into_problems_with(consequence));
@@ -154,10 +164,10 @@ impl Gathering<'_> {
             self.objects.broken.insert(id.clone());
             if let Some(kept) = self.last_good.object(id) {
                 self.keep(id.clone(), kept.object.clone(), kept.file.clone());
-            } else if &*id.kind == "WasmPlugin" {
+            } else {
                 let reason = "its manifest is not valid YAML".to_owned();
-                let plugin = unreadable(id.clone(), origin.clone(), reason);
-                self.objects.plugins.push(Arc::new(plugin));
+                let closed = fail_closed(protecting_group(&id.kind), id, origin, reason);
+                closed.into_iter().for_each(|object| self.objects.push(object));
             }
         }
         if hiding.is_empty() {
@@ -186,6 +196,7 @@ impl Objects {
             Object::EndpointSlice(object) => self.endpoint_slices.push(object),
             Object::Secret(object) => self.secrets.push(object),
             Object::WasmPlugin(object) => self.plugins.push(object),
+            Object::Protection(object) => self.protections.push(object),
         }
     }
 
@@ -197,5 +208,6 @@ impl Objects {
         self.services.sort_by(|a, b| a.metadata.created.cmp(&b.metadata.created));
         self.endpoint_slices.sort_by(|a, b| a.metadata.created.cmp(&b.metadata.created));
         self.plugins.sort_by(|a, b| a.metadata.created.cmp(&b.metadata.created));
+        self.protections.sort_by(|a, b| a.metadata.created.cmp(&b.metadata.created));
     }
 }

@@ -2,6 +2,7 @@
 
 mod binding;
 mod clusters;
+mod coverage;
 mod credentials;
 mod findings;
 mod gather;
@@ -9,6 +10,7 @@ mod listeners;
 mod merge;
 mod open;
 mod plugins;
+mod protections;
 mod routes;
 mod services;
 #[cfg(test)]
@@ -17,12 +19,14 @@ mod tests;
 use portcullis_model::{Model, Problem};
 
 use self::clusters::build_clusters;
+use self::coverage::Attachment;
 use self::credentials::Credentials;
 use self::findings::Findings;
 use self::gather::gather;
 use self::listeners::build_listeners;
 use self::open::open_gateways;
 use self::plugins::attach_plugins;
+use self::protections::refuse_unprotected;
 use self::routes::{Lookup, build_route};
 use self::services::Services;
 use crate::draft::Draft;
@@ -57,7 +61,12 @@ pub fn into_model(draft: &Draft, last_good: &LastGood) -> Conversion {
         .collect();
     let mut credentials = Credentials::new(&objects, last_good, &mut next);
     let mut listeners = build_listeners(&gateways, &routes, &mut credentials, &mut findings);
-    let plugins = attach_plugins(&objects.plugins, &gateways, &mut listeners, &mut findings);
+    let mut attachment = Attachment::new(&gateways, &listeners);
+    let mut plugins = attach_plugins(&objects.plugins, &mut attachment, &mut findings);
+    refuse_unprotected(&objects.protections, &mut attachment, &mut plugins, &mut findings);
+    for ((_, listener), chain) in listeners.iter_mut().zip(attachment.into_chains()) {
+        listener.plugins = chain;
+    }
     let listeners = listeners.into_iter().map(|(_, listener)| listener).collect();
     let model = Model { listeners, clusters, plugins };
     Conversion { model, problems: findings.into_problems(), last_good: next }

@@ -4,18 +4,17 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use portcullis_model::{Listener, ObjectId, Plugin};
+use portcullis_model::{ObjectId, Plugin};
 
+use super::coverage::Attachment;
 use super::findings::{Findings, Spot};
-use super::open::OpenGateway;
 use crate::codes;
 use crate::kinds::{Coverage, Gateway, WasmPlugin};
 
 /// Makes the plugins and puts each one, in running order, on the listeners of the Gateways it covers.
 pub(crate) fn attach_plugins(
     written: &[Arc<WasmPlugin>],
-    gateways: &[OpenGateway],
-    listeners: &mut [(usize, Listener)],
+    attachment: &mut Attachment<'_>,
     findings: &mut Findings,
 ) -> BTreeMap<ObjectId, Arc<Plugin>> {
     let mut order: Vec<&Arc<WasmPlugin>> = written.iter().collect();
@@ -24,14 +23,8 @@ pub(crate) fn attach_plugins(
     let mut plugins = BTreeMap::new();
     for plugin in order {
         let id = &plugin.metadata.id;
-        let covered: Vec<bool> =
-            gateways.iter().map(|open| covers(&plugin.coverage, &open.gateway)).collect();
-        for (gateway, listener) in &mut *listeners {
-            if covered.get(*gateway) == Some(&true) {
-                listener.plugins.push(id.clone());
-            }
-        }
-        report_unattached(plugin, gateways, &covered, findings);
+        let covered = attachment.append(id, &plugin.coverage);
+        report_unattached(plugin, attachment, &covered, findings);
         plugins.insert(id.clone(), Arc::new(model_plugin(plugin)));
     }
     plugins
@@ -53,33 +46,18 @@ fn model_plugin(plugin: &WasmPlugin) -> Plugin {
     }
 }
 
-fn covers(coverage: &Coverage, gateway: &Gateway) -> bool {
-    match coverage {
-        Coverage::Every => true,
-        // A Gateway without a selector is for every workload, whatever its labels.
-        Coverage::Labels { .. } if gateway.selector.is_empty() => true,
-        Coverage::Labels { labels, .. } => labels.iter().all(|label| {
-            gateway.selector.contains(label) || gateway.metadata.labels.contains(label)
-        }),
-        Coverage::Named(targets) => {
-            let id = &gateway.metadata.id;
-            targets.iter().any(|target| target.namespace == id.namespace && target.name == id.name)
-        }
-    }
-}
-
 fn report_unattached(
     plugin: &WasmPlugin,
-    gateways: &[OpenGateway],
-    covered: &[bool],
+    attachment: &Attachment<'_>,
+    covered: &[&Gateway],
     findings: &mut Findings,
 ) {
     let object = &plugin.metadata.id;
     match &plugin.coverage {
         Coverage::Named(targets) => {
             for target in targets {
-                let exists = gateways.iter().any(|open| {
-                    let id = &open.gateway.metadata.id;
+                let exists = attachment.gateways().any(|gateway| {
+                    let id = &gateway.metadata.id;
                     target.namespace == id.namespace && target.name == id.name
                 });
                 if !exists {
@@ -93,7 +71,7 @@ fn report_unattached(
                 }
             }
         }
-        Coverage::Labels { origin, .. } if !covered.contains(&true) => {
+        Coverage::Labels { origin, .. } if covered.is_empty() => {
             let field = "spec.selector.matchLabels".to_owned();
             let spot = Spot { object, field, origin };
             let message = "no Gateway has these labels, so the plugin runs nowhere".to_owned();

@@ -7,6 +7,7 @@ mod header_operations;
 mod plugin_annotations;
 mod plugin_configuration;
 mod plugin_target;
+mod protection;
 mod registry;
 mod request_match;
 mod route_action;
@@ -19,29 +20,33 @@ mod wasm_plugin;
 use std::path::Path;
 use std::sync::Arc;
 
+use portcullis_model::{ObjectId, Origin};
+
 use crate::draft::RawObject;
 use crate::report::Report;
 
-pub(crate) use destination_rule::{ConnectionPool, DestinationRule, Subset, TrafficPolicy};
+pub(crate) use destination_rule::{ConnectionPool, DestinationRule, Subset, UpstreamTls};
 pub(crate) use endpoint_slice::EndpointSlice;
 pub(crate) use gateway::{CredentialName, Gateway, Server, ServerHost};
 pub(crate) use plugin_target::Coverage;
+pub(crate) use protection::Protection;
 pub(crate) use route_action::{RouteAction, RouteDestination};
 pub(crate) use secret::Secret;
 pub(crate) use service::{Service, ServicePort};
 pub(crate) use service_entry::{EntryEndpoint, EntryPort, ServiceEntry};
 pub(crate) use virtual_service::{GatewayName, HttpRule, VirtualService, is_catch_all};
-pub(crate) use wasm_plugin::{WasmPlugin, unreadable};
+pub(crate) use wasm_plugin::WasmPlugin;
 
 use destination_rule::read_destination_rule;
 use endpoint_slice::read_endpoint_slice;
 use gateway::read_gateway;
+use protection::read_protection;
 use registry::{Kind, Standing, look_up};
 use secret::read_secret;
 use service::read_service;
 use service_entry::read_service_entry;
 use virtual_service::read_virtual_service;
-use wasm_plugin::read_wasm_plugin;
+use wasm_plugin::{read_wasm_plugin, unreadable};
 
 /// An object that was understood. Cheap to clone, as it is also kept as the last good version.
 #[derive(Clone, Debug)]
@@ -54,6 +59,7 @@ pub(crate) enum Object {
     EndpointSlice(Arc<EndpointSlice>),
     Secret(Arc<Secret>),
     WasmPlugin(Arc<WasmPlugin>),
+    Protection(Arc<Protection>),
 }
 
 /// Whether a kind of an API group is one whose objects become part of the model, so that two of one name
@@ -62,9 +68,33 @@ pub(crate) fn is_served(raw: &RawObject) -> bool {
     matches!(look_up(raw), Standing::Served(_))
 }
 
-/// Whether an object is of the API group whose kinds are plugins: one that cannot be read fails closed.
-pub(crate) fn is_plugin_group(raw: &RawObject) -> bool {
-    &*raw.group == "extensions.istio.io"
+/// What an object that is beyond reading must be taken for, so that it fails closed; `None` where it would
+/// protect nothing.
+pub(crate) fn fail_closed(
+    group: &str,
+    id: &ObjectId,
+    origin: &Origin,
+    reason: String,
+) -> Option<Object> {
+    match (group, &*id.kind) {
+        (_, "PeerAuthentication") => None,
+        ("security.istio.io", _) => {
+            Some(Object::Protection(Protection::unreadable(id.clone(), origin.clone()).into()))
+        }
+        ("extensions.istio.io", _) => {
+            Some(Object::WasmPlugin(unreadable(id.clone(), origin.clone(), reason).into()))
+        }
+        _ => None,
+    }
+}
+
+/// The API group of a document that could not be parsed, by its kind, where the group's objects protect.
+pub(crate) fn protecting_group(kind: &str) -> &'static str {
+    match kind {
+        "WasmPlugin" | "TrafficExtension" => "extensions.istio.io",
+        "AuthorizationPolicy" | "RequestAuthentication" => "security.istio.io",
+        _ => "",
+    }
 }
 
 /// Reads an object; `None` where it is of a kind that is not served, or is beyond reading.
@@ -87,6 +117,7 @@ pub(crate) fn read(raw: &RawObject, directory: &Path, report: &Report) -> Option
         Kind::EndpointSlice => Object::EndpointSlice(read_endpoint_slice(raw, report)?.into()),
         Kind::Secret => Object::Secret(read_secret(raw, report)?.into()),
         Kind::WasmPlugin => Object::WasmPlugin(read_wasm_plugin(raw, directory, report).into()),
+        Kind::Protection => Object::Protection(read_protection(raw, report)?.into()),
         Kind::Namespace => return None,
     })
 }

@@ -1,4 +1,4 @@
-//! Which Gateways a plugin covers: `selector`, `targetRef`, `targetRefs`.
+//! Which Gateways a plugin or policy covers: `selector`, `targetRef`, `targetRefs`.
 
 use std::sync::Arc;
 
@@ -7,11 +7,13 @@ use portcullis_model::Origin;
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::Gravity;
 
-/// Which Gateways a plugin covers.
+/// Which Gateways a plugin or policy covers.
 #[derive(Clone, Debug)]
 pub(crate) enum Coverage {
     /// All: nothing narrows it, or what narrows it cannot be read.
     Every,
+    /// Those of a namespace.
+    Namespace(Arc<str>),
     /// Those whose selector and labels have all of these.
     Labels { labels: Vec<(String, String)>, origin: Origin },
     /// Those named.

@@ -18,6 +18,8 @@ pub(super) enum Kind {
     Secret,
     Namespace,
     WasmPlugin,
+    /// Of several kinds: it would protect something.
+    Protection,
 }
 
 /// What becomes of an object.
@@ -28,8 +30,6 @@ pub(super) enum Standing {
     Skipped,
     /// Known, and skipped with a warning.
     NotYet,
-    /// Known, and it would protect something.
-    Protects,
     /// The group has no such version.
     UnknownVersion(&'static Group),
     /// The group has no such kind.
@@ -45,7 +45,6 @@ pub(super) struct Group {
     versions: &'static [&'static str],
     served: &'static [(&'static str, Kind)],
     not_yet: &'static [&'static str],
-    protects: &'static [&'static str],
     skipped: &'static [&'static str],
 }
 
@@ -60,23 +59,23 @@ static GROUPS: [Group; 9] = [
             ("ServiceEntry", Kind::ServiceEntry),
         ],
         not_yet: &["EnvoyFilter", "ProxyConfig", "Sidecar", "WorkloadEntry", "WorkloadGroup"],
-        protects: &[],
         skipped: &[],
     },
     Group {
         name: "extensions.istio.io",
         versions: &["v1alpha1"],
-        served: &[("WasmPlugin", Kind::WasmPlugin)],
+        served: &[("WasmPlugin", Kind::WasmPlugin), ("TrafficExtension", Kind::Protection)],
         not_yet: &[],
-        protects: &["TrafficExtension"],
         skipped: &[],
     },
     Group {
         name: "security.istio.io",
         versions: &["v1", "v1beta1"],
-        served: &[],
+        served: &[
+            ("AuthorizationPolicy", Kind::Protection),
+            ("RequestAuthentication", Kind::Protection),
+        ],
         not_yet: &["PeerAuthentication"],
-        protects: &["AuthorizationPolicy", "RequestAuthentication"],
         skipped: &[],
     },
     Group {
@@ -84,7 +83,6 @@ static GROUPS: [Group; 9] = [
         versions: &["v1", "v1alpha1"],
         served: &[],
         not_yet: &["Telemetry"],
-        protects: &[],
         skipped: &[],
     },
     Group {
@@ -103,7 +101,6 @@ static GROUPS: [Group; 9] = [
             "TLSRoute",
             "UDPRoute",
         ],
-        protects: &[],
         skipped: &[],
     },
     Group {
@@ -111,7 +108,6 @@ static GROUPS: [Group; 9] = [
         versions: &["v1", "v1beta1"],
         served: &[],
         not_yet: &["Ingress", "IngressClass"],
-        protects: &[],
         skipped: &["IPAddress", "NetworkPolicy", "ServiceCIDR"],
     },
     Group {
@@ -119,17 +115,9 @@ static GROUPS: [Group; 9] = [
         versions: &["v1"],
         served: &[("EndpointSlice", Kind::EndpointSlice)],
         not_yet: &[],
-        protects: &[],
         skipped: &[],
     },
-    Group {
-        name: "portcullis.dev",
-        versions: &["v1"],
-        served: &[],
-        not_yet: &[],
-        protects: &[],
-        skipped: &[],
-    },
+    Group { name: "portcullis.dev", versions: &["v1"], served: &[], not_yet: &[], skipped: &[] },
     Group {
         name: "",
         versions: &["v1"],
@@ -139,7 +127,6 @@ static GROUPS: [Group; 9] = [
             ("Namespace", Kind::Namespace),
         ],
         not_yet: &["Endpoints"],
-        protects: &[],
         skipped: &[
             "ConfigMap",
             "Event",
@@ -166,8 +153,6 @@ pub(super) fn look_up(raw: &RawObject) -> Standing {
         Standing::Served(*served)
     } else if group.not_yet.contains(&kind) {
         Standing::NotYet
-    } else if group.protects.contains(&kind) {
-        Standing::Protects
     } else if group.skipped.contains(&kind) {
         Standing::Skipped
     } else {
@@ -188,12 +173,6 @@ pub(super) fn report(raw: &RawObject, standing: Standing, report: &Report) {
             format!("the kind {kind} is known, but not served yet"),
             "the object has no effect here",
         ),
-        Standing::Protects => root.report(
-            Gravity::Degrades,
-            codes::PROTECTION_NOT_SERVED,
-            format!("the kind {kind} is known, but not served yet, so what it should protect is not protected"),
-            "protect it with a WasmPlugin (`builtin:jwt-auth`) or keep it off this gateway, then remove the object",
-        ),
         Standing::UnknownVersion(group) => root.report(
             Gravity::Breaks,
             codes::UNKNOWN_VERSION,
@@ -209,7 +188,10 @@ pub(super) fn report(raw: &RawObject, standing: Standing, report: &Report) {
         Standing::Foreign => root.report(
             Gravity::Warns,
             codes::FOREIGN_KIND,
-            format!("`{}/{}` is no API of the gateway; the object is skipped", raw.group, raw.version),
+            format!(
+                "`{}/{}` is no API of the gateway; the object is skipped",
+                raw.group, raw.version
+            ),
             help_for_group(&raw.group),
         ),
     }
@@ -221,7 +203,7 @@ impl Group {
     }
 
     fn kinds(&self) -> impl Iterator<Item = &'static str> {
-        let rest = self.not_yet.iter().chain(self.protects).chain(self.skipped);
+        let rest = self.not_yet.iter().chain(self.skipped);
         self.served.iter().map(|(name, _)| *name).chain(rest.copied())
     }
 }

@@ -83,11 +83,7 @@ fn kinds_and_groups_are_told_apart() {
     says("apiVersion: networking.istio.io/v1\nkind: EnvoyFilter", "warning[PC0204]");
     says("apiVersion: networking.k8s.io/v1\nkind: Ingress", "warning[PC0204]");
     says("apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute", "warning[PC0204]");
-    says(
-        "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy",
-        "error[PC0205] AuthorizationPolicy/default/a: the kind AuthorizationPolicy is known, but not served yet, so what it should protect is not protected",
-    );
-    says("apiVersion: security.istio.io/v1beta1\nkind: RequestAuthentication", "error[PC0205]");
+    says("apiVersion: security.istio.io/v1\nkind: PeerAuthentication", "warning[PC0204]");
     assert_eq!(of("apiVersion: v1\nkind: Namespace"), [""; 0]);
     assert_eq!(of("apiVersion: v1\nkind: ConfigMap"), [""; 0]);
 }

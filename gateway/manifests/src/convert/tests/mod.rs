@@ -3,6 +3,7 @@
 mod bad_input;
 mod gateways;
 mod plugins;
+mod protections;
 mod quarantine;
 mod routing;
 mod services;

@@ -134,6 +134,79 @@ fn a_resolution_that_is_not_served_has_no_endpoints() {
     assert_eq!(clusters(&conversion), ["outbound|80||reviews.example.com "]);
 }
 
+/// Which clusters of `REVIEWS` have endpoints under a DestinationRule with this policy.
+fn served_under(rules: &[&str]) -> (Vec<String>, Vec<String>) {
+    let rule = |(number, spec): (usize, &&str)| {
+        format!(
+            "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: r{number}, namespace: shop}}\nspec:\n  {spec}\n"
+        )
+    };
+    let rules: Vec<String> = rules.iter().enumerate().map(rule).collect();
+    let conversion = convert(&[("r.yaml", REVIEWS), ("d.yaml", &rules.join("---\n"))]);
+    let served = conversion.model.clusters.values().filter(|cluster| !cluster.endpoints.is_empty());
+    let served = served.map(|cluster| cluster.name.to_string()).collect();
+    (served, problems(&conversion))
+}
+
+#[test]
+fn a_cluster_that_should_be_reached_over_tls_is_never_reached_in_plain_text() {
+    for mode in ["SIMPLE", "MUTUAL", "ISTIO_MUTUAL"] {
+        let rule = format!("host: reviews.example.com\n  trafficPolicy: {{tls: {{mode: {mode}}}}}");
+        let (served, said) = served_under(&[&rule]);
+        assert!(served.is_empty(), "{mode}");
+        assert!(
+            said.len() == 1 && said[0].contains("d.yaml:6:31: error[PC0211] DestinationRule/shop/r0 spec.trafficPolicy.tls.mode: TLS to the upstream is known, but not served yet"),
+            "{said:#?}"
+        );
+    }
+}
+
+#[test]
+fn the_narrowest_policy_decides_on_tls() {
+    let all = ["outbound|80||reviews.example.com", "outbound|80|v1|reviews.example.com"];
+    let (whole, subset) = (&all[..1], &all[1..]);
+    let host = "host: reviews.example.com";
+    let served =
+        |rules: &[String]| served_under(&rules.iter().map(String::as_str).collect::<Vec<_>>()).0;
+    let policy = |tls: &str| format!("  trafficPolicy: {{tls: {{mode: {tls}}}}}");
+    let subsets = |own: &str| format!("  subsets: [{{name: v1, labels: {{version: v1}}{own}}}]");
+    let rule = |tls: &str, own: &str| format!("{host}\n{}\n{}", policy(tls), subsets(own));
+    let own = |tls: &str| format!(", trafficPolicy: {{tls: {{mode: {tls}}}}}");
+    assert_eq!(served(&[rule("DISABLE", "")]), all);
+    assert_eq!(served(&[rule("SIMPLE", "")]), [""; 0]);
+    assert_eq!(served(&[rule("SIMPLE", &own("DISABLE"))]), subset);
+    assert_eq!(served(&[rule("DISABLE", &own("ISTIO_MUTUAL"))]), whole);
+    let port = |top: &str, number: u16, tls: &str| {
+        format!(
+            "{host}\n  trafficPolicy: {{tls: {{mode: {top}}}, portLevelSettings: [{{port: {{number: {number}}}{tls}}}]}}"
+        )
+    };
+    assert_eq!(served(&[port("DISABLE", 80, ", tls: {mode: SIMPLE}")]), [""; 0]);
+    assert_eq!(served(&[port("DISABLE", 81, ", tls: {mode: SIMPLE}")]), whole);
+    assert_eq!(served(&[port("SIMPLE", 80, ", tls: {mode: DISABLE}")]), whole);
+    assert_eq!(served(&[port("SIMPLE", 80, "")]), [""; 0]);
+    // Beside the rule of the very host, one of a wildcard counts only where that says nothing.
+    let wide = format!("host: '*.example.com'\n{}", policy("ISTIO_MUTUAL"));
+    assert_eq!(served(&[wide.clone(), rule("DISABLE", "")]), all);
+    assert_eq!(served(&[wide, format!("{host}\n{}", subsets(""))]), [""; 0]);
+}
+
+#[test]
+fn tls_that_cannot_be_read_is_no_plain_text_either() {
+    for (tls, code) in [
+        ("{sni: a}", "PC0211"),
+        ("{mode: SIMPEL}", "PC0210"),
+        ("{mode: SIMPLE, snu: a}", "PC0206"),
+        ("{mode: [SIMPLE]}", "PC0208"),
+        ("7", "PC0208"),
+    ] {
+        let rule = format!("host: reviews.example.com\n  trafficPolicy: {{tls: {tls}}}");
+        let (served, said) = served_under(&[&rule]);
+        assert!(served.is_empty(), "{tls}");
+        assert!(said.iter().any(|said| said.contains(&format!("error[{code}]"))), "{said:#?}");
+    }
+}
+
 #[test]
 fn two_entries_of_one_host_and_port_are_reported() {
     let other = REVIEWS.replace("name: reviews,", "name: other,");

@@ -1,0 +1,84 @@
+//! What should protect and is not served yet refuses the requests that it covers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use portcullis_model::{FailStrategy, ObjectId, Phase, Plugin, PluginLimits, PluginModule};
+
+use super::coverage::Attachment;
+use super::findings::{Findings, Spot};
+use crate::codes;
+use crate::kinds::{Gateway, Protection};
+
+/// So many Gateways are named in a message.
+const MOST_NAMED: usize = 3;
+
+/// Puts a plugin that never runs, and so fails closed, in front of the chain of every listener that a
+/// policy covers. It has the policy's identity, so that logs and `explain` name that.
+pub(crate) fn refuse_unprotected(
+    protections: &[Arc<Protection>],
+    attachment: &mut Attachment<'_>,
+    plugins: &mut BTreeMap<ObjectId, Arc<Plugin>>,
+    findings: &mut Findings,
+) {
+    // Backwards, as each comes before the others.
+    for protection in protections.iter().rev() {
+        let id = &protection.metadata.id;
+        let covered = attachment.prepend(id, &protection.coverage);
+        report(protection, &covered, findings);
+        if !covered.is_empty() {
+            plugins.insert(id.clone(), Arc::new(refusal(protection)));
+        }
+    }
+}
+
+fn refusal(protection: &Protection) -> Plugin {
+    let id = &protection.metadata.id;
+    Plugin {
+        id: id.clone(),
+        origin: protection.metadata.origin.clone(),
+        module: PluginModule::Broken(format!("the kind {} is not served yet", id.kind)),
+        sha256: None,
+        root_id: String::new(),
+        configuration: Bytes::new(),
+        environment: Vec::new(),
+        phase: Phase::Authn,
+        priority: i32::MAX,
+        fail_strategy: protection.fail_strategy,
+        limits: PluginLimits::default(),
+    }
+}
+
+fn report(protection: &Protection, covered: &[&Gateway], findings: &mut Findings) {
+    let id = &protection.metadata.id;
+    let spot = Spot { object: id, field: String::new(), origin: &protection.metadata.origin };
+    let kind = &id.kind;
+    if covered.is_empty() {
+        let message = format!("the kind {kind} is known, but not served yet");
+        let help = "it covers no Gateway, so it has no effect here";
+        return findings.warning(codes::KIND_NOT_SERVED, spot, message, help);
+    }
+    let consequence = match protection.fail_strategy {
+        FailStrategy::Close => {
+            format!("every request to {} is refused with 503", names(covered))
+        }
+        FailStrategy::Open => {
+            format!("requests to {} pass without it, as its failStrategy asks for", names(covered))
+        }
+    };
+    let message = format!("the kind {kind} is known, but not served yet: {consequence}");
+    let help = "protect the Gateway with a WasmPlugin (`builtin:jwt-auth`) instead and take the object out of this configuration, or, if it is meant for other workloads, give it a `selector` with their labels and the Gateway its own";
+    findings.error(codes::PROTECTION_NOT_SERVED, spot, message, help);
+}
+
+fn names(gateways: &[&Gateway]) -> String {
+    let name = |gateway: &&Gateway| {
+        let id = &gateway.metadata.id;
+        format!("{}/{}", id.namespace, id.name)
+    };
+    let named: Vec<String> = gateways.iter().take(MOST_NAMED).map(name).collect();
+    let more = gateways.len() - named.len();
+    let named = named.join(", ");
+    if more == 0 { named } else { format!("{named} and {more} more") }
+}

@@ -114,3 +114,22 @@ async fn what_outlasts_the_timeout_is_cut() {
     assert!(shop.gateway.wait().await.success());
     assert!(held.await.unwrap().is_err());
 }
+
+#[tokio::test]
+async fn busy_clients_lose_no_request() {
+    let mut shop = Shop::open_with(TO_BLUE, &LONG).await;
+    let mut clients = Vec::new();
+    for _ in 0..20 {
+        let mut client = shop.connect().await;
+        clients.push(tokio::spawn(async move {
+            while client.get(HOST, "/").await.header("connection") != "close" {}
+        }));
+    }
+    shop.blue.until(|seen| seen.requests > 200).await;
+    shop.gateway.signal("TERM");
+    for client in clients {
+        client.await.unwrap();
+    }
+    let log = shop.gateway.wait_for_log("draining").await;
+    assert!(log.contains("delay=3600s"), "{log}");
+}

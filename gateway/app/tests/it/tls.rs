@@ -44,12 +44,17 @@ async fn requests_come_in_over_tls_1_2_and_1_3() {
 #[tokio::test]
 async fn alpn_settles_http2_or_http1() {
     let (blue, certificates) = (Upstream::start("blue"), Certificates::for_hosts(&[HOST]));
-    let gateway = Gateway::start(&one_server(&blue, &certificates)).await;
+    let mut gateway = Gateway::start(&one_server(&blue, &certificates)).await;
     let tls = Tls::new(HOST, &certificates);
     for (tls, protocol) in [(tls.clone(), "http/1.1"), (tls.http2(), "h2")] {
         let mut client = Client::tls(gateway.address("https"), &tls).await.unwrap();
         assert_eq!(client.protocol(), Some(protocol));
         assert_eq!(client.get(HOST, "/").await.upstream(), "blue");
+        let line = gateway.access_line().await;
+        assert!(
+            line.contains(" shop.example VirtualService/"),
+            "the server name is logged: {line}"
+        );
     }
 }
 

@@ -78,6 +78,25 @@ async fn an_upstream_that_speaks_no_http_is_502() {
 }
 
 #[tokio::test]
+async fn a_body_that_ends_with_its_connection_passes() {
+    let upstream = RawUpstream::start("HTTP/1.1 200 OK\r\n\r\nto the end").await;
+    let (_gateway, mut client) = in_front_of(&[upstream.address]).await;
+    for _ in 0..3 {
+        assert_eq!(client.get(HOST, "/").await.text(), "to the end");
+    }
+}
+
+#[tokio::test]
+async fn an_interim_reply_is_not_the_reply() {
+    let hints = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n";
+    let upstream =
+        RawUpstream::start(format!("{hints}HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")).await;
+    let (_gateway, mut client) = in_front_of(&[upstream.address]).await;
+    let reply = client.get(HOST, "/").await;
+    assert_eq!((reply.status.as_u16(), reply.text()), (200, "ok"));
+}
+
+#[tokio::test]
 async fn connections_are_reused_across_reloads() {
     let mut shop = Shop::open(TO_BLUE).await;
     for path in ["/a", "/b", "/c"] {

@@ -153,6 +153,15 @@ impl Instance {
     }
 }
 
+/// A guest's memory is given back on the control thread, not between two requests of the worker.
+impl Drop for Instance {
+    fn drop(&mut self) {
+        if let Some(vm) = self.vm.take() {
+            let _ = self.background.try_run(move || drop(vm));
+        }
+    }
+}
+
 impl std::fmt::Debug for Instance {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Instance({}, alive: {})", self.facts.name, self.alive.get())

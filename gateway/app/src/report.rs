@@ -67,7 +67,11 @@ fn write_text(problems: &[Problem], out: &mut impl Write) -> io::Result<()> {
     }
     let count = |severity| problems.iter().filter(|problem| problem.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-    writeln!(out, "{errors} errors, {warnings} warnings")
+    writeln!(out, "{}, {}", counted(errors, "error"), counted(warnings, "warning"))
+}
+
+fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// The lines of the files that problems point at, read once.

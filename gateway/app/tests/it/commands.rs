@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::process::{Command, Output};
 
 use portcullis_testkit::manifests::{
-    http_gateway, join, service_entry, virtual_service, wasm_plugin,
+    gateway, http_gateway, http_server, join, service_entry, virtual_service, wasm_plugin,
 };
 use portcullis_testkit::{Directory, Upstream};
 use serde_json::Value;
@@ -185,6 +185,26 @@ fn explain_names_every_outcome() {
 }
 
 #[test]
+fn explain_speaks_of_the_ports_of_the_resources() {
+    let redirecting = http_server("plain", 8080, &["*"]) + "  tls: {httpsRedirect: true}\n";
+    let scene = Scene::new(&join(&[
+        gateway("shop", &[redirecting, http_server("other", 8081, &["*"])]),
+        virtual_service("shop", "shop", &["*"], "- directResponse: {status: 204}\n"),
+    ]));
+    for (url, listener, outcome, status) in [
+        ("http://a.example:8080/", "Gateway/default/shop/plain", "redirect", 301),
+        ("http://a.example:8081/", "Gateway/default/shop/other", "direct_response", 204),
+    ] {
+        let explained = scene.explain(&[url]);
+        assert_eq!(
+            (&explained["listener"], &explained["outcome"]),
+            (&listener.into(), &outcome.into())
+        );
+        assert_eq!(explained["status"], status);
+    }
+}
+
+#[test]
 fn explain_tells_people_the_same() {
     let scene = Scene::new(&shop::manifests("- name: say\n  directResponse: {status: 418}\n"));
     let output = scene.run(&["explain", "--config", "config", "http://shop.example/"]);
@@ -283,10 +303,14 @@ async fn serve_takes_its_options_from_variables() {
     let variables = [
         ("PORTCULLIS_ACCESS_LOG", "%REQ(:PATH)% %RESPONSE_CODE%"),
         ("PORTCULLIS_TRUSTED_HOPS", "1"),
+        ("PORTCULLIS_PORT_MAP", "80=0,443=0"),
+        ("PORTCULLIS_BIND", "127.0.0.1"),
+        ("PORTCULLIS_METRICS", "off"),
     ];
     let mut gateway = Gateway::start_with_env(&manifests, &variables).await;
     let mut client = portcullis_testkit::Client::http1(gateway.address("http")).await.unwrap();
     let call = portcullis_testkit::Call::get(HOST, "/a").header("x-request-id", "kept");
     assert_eq!(client.call(call).await.json()["headers"]["x-request-id"], "kept");
     assert_eq!(gateway.access_line().await, "/a 200");
+    assert!(gateway.ready()["metrics"].is_null());
 }

@@ -38,15 +38,14 @@ impl Gateway {
 
     /// Starts on a directory whose `config` holds the manifests.
     pub async fn start_in(directory: TempDir, arguments: &[&str]) -> Gateway {
-        let command = command(directory.path(), arguments);
+        let command = command(directory.path(), arguments, &[]);
         Gateway::start_command(directory, command).await
     }
 
-    /// Starts with environment variables beside the usual arguments.
+    /// Starts with environment variables, which take the place of the usual arguments too.
     pub async fn start_with_env(manifests: &str, variables: &[(&str, &str)]) -> Gateway {
         let directory = directory_with(manifests);
-        let mut command = command(directory.path(), &[]);
-        command.envs(variables.iter().copied());
+        let command = command(directory.path(), &[], variables);
         Gateway::start_command(directory, command).await
     }
 
@@ -209,20 +208,28 @@ const USUAL: [(&str, &str); 6] = [
     ("--admin", "127.0.0.1:0"),
 ];
 
-fn command(directory: &Path, arguments: &[&str]) -> Command {
+fn command(directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(binary());
     command.args(["serve", "--debug-headers", "--config"]).arg(directory.join("config"));
     command.arg("--ready-file").arg(directory.join("ready.json"));
     for (option, value) in USUAL {
-        if !arguments.contains(&option) {
+        let variable = variable(option);
+        let is_given = variables.iter().any(|(given, _)| *given == variable);
+        if !is_given && !arguments.contains(&option) {
             command.args([option, value]);
         }
     }
     command
+        .envs(variables.iter().copied())
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
     command
+}
+
+/// The variable that stands for an option.
+fn variable(option: &str) -> String {
+    format!("PORTCULLIS_{}", option.trim_start_matches('-').to_uppercase().replace('-', "_"))
 }

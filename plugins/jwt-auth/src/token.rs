@@ -53,11 +53,11 @@ impl<'a> Token<'a> {
         let (header, rest) = split_around(token, header_end)?;
         let (payload, signature) = split_around(rest, dot(rest).ok_or(Refusal::Malformed)?)?;
         let signed = token.get(..header.len() + 1 + payload.len()).ok_or(Refusal::Malformed)?;
-        let header: Header = read_json(&decode(header)?).ok_or(Refusal::BadHeader)?;
+        let header: Header = read_object(&decode(header)?).ok_or(Refusal::BadHeader)?;
         if header.crit.is_some() {
             return Err(Refusal::Critical);
         }
-        let claims = read_json(&decode(payload)?).ok_or(Refusal::BadPayload)?;
+        let claims = read_object(&decode(payload)?).ok_or(Refusal::BadPayload)?;
         Ok(Token { header, claims, signed, payload, signature: decode(signature)? })
     }
 }
@@ -77,8 +77,9 @@ fn decode(part: &[u8]) -> Result<Vec<u8>, Refusal> {
     URL_SAFE_NO_PAD.decode(part).map_err(|_| Refusal::Malformed)
 }
 
-fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
-    serde_json::from_slice(bytes).ok()
+/// Objects alone: serde would take a list for a structure, field by field.
+fn read_object<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    bytes.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(bytes).ok())?
 }
 
 /// The claims; a claim given twice makes the token invalid, since another reader might take the other one.

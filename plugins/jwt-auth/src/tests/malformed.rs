@@ -53,6 +53,8 @@ fn the_header_is_an_object_with_an_algorithm() {
         "",
         "x",
         "[]",
+        r#"["HS256"]"#,
+        r#"["HS256",null,null]"#,
         "{}",
         "null",
         r#"{"alg":null}"#,

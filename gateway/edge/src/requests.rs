@@ -26,9 +26,11 @@ pub(crate) fn answer(
 {
     service_fn(move |request: Request<Incoming>| {
         let open = OpenRequest::begin(&activity);
-        let request = request.map(Into::into);
-        let reply = handle_request(worker.clone(), connection.clone(), request);
-        async move { Ok(counted(reply.await, open)) }
+        let (worker, connection) = (worker.clone(), connection.clone());
+        async move {
+            let reply = handle_request(worker, connection, request.map(Into::into)).await;
+            Ok(counted(reply, open))
+        }
     })
 }
 

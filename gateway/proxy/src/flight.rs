@@ -10,7 +10,7 @@ use portcullis_telemetry::RequestTarget;
 use portcullis_upstream::RequestProgress;
 
 use crate::Worker;
-use crate::choose::{Choice, Table, choose_route};
+use crate::choose::{Choice, Table};
 use crate::running::RunningSteps;
 
 /// What a request holds while it lasts. When it is dropped before [`Flight::finish`], the client went away.
@@ -45,12 +45,6 @@ impl Flight {
             progress: None,
             deadline: None,
             finished: false,
-        }
-    }
-
-    pub(crate) fn choose_route(&mut self) {
-        if let Some(table) = &self.table {
-            self.choice = choose_route(table, &mut self.exchange);
         }
     }
 

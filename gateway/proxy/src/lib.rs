@@ -11,6 +11,7 @@ mod error;
 mod flight;
 mod forward;
 mod handle;
+mod outbound;
 mod random;
 mod request_id;
 mod respond;

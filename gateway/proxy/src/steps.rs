@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use portcullis_message::Reply;
 use portcullis_model::FailStrategy;
-use portcullis_snapshot::ChainStep;
+use portcullis_snapshot::{ChainStep, CompiledListener};
 use portcullis_telemetry::PluginPhase;
 use portcullis_wasm::{Action, Effects, EndOfStream, LocalReply, Plugin};
 
@@ -15,10 +15,9 @@ use crate::running::RunningStep;
 /// Runs `on_request_headers` of each plugin until one answers or fails.
 pub(crate) fn run_request_steps(
     flight: &mut Flight,
+    listener: &CompiledListener,
     end: EndOfStream,
 ) -> Result<Option<Reply>, ProxyError> {
-    let Some(table) = flight.table.clone() else { return Ok(None) };
-    let Some(listener) = flight.choice.listener(&table) else { return Ok(None) };
     for (index, step) in listener.chain.iter().enumerate() {
         let outcome = begin_step(flight, step, index, end);
         if let Some(reply) = settle(flight, step, outcome)? {

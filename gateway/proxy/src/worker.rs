@@ -82,16 +82,17 @@ impl Worker {
     }
 
     /// Counts one callback of a plugin.
-    pub(crate) fn count_callback(&self, plugin: &PluginMetrics, phase: PluginPhase, took: Duration) {
+    pub(crate) fn count_callback(
+        &self,
+        plugin: &PluginMetrics,
+        phase: PluginPhase,
+        took: Duration,
+    ) {
         self.shard.borrow_mut().plugin_callback(plugin, phase, took);
     }
 
     /// Counts a finished exchange and logs it.
-    pub(crate) fn record(
-        &self,
-        target: &Arc<RequestTarget>,
-        exchange: &Exchange,
-    ) {
+    pub(crate) fn record(&self, target: &Arc<RequestTarget>, exchange: &Exchange) {
         self.shard.borrow_mut().record(target, exchange);
         if let Some(log) = &self.settings.access_log {
             log.record(exchange);

@@ -104,6 +104,20 @@ async fn broken_yaml() {
 }
 
 #[tokio::test]
+async fn a_file_that_unfolds_without_end() {
+    let good = saying("subject", HOST, "good");
+    let mut bomb = "x0: &x0 [lol, lol, lol, lol, lol, lol, lol, lol]\n".to_owned();
+    for level in 1..12 {
+        let again = vec![format!("*x{}", level - 1); 8].join(", ");
+        bomb += &format!("x{level}: &x{level} [{again}]\n");
+    }
+    let parts = ["error[PC0103]", "all.yaml:"];
+    start_with(&bomb, &parts).await;
+    let (_gateway, mut client) = reload_with(&good, &join(&[good.clone(), bomb]), &parts).await;
+    assert_eq!(client.get(HOST, "/").await.text(), "good");
+}
+
+#[tokio::test]
 async fn an_unknown_kind() {
     let further = saying("further", "further.example", "further");
     let bad = further.replace("kind: VirtualService", "kind: VirtualSurvice");

@@ -1,5 +1,8 @@
 //! Bodies pass through as they come, in little memory.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use portcullis_testkit::{Call, Client, TestBody, within};
@@ -129,6 +132,36 @@ async fn a_slow_reader_holds_the_upstream_back() {
         let open = shop.blue.seen().open;
         drop((body, client));
         shop.blue.until(|seen| seen.open < open).await;
+    }
+}
+
+#[tokio::test]
+async fn a_slow_upstream_holds_the_client_back() {
+    let shop = Shop::open(TO_BLUE).await;
+    for mut client in both_protocols(&shop.gateway).await {
+        let (writer, body) = TestBody::written();
+        let sent = Arc::new(AtomicU64::new(0));
+        let counting = sent.clone();
+        let waiting =
+            tokio::spawn(async move { client.try_call(Call::post(HOST, "/slow", body)).await });
+        let sending = tokio::spawn(async move {
+            let mebibyte = Bytes::from(vec![0; 1 << 20]);
+            while writer.send(Ok(mebibyte.clone())).await.is_ok() {
+                counting.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        shop.blue.until(|seen| seen.held == 1).await;
+        let memory = Memory::of(&shop.gateway);
+        // As much passes beside it, so it had its time.
+        let all = TestBody::repeated(MEBIBYTES << 20);
+        let reply = shop.connect().await.call(Call::post(HOST, "/sink", all)).await;
+        assert_eq!(reply.json()["body_length"], MEBIBYTES << 20);
+        memory.check();
+        let ahead = sent.load(Ordering::Relaxed);
+        assert!(ahead < 64, "{ahead} MiB were taken that nobody reads");
+        shop.blue.release();
+        assert_eq!(waiting.await.unwrap().unwrap().text(), "released");
+        sending.abort();
     }
 }
 

@@ -80,6 +80,25 @@ async fn the_server_name_chooses_the_certificate() {
 }
 
 #[tokio::test]
+async fn without_a_server_name_the_server_for_every_host_answers() {
+    let (blue, authority) = (Upstream::start("blue"), Authority::new());
+    let (any, b) = (authority.issue(&[HOST]), authority.issue(&["b.example.com"]));
+    let servers = [
+        https_server("b", 443, &["b.example.com"], "b"),
+        https_server("c", 443, &["c.example.com"], "b"),
+        https_server("a", 443, &["*"], "any"),
+    ];
+    let secrets = [tls_secret("any", &any), tls_secret("b", &b)];
+    let mut gateway = Gateway::start(&manifests(&blue, &servers, &secrets)).await;
+    let nameless = Tls::new(HOST, &any).without_sni();
+    assert_eq!(shown(&gateway, &nameless).await.unwrap(), any.leaf_der);
+    gateway.apply(&manifests(&blue, &servers[..2], &secrets)).await;
+    let address = gateway.address("b");
+    let nameless = Tls::new("b.example.com", &b).without_sni();
+    assert!(Client::tls(address, &nameless).await.is_err(), "no server is for every host");
+}
+
+#[tokio::test]
 async fn a_missing_secret_degrades_its_own_names_only() {
     let (blue, authority) = (Upstream::start("blue"), Authority::new());
     let b = authority.issue(&["b.example.com"]);

@@ -285,6 +285,17 @@ fn a_side_port_in_use_is_a_failure_told_in_one_line() {
 }
 
 #[test]
+fn an_access_log_that_cannot_be_written_is_a_failure_told_in_one_line() {
+    let scene = Scene::new(&shop::manifests(TO_BLUE));
+    let others = ["serve", "--config", "config", "--status", "off", "--metrics", "off"];
+    let log = ["--admin", "off", "--access-log-path", "nowhere/access.log"];
+    let output = scene.run(&[&others[..], &log].concat());
+    let (status, line) = complaint(&output);
+    assert_eq!(status, 1);
+    assert!(line.contains("nowhere/access.log"), "{line}");
+}
+
+#[test]
 fn variables_stand_for_options_and_a_flag_wins() {
     let scene = Scene::new(&shop::manifests("- directResponse: {status: 204}\n"));
     let variables = [("PORTCULLIS_OUTPUT", "json"), ("PORTCULLIS_CONFIG", "config")];

@@ -1,6 +1,6 @@
 //! The end of the process: nothing in flight is lost.
 
-use portcullis_testkit::{Call, Client, within};
+use portcullis_testkit::{Call, Client, RawConnection, within};
 
 use crate::shop::{HOST, Shop, TO_BLUE};
 
@@ -87,6 +87,21 @@ async fn sigint_drains_without_the_delay() {
     shop.gateway.signal("INT");
     assert!(shop.gateway.wait().await.success());
     assert!(Client::http1(shop.gateway.address("http")).await.is_err());
+}
+
+#[tokio::test]
+async fn connections_that_ask_for_nothing_hold_up_no_exit() {
+    let mut shop = Shop::open_with(TO_BLUE, &LONG).await;
+    let address = shop.gateway.address("http");
+    let silent = RawConnection::connect(address).await.unwrap();
+    let mut h2 = Client::h2c(address).await.unwrap();
+    for client in [&mut shop.client, &mut h2] {
+        assert_eq!(client.get(HOST, "/").await.status, 200);
+    }
+    shop.gateway.signal("INT");
+    assert!(shop.gateway.wait().await.success());
+    assert!(!shop.gateway.log.iter().any(|line| line.contains("drain timeout")));
+    drop(silent);
 }
 
 #[tokio::test]

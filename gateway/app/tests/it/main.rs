@@ -16,6 +16,7 @@ mod hot_swap;
 mod house;
 mod http1;
 mod http2;
+mod namespaces;
 mod observability;
 mod plugins;
 mod reload;

@@ -84,16 +84,23 @@ impl Applier {
         problems.extend(conversion.problems);
         let compiled = self.parts.compiler.compile(conversion.model, problems, Some(&previous));
         let generation = match compiled {
-            Compiled::Unchanged => previous.generation,
-            Compiled::Changed(snapshot) => self.publish(*snapshot, started.elapsed()),
+            Compiled::Unchanged => self.keep(&previous),
+            Compiled::Changed(snapshot) => self.publish(*snapshot, &previous, started.elapsed()),
         };
         Applied { generation, watch }
     }
 
-    fn publish(&self, snapshot: Snapshot, took: Duration) -> u64 {
-        report(&snapshot.problems);
+    /// Nothing that is served changed; a listener that could not be opened gets another try.
+    fn keep(&self, current: &Snapshot) -> u64 {
+        report(&self.parts.workers.reconcile(current), &[]);
+        tracing::info!(generation = current.generation, "configuration unchanged");
+        current.generation
+    }
+
+    fn publish(&self, snapshot: Snapshot, previous: &Snapshot, took: Duration) -> u64 {
+        report(&snapshot.problems, &previous.problems);
         let snapshot = self.parts.published.publish(snapshot);
-        report(&self.parts.workers.reconcile(&snapshot));
+        report(&self.parts.workers.reconcile(&snapshot), &[]);
         self.parts.registry.set_generation(snapshot.generation);
         self.parts.registry.observe_apply(took);
         self.parts.registry.set_config_problems(snapshot.problems.len());
@@ -111,12 +118,15 @@ impl Applier {
     }
 }
 
-/// Logs each problem on a line of its own.
-fn report(problems: &[Problem]) {
+/// Logs each problem that was not there before, on a line of its own.
+fn report(problems: &[Problem], before: &[Problem]) {
+    let known: HashSet<String> = before.iter().map(ToString::to_string).collect();
     for problem in problems {
+        let line = problem.to_string();
         match problem.severity {
-            Severity::Error => tracing::error!("{problem}"),
-            Severity::Warning => tracing::warn!("{problem}"),
+            _ if known.contains(&line) => {}
+            Severity::Error => tracing::error!("{line}"),
+            Severity::Warning => tracing::warn!("{line}"),
         }
     }
 }

@@ -298,6 +298,23 @@ async fn a_key_of_another_certificate() {
 }
 
 #[tokio::test]
+async fn two_protocols_on_one_port() {
+    let certificates = Certificates::for_hosts(&[HOST]);
+    let good = join(&[tls_secret("certificate", &certificates), saying("subject", HOST, "good")]);
+    let second = gateway("subject", &[https_server("https", 80, &[HOST], "certificate")]);
+    // A newcomer takes nothing from who served before.
+    let parts = [
+        "error[PC0308]",
+        "Gateway/default/subject",
+        "spec.servers[0].port.protocol",
+        "Gateway/default/shop",
+        "use another port",
+    ];
+    let (_gateway, mut client) = reload_with(&good, &join(&[second, good.clone()]), &parts).await;
+    assert_eq!(client.get(HOST, "/").await.text(), "good");
+}
+
+#[tokio::test]
 async fn a_port_in_use() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();

@@ -148,6 +148,25 @@ async fn what_does_not_change_makes_no_generation() {
 }
 
 #[tokio::test]
+async fn a_storm_of_edits_ends_with_the_last_one() {
+    let mut shop = Shop::open(TO_BLUE).await;
+    for edit in 1..=200 {
+        let manifests = shop.manifests(&format!("- directResponse: {{status: {}}}\n", 200 + edit));
+        shop.gateway.write(&manifests);
+        if edit % 50 == 0 {
+            shop.get("/").await;
+        }
+    }
+    while shop.get("/").await.status != 400 {
+        shop.gateway.wait_for_generation().await;
+    }
+    let reply = shop.get("/").await;
+    let generation: u64 = reply.header("x-portcullis-generation").parse().unwrap();
+    assert!(generation <= 201, "generation {generation}");
+    assert_eq!(shop.apply(TO_BLUE).await, generation + 1);
+}
+
+#[tokio::test]
 async fn sighup_reopens_the_access_log() {
     let directory = directory_with(&shop::manifests("- directResponse: {status: 204}\n"));
     let path = directory.path().join("access.log");

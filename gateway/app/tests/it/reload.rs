@@ -163,7 +163,6 @@ async fn a_storm_of_edits_ends_with_the_last_one() {
     let reply = shop.get("/").await;
     let generation: u64 = reply.header("x-portcullis-generation").parse().unwrap();
     assert!(generation <= 201, "generation {generation}");
-    assert_eq!(shop.apply(TO_BLUE).await, generation + 1);
 }
 
 #[tokio::test]

@@ -1,34 +1,42 @@
 //! Splitting a file into its YAML documents, so that a broken one takes none of the others with it.
 
+use std::ops::Range;
+
 use portcullis_model::ObjectId;
 
 /// One document of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Document<'t> {
-    /// Its text.
-    pub(crate) text: &'t str,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Document {
+    /// Where its text stands.
+    range: Range<usize>,
     /// How many lines of the file stand before it.
     pub(crate) lines_before: u32,
+}
+
+impl Document {
+    /// Its text, in that of the file that it was split off.
+    pub(crate) fn text<'t>(&self, file: &'t str) -> &'t str {
+        file.get(self.range.clone()).unwrap_or_default()
+    }
 }
 
 /// The documents of a file that hold more than blank lines, comments and directives.
 ///
 /// A line that begins with `---` or `...` and then ends or goes on with white space is a marker wherever it
 /// stands, also inside a quoted or block scalar, so no parser is needed to find it.
-pub(crate) fn split(text: &str) -> Vec<Document<'_>> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+pub(crate) fn split(whole: &str) -> Vec<Document> {
+    let text = whole.strip_prefix('\u{feff}').unwrap_or(whole);
     let mut documents = Vec::new();
-    let (mut start, mut start_line) = (0, 0);
-    let (mut offset, mut line) = (0, 0);
-    for piece in text.split_inclusive('\n') {
+    let mut offset = whole.len() - text.len();
+    let (mut start, mut start_line) = (offset, 0);
+    for (piece, line) in text.split_inclusive('\n').zip(0..) {
         if is_marker(piece) && offset > start {
-            push(&mut documents, text.get(start..offset), start_line);
+            push(&mut documents, whole, start..offset, start_line);
             (start, start_line) = (offset, line);
         }
         offset += piece.len();
-        line += 1;
     }
-    push(&mut documents, text.get(start..), start_line);
+    push(&mut documents, whole, start..offset, start_line);
     documents
 }
 
@@ -37,14 +45,14 @@ fn is_marker(line: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
 }
 
-fn push<'t>(documents: &mut Vec<Document<'t>>, text: Option<&'t str>, lines_before: u32) {
-    let Some(text) = text else { return };
-    let holds_something = text.lines().any(|line| {
+fn push(documents: &mut Vec<Document>, text: &str, range: Range<usize>, lines_before: u32) {
+    let document = Document { range, lines_before };
+    let holds_something = document.text(text).lines().any(|line| {
         let line = line.trim();
         !line.is_empty() && !line.starts_with(['#', '%']) && line != "---" && line != "..."
     });
     if holds_something {
-        documents.push(Document { text, lines_before });
+        documents.push(document);
     }
 }
 
@@ -89,7 +97,7 @@ mod tests {
     #[test]
     fn documents_know_the_lines_before_them() {
         let text = "# a comment\n---\na: 1\n--- # more\nb: |\n  -----BEGIN\n...\n---\n\n---\nc: 3";
-        let found: Vec<_> = split(text).iter().map(|d| (d.lines_before, d.text)).collect();
+        let found: Vec<_> = split(text).iter().map(|d| (d.lines_before, d.text(text))).collect();
         assert_eq!(
             found,
             [(1, "---\na: 1\n"), (3, "--- # more\nb: |\n  -----BEGIN\n"), (9, "---\nc: 3"),]

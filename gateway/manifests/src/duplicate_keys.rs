@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 
-use portcullis_model::Origin;
-
 use crate::codes;
 use crate::report::{Gravity, Report};
 use crate::yaml::{Node, Place, Value};
@@ -51,8 +49,9 @@ fn say(path: &[Step<'_>], place: Place, first: Place, report: &Report) {
             Step::Key(key) => field += &format!(".{key}"),
         }
     }
-    let message = format!("the key is written twice; the first stands in line {}", first.line);
-    let origin = Origin { file: report.file().clone(), line: place.line, column: place.column };
+    let first = report.origin(first).line;
+    let message = format!("the key is written twice; the first stands in line {first}");
+    let origin = report.origin(place);
     let said = (message, "remove one of them".to_owned());
     report.add(Gravity::Breaks, codes::DUPLICATE_KEY, field, origin, said);
 }
@@ -90,7 +89,7 @@ mod tests {
     fn the_second_is_reported_with_the_place_of_the_first() {
         let many: String = (0..20).map(|number| format!("k{number}: 1\n")).collect();
         for text in ["a:\n- b: 1\n  c: 2\n  b: 3\n".to_owned(), format!("{many}k3: 2\n")] {
-            let report = Report::new(None, "t".into());
+            let report = Report::new(None, "t".into(), 0);
             report_duplicate_keys(&parse(&text).unwrap().unwrap(), &report);
             let problems = report.into_problems();
             assert_eq!(problems.len(), 1);

@@ -80,7 +80,7 @@ impl<'c> Cursor<'c> {
     }
 
     fn origin_of(&self, place: Place) -> Origin {
-        Origin { file: self.report.file().clone(), line: place.line, column: place.column }
+        self.report.origin(place)
     }
 
     /// Its path, as `spec.http[0].match[1].uri`.
@@ -346,7 +346,7 @@ mod tests {
 
     fn problems(text: &str, read: impl Fn(&Fields<'_>)) -> Vec<String> {
         let node = parse(text).unwrap().unwrap();
-        let report = Report::new(None, "t".into());
+        let report = Report::new(None, "t".into(), 0);
         read(&Cursor::root(&node, &report).fields(&SCHEMA).unwrap());
         report.into_problems().iter().map(ToString::to_string).collect()
     }

@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use portcullis_model::{Code, ObjectId, Origin, Problem, Severity};
 
+use crate::yaml::Place;
+
 /// The problems of one object, in the order found.
 pub(crate) struct Report {
     object: Option<ObjectId>,
     file: Arc<str>,
+    lines_before: u32,
     problems: RefCell<Vec<Problem>>,
     broken: Cell<bool>,
 }
@@ -25,9 +28,16 @@ pub(crate) enum Gravity {
 }
 
 impl Report {
-    /// An empty report on an object of a file.
-    pub(crate) fn new(object: Option<ObjectId>, file: Arc<str>) -> Self {
-        Report { object, file, problems: RefCell::default(), broken: Cell::new(false) }
+    /// An empty report on an object of a file, in a document that begins behind so many lines.
+    pub(crate) fn new(object: Option<ObjectId>, file: Arc<str>, lines_before: u32) -> Self {
+        let (problems, broken) = (RefCell::default(), Cell::new(false));
+        Report { object, file, lines_before, problems, broken }
+    }
+
+    /// Where a place in the object's document is.
+    pub(crate) fn origin(&self, place: Place) -> Origin {
+        let line = place.line.saturating_add(self.lines_before);
+        Origin { file: self.file.clone(), line, column: place.column }
     }
 
     /// Adds a problem.

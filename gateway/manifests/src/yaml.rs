@@ -72,20 +72,10 @@ pub(crate) fn parse(text: &str) -> Result<Option<Node>, ParseError> {
     }
 }
 
-/// Runs what parses on a stack that the deepest text allowed cannot exhaust: the library recurses, with
-/// frames that are large in unoptimised builds.
-pub(crate) fn with_deep_stack<T: Default + Send>(work: impl FnOnce() -> T + Send) -> T {
-    let (mut work, mut done) = (Some(work), None);
-    std::thread::scope(|scope| {
-        let run = || done = work.take().map(|work| work());
-        let builder = std::thread::Builder::new().name("manifests".into()).stack_size(32 << 20);
-        let joined = builder.spawn_scoped(scope, run).map(std::thread::ScopedJoinHandle::join);
-        if let Ok(Err(panic)) = joined {
-            std::panic::resume_unwind(panic);
-        }
-    });
-    // Where no thread can be had, the caller's own stack has to do.
-    done.or_else(|| work.map(|work| work())).unwrap_or_default()
+/// A thread whose stack the deepest text allowed cannot exhaust: the library recurses, with frames that are
+/// large in unoptimised builds.
+pub(crate) fn deep_thread() -> std::thread::Builder {
+    std::thread::Builder::new().name("manifests".into()).stack_size(32 << 20)
 }
 
 /// Generous for configuration, deadly for bombs. Depth is bounded because everything that walks a tree
@@ -226,19 +216,6 @@ impl Node {
     pub(crate) fn is_empty_mapping(&self) -> bool {
         matches!(&self.value, Value::Map(entries) if entries.is_empty())
     }
-
-    /// Moves every place by so many lines: the text parsed was a part of a file.
-    pub(crate) fn move_down(&mut self, lines: u32) {
-        self.place.line += lines;
-        match &mut self.value {
-            Value::List(items) => items.iter_mut().for_each(|item| item.move_down(lines)),
-            Value::Map(entries) => entries.iter_mut().for_each(|(key, node)| {
-                key.place.line += lines;
-                node.move_down(lines);
-            }),
-            _ => {}
-        }
-    }
 }
 
 impl Value {
@@ -302,7 +279,8 @@ mod tests {
         for (open, close) in [("- ", "x"), ("[", "]"), ("{a: ", "}")] {
             for levels in [70, 10_000] {
                 let text = open.repeat(levels) + &close.repeat(levels);
-                let error = with_deep_stack(|| parse(&text).err());
+                let parse_deep = deep_thread().spawn(move || parse(&text).err());
+                let error = parse_deep.unwrap().join().unwrap();
                 assert!(error.as_ref().is_some_and(|error| error.over_budget), "{open} {error:?}");
             }
         }

@@ -264,7 +264,11 @@ impl FileSource {
         }
         self.contents = contents;
         let files = self.contents.iter().flat_map(Contents::source_files).collect();
-        self.draft = Some(Arc::new(Draft::read(files)));
+        let draft = match self.draft.as_deref() {
+            Some(previous) => Draft::read_with(files, previous),
+            None => Draft::read(files),
+        };
+        self.draft = Some(Arc::new(draft));
         Renewed::Another
     }
 

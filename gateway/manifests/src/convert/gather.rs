@@ -79,8 +79,8 @@ struct Gathering<'g> {
 impl Gathering<'_> {
     fn take(&mut self, file: &DraftFile, raw: &RawObject) -> Taken {
         let path = &file.source.path;
-        let place = raw.node.place;
-        let origin = Origin { file: path.clone(), line: place.line, column: place.column };
+        let report = Report::new(Some(raw.id.clone()), path.clone(), raw.lines_before);
+        let origin = report.origin(raw.node.place);
         let served = is_served(raw);
         if served && raw.is_named {
             if let Some(first) = self.seen.get(&raw.id) {
@@ -92,7 +92,6 @@ impl Gathering<'_> {
             }
             self.seen.insert(raw.id.clone(), origin.clone());
         }
-        let report = Report::new(Some(raw.id.clone()), path.clone());
         report_duplicate_keys(&raw.node, &report);
         let object = read(raw, directory(file), &report);
         if !report.is_broken() {
@@ -155,7 +154,7 @@ impl Gathering<'_> {
     /// Brings back the last good objects that a file may be hiding behind what could not be read, and lets
     /// plugins fail closed that never were good.
     fn restore(&mut self, draft: &Draft, hiding: &HashSet<&Arc<str>>) {
-        let guesses = draft.files().iter().flat_map(|file| &file.broken_objects);
+        let guesses = draft.files().flat_map(|file| &file.broken_objects);
         for (id, origin) in guesses {
             if self.seen.contains_key(id) {
                 continue;

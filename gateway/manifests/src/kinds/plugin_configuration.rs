@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_struct_becomes_json_in_the_order_written() {
-        let report = Report::new(None, "t".into());
+        let report = Report::new(None, "t".into(), 0);
         let node = parse("z: 1\na: [true, -2, 1.5, ~, \"x\\\"\"]\n").unwrap().unwrap();
         let json = read_configuration(&Cursor::root(&node, &report));
         assert_eq!(json, r#"{"z":1,"a":[true,-2,1.5,null,"x\""]}"#);

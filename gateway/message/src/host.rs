@@ -123,6 +123,11 @@ fn check_name(name: &str) -> Result<(), HostPatternError> {
     if name.contains('*') {
         return Err(HostPatternError::Wildcard);
     }
+    if is_dns_name(name) { Ok(()) } else { Err(refused()) }
+}
+
+/// Whether a name is made of labels of letters, digits, `-` and `_`, without a trailing dot.
+pub(crate) fn is_dns_name(name: &str) -> bool {
     let is_label = |label: &str| {
         !label.is_empty()
             && label.len() <= 63
@@ -130,7 +135,7 @@ fn check_name(name: &str) -> Result<(), HostPatternError> {
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
     };
-    if name.len() <= 253 && name.split('.').all(is_label) { Ok(()) } else { Err(refused()) }
+    name.len() <= 253 && name.split('.').all(is_label)
 }
 
 #[cfg(test)]

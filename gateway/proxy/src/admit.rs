@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request};
+use http_body::Body as _;
 use portcullis_exchange::{Connection, Exchange, Protocol, RequestHead};
 use portcullis_message::{Body, Trust, canonical_head, remove_hop_by_hop, set_forwarded};
 use portcullis_snapshot::Pinned;
@@ -46,6 +47,9 @@ pub(crate) fn admit_request(
     ));
     exchange.original_path = head.sent_path.map(|path| path.as_str().into());
     exchange.generation = snapshot.generation;
+    if body.is_end_stream() {
+        exchange.timings.request_ended = Some(exchange.timings.started);
+    }
     admit_headers(worker, connection, &mut exchange);
     (exchange, body, admitted)
 }
@@ -60,7 +64,7 @@ fn admit_headers(worker: &Worker, connection: &Connection, exchange: &mut Exchan
     remove_hop_by_hop(headers);
     set_forwarded(headers, &connection.peer_value, connection.trust, exchange.request.scheme);
     let kept = headers.get(&X_REQUEST_ID).filter(|_| connection.trust == Trust::Trusted);
-    exchange.request_id = kept.cloned().unwrap_or_else(|| new_request_id(&worker.random));
+    exchange.request_id = kept.cloned().unwrap_or_else(new_request_id);
     headers.insert(X_REQUEST_ID, exchange.request_id.clone());
 }
 

@@ -1,6 +1,5 @@
 //! What a rule changes in a request's head on its way to a destination.
 
-use http::header::HOST;
 use http::uri::PathAndQuery;
 use portcullis_exchange::RequestHead;
 use portcullis_filters::MatchedPath;
@@ -25,10 +24,6 @@ impl CompiledRule {
         let original = self.rewrite(head, matched)?;
         for operations in [&self.rule.request_headers, &destination.settings.request_headers] {
             operations.apply(&mut head.headers);
-            // Setting `Host` rewrites the authority (Istio's `headers.request.set`).
-            if let Some(host) = head.headers.remove(HOST) {
-                head.authority = host;
-            }
         }
         Ok(original)
     }
@@ -38,11 +33,11 @@ impl CompiledRule {
         head: &mut RequestHead,
         matched: MatchedPath,
     ) -> Result<Option<PathAndQuery>, PathError> {
-        let Action::Forward { path_rewrite, authority_rewrite, .. } = &self.rule.action else {
+        let Action::Forward { path_rewrite, .. } = &self.rule.action else {
             return Ok(None);
         };
-        if let Some(authority) = authority_rewrite.as_ref().and_then(|text| text.parse().ok()) {
-            head.authority = authority;
+        if let Some(authority) = &self.authority {
+            head.authority = authority.clone();
         }
         let rewrite = path_rewrite.as_ref();
         let Some(rewritten) = rewrite.and_then(|rewrite| rewrite.apply(&head.path, matched)) else {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 
 use crate::endpoint::{EndpointId, OpenConnection};
-use crate::http1::Http1;
+use crate::http1::{Http1, Readiness};
 
 /// How often idle connections are swept, which is also the step in which idleness is measured: requests
 /// read no clock for it.
@@ -94,7 +94,10 @@ impl Shelf {
         self.sweeps.set(now);
         let mut shelf = self.idle.borrow_mut();
         shelf.retain(|_, idle| {
-            idle.retain(|idle| now.wrapping_sub(idle.since) < idle.connection.patience);
+            idle.retain(|Idle { connection, since }| {
+                now.wrapping_sub(*since) < connection.patience
+                    && connection.http1.readiness() != Readiness::Closed
+            });
             !idle.is_empty()
         });
         if shelf.is_empty() { Swept::Empty } else { Swept::SomeLeft }

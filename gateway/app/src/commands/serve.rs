@@ -52,6 +52,8 @@ async fn run(
 ) -> Result<ExitCode, CommandError> {
     let mut process = start(arguments, set_log_level).await?;
     process.serve_until_drained().await;
+    // Whatever the drain cut off is recorded too.
+    process.admin.workers.shut_down();
     if let Some(log) = &process.admin.access_log {
         log.flush();
     }

@@ -5,6 +5,7 @@
 // Nobody imports from here.
 #![allow(missing_docs, unreachable_pub)]
 
+mod attack;
 mod bad_input;
 mod bad_plugins;
 mod commands;

@@ -8,6 +8,7 @@
 mod attack;
 mod bad_input;
 mod bad_plugins;
+mod canonical;
 mod commands;
 mod drain;
 mod examples;

@@ -1,6 +1,7 @@
 //! Authorities (`Host`, `:authority`): which ones are valid, and when two say the same.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 
 use crate::host::{is_dns_name, normalise_host};
 
@@ -34,67 +35,66 @@ pub enum AuthorityError {
 /// # Errors
 /// What is wrong with it.
 pub fn check_authority(authority: &[u8]) -> Result<(), AuthorityError> {
-    if authority.is_empty() {
-        return Err(AuthorityError::Missing);
-    }
-    let authority = std::str::from_utf8(authority).map_err(|_| AuthorityError::Invalid)?;
-    if authority.contains('@') {
-        return Err(AuthorityError::Userinfo);
-    }
-    let (host, port) = match authority.strip_prefix('[').map(|literal| literal.split_once(']')) {
-        Some(None) => return Err(AuthorityError::Invalid),
-        Some(Some((literal, port))) => (Host::Literal(literal), port),
-        None => {
-            let end = authority.find(':').unwrap_or(authority.len());
-            let (name, port) = authority.split_at_checked(end).unwrap_or((authority, ""));
-            (Host::Name(name), port)
-        }
+    let checked = match authority {
+        [] => return Err(AuthorityError::Missing),
+        [b'[', literal @ ..] => check_literal(literal),
+        name => check_name(name),
     };
-    if !host.is_valid() {
+    // Whatever else is wrong with it, and only looked for then: neither a host nor a port has an `@`.
+    checked
+        .map_err(|error| if authority.contains(&b'@') { AuthorityError::Userinfo } else { error })
+}
+
+/// An IPv6 address after its opening bracket, with what follows it.
+fn check_literal(literal: &[u8]) -> Result<(), AuthorityError> {
+    let end = literal.iter().position(|byte| *byte == b']').ok_or(AuthorityError::Invalid)?;
+    let (address, rest) = literal.split_at_checked(end).ok_or(AuthorityError::Invalid)?;
+    parse::<Ipv6Addr>(address).ok_or(AuthorityError::Invalid)?;
+    check_port(rest.strip_prefix(b"]").unwrap_or(rest))
+}
+
+fn check_name(authority: &[u8]) -> Result<(), AuthorityError> {
+    let end = authority.iter().position(|byte| *byte == b':').unwrap_or(authority.len());
+    let (name, port) = authority.split_at_checked(end).ok_or(AuthorityError::Invalid)?;
+    let name = name.strip_suffix(b".").unwrap_or(name);
+    if !is_dns_name(name) || ends_in_number(name) && parse::<Ipv4Addr>(name).is_none() {
         return Err(AuthorityError::Invalid);
     }
+    check_port(port)
+}
+
+fn check_port(port: &[u8]) -> Result<(), AuthorityError> {
     if port.is_empty() || port_of(port).is_some() { Ok(()) } else { Err(AuthorityError::Port) }
 }
 
 /// Whether two valid authorities name the same host and port, this port being understood where one names none.
 pub fn same_authority(one: &str, other: &str, default_port: u16) -> bool {
     let port = |authority: &str| {
-        let host_end = authority.find(']').unwrap_or(0);
-        let after =
-            authority.get(host_end..).and_then(|rest| rest.find(':').and_then(|at| rest.get(at..)));
-        after.and_then(port_of).unwrap_or(default_port)
+        let (_, port) = authority.split_at_checked(authority.rfind(':')?)?;
+        port_of(port.as_bytes())
     };
+    let port = |authority: &str| port(authority).unwrap_or(default_port);
     one == other || normalise_host(one) == normalise_host(other) && port(one) == port(other)
 }
 
-enum Host<'a> {
-    Name(&'a str),
-    /// What stands between brackets.
-    Literal(&'a str),
-}
-
-impl Host<'_> {
-    fn is_valid(&self) -> bool {
-        match self {
-            Host::Literal(literal) => literal.parse::<Ipv6Addr>().is_ok(),
-            Host::Name(name) => {
-                let name = name.strip_suffix('.').unwrap_or(name);
-                is_dns_name(name) && (!ends_in_number(name) || name.parse::<Ipv4Addr>().is_ok())
-            }
-        }
-    }
-}
-
 /// Such a name is read as an address by some (`127.1`) and as a name by others.
-fn ends_in_number(name: &str) -> bool {
-    let last = name.rsplit('.').next().unwrap_or(name);
-    last.bytes().all(|byte| byte.is_ascii_digit())
+fn ends_in_number(name: &[u8]) -> bool {
+    // Most names end in a letter.
+    name.last().is_some_and(u8::is_ascii_digit)
+        && name
+            .rsplit(|byte| *byte == b'.')
+            .next()
+            .is_some_and(|label| label.iter().all(u8::is_ascii_digit))
 }
 
 /// The number after a colon.
-fn port_of(text: &str) -> Option<u16> {
-    let digits = text.strip_prefix(':')?;
-    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+fn port_of(text: &[u8]) -> Option<u16> {
+    let digits = text.strip_prefix(b":")?;
+    digits.iter().all(u8::is_ascii_digit).then(|| parse(digits))?
+}
+
+fn parse<T: FromStr>(text: &[u8]) -> Option<T> {
+    std::str::from_utf8(text).ok()?.parse().ok()
 }
 
 impl AuthorityError {
@@ -189,6 +189,7 @@ mod tests {
             ("a.example", "a.example", true),
             ("A.example.", "a.example:80", true),
             ("[::1]", "[::1]:80", true),
+            ("[fe80::81]", "[fe80::81]:80", true),
             ("a.example:080", "a.example", true),
             ("a.example:81", "a.example", false),
             ("[::1]:81", "[::1]", false),

@@ -106,16 +106,22 @@ enum Form {
 fn scan(target: &[u8]) -> Result<(Form, usize), PathError> {
     let mut form = Form::Canonical;
     let mut rest = target;
-    while let [byte, after @ ..] = rest {
+    // Most bytes of most paths are plain, so they are passed by quickly.
+    while let Some(plain) = rest.iter().position(|byte| !is_plain(*byte)) {
+        let Some([byte, after @ ..]) = rest.get(plain..) else { break };
         match byte {
-            b'?' => break,
+            b'?' => return Ok((form, target.len() - after.len() - 1)),
             b'/' if may_be_removed(after) => form = Form::Differs,
-            b'%' if read_escape(after)? != Escape::Kept => form = Form::Differs,
-            byte => check_byte(*byte)?,
+            b'/' => {}
+            b'%' if read_escape(after)? == Escape::Kept => {}
+            b'%' => form = Form::Differs,
+            b'\\' => return Err(PathError::Backslash),
+            b'#' => return Err(PathError::Fragment),
+            _ => return Err(PathError::Byte),
         }
         rest = after;
     }
-    Ok((form, target.len() - rest.len()))
+    Ok((form, target.len()))
 }
 
 /// Whether what follows a slash is another one, or may be a dot segment.
@@ -130,21 +136,33 @@ fn split_dots(segment: &[u8]) -> (&[u8], &[u8]) {
     segment.split_at_checked(dots).unwrap_or((segment, b""))
 }
 
-/// As `http` accepts them, and browsers send them: RFC 3986's, and `"`, `[`, `]`, `^`, `{`, `|`, `}`.
-fn check_byte(byte: u8) -> Result<(), PathError> {
-    match byte {
-        b'\\' => Err(PathError::Backslash),
-        b'#' => Err(PathError::Fragment),
-        0x21..=0x3B | b'=' | 0x40..=0x5F | 0x61..=0x7E => Ok(()),
-        _ => Err(PathError::Byte),
+/// Bytes that mean nothing in a path: as `http` accepts them, and browsers send them, RFC 3986's and `"`, `[`, `]`,
+/// `^`, `{`, `|`, `}`.
+#[allow(clippy::indexing_slicing, reason = "the compiler makes the table, and would stop")]
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        plain[byte] = matches!(byte as u8, 0x21..=0x3B | b'=' | 0x40..=0x5F | 0x61..=0x7E)
+            && !matches!(byte as u8, b'#' | b'%' | b'/' | b'\\');
+        byte += 1;
     }
+    plain
+};
+
+fn is_plain(byte: u8) -> bool {
+    PLAIN.get(usize::from(byte)).is_some_and(|plain| *plain)
 }
 
 fn check_query(query: &[u8]) -> Result<(), PathError> {
-    match query.iter().find(|byte| !byte.is_ascii_graphic() || **byte == b'#') {
-        None => Ok(()),
+    let is_good = |byte: &u8| byte.is_ascii_graphic() && *byte != b'#';
+    // Without a way out in the middle, so that several bytes are looked at together.
+    if query.iter().fold(true, |good, byte| good & is_good(byte)) {
+        return Ok(());
+    }
+    match query.iter().find(|byte| !is_good(byte)) {
         Some(b'#') => Err(PathError::Fragment),
-        Some(_) => Err(PathError::QueryByte),
+        _ => Err(PathError::QueryByte),
     }
 }
 

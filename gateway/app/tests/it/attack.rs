@@ -3,8 +3,8 @@
 
 use std::net::SocketAddr;
 
-use portcullis_testkit::manifests::{join, service_entry};
-use portcullis_testkit::{Call, Client, RawConnection};
+use portcullis_testkit::manifests::{join, service_entry, wasm_plugin};
+use portcullis_testkit::{Call, Client, RawConnection, module};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -187,4 +187,30 @@ async fn a_drain_that_runs_out_of_time_records_what_it_cuts() {
     assert!(shop.gateway.wait().await.success());
     assert!(held.await.unwrap());
     assert!(shop.gateway.access_line().await.contains("/slow"));
+}
+
+/// Says so and then never comes to an end.
+const NEVER_STARTS: &str = r#"(module
+    (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 0) "never starts")
+    (func (export "proxy_abi_version_0_2_1"))
+    (func (export "proxy_on_memory_allocate") (param i32) (result i32) i32.const 0)
+    (func (export "proxy_on_context_create") (param i32 i32))
+    (func (export "proxy_on_vm_start") (param i32 i32) (result i32)
+        (drop (call $log (i32.const 3) (i32.const 0) (i32.const 12)))
+        (loop $for_ever (br $for_ever))
+        (i32.const 1)))"#;
+
+#[tokio::test]
+async fn a_plugin_that_never_starts_holds_up_no_signal() {
+    let mut shop = Shop::open_with(TO_BLUE, &["--drain-delay", "1h"]).await;
+    shop.gateway.write_file("never.wasm", module(NEVER_STARTS));
+    let plugin = wasm_plugin("never", "./never.wasm", "");
+    shop.gateway.write(&join(&[shop.manifests(TO_BLUE), plugin]));
+    shop.gateway.wait_for_log("never starts").await;
+    shop.gateway.signal("TERM");
+    shop.gateway.wait_for_log("draining").await;
+    let applied = shop.gateway.log.iter().filter(|line| line.contains("configuration applied"));
+    assert_eq!(applied.count(), 1, "the signal came first");
 }

@@ -27,6 +27,7 @@ pub(crate) struct Shared {
     pub(crate) name: String,
     seen: watch::Sender<Seen>,
     releases: watch::Sender<u64>,
+    cuts: watch::Sender<u64>,
 }
 
 impl Shared {
@@ -35,6 +36,7 @@ impl Shared {
             name: name.to_owned(),
             seen: watch::Sender::default(),
             releases: watch::Sender::default(),
+            cuts: watch::Sender::default(),
         }
     }
 
@@ -50,6 +52,16 @@ impl Shared {
 
     pub(crate) fn release(&self) {
         self.releases.send_modify(|count| *count += 1);
+    }
+
+    /// Breaks off the connections that there are.
+    pub(crate) fn cut(&self) {
+        self.cuts.send_modify(|count| *count += 1);
+    }
+
+    /// Returns when the connections that there were at its beginning are broken off.
+    pub(crate) async fn until_cut(&self) {
+        let _gone = self.cuts.subscribe().changed().await;
     }
 
     pub(crate) fn note(&self, change: impl FnOnce(&mut Seen)) {

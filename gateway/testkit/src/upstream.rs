@@ -79,6 +79,12 @@ impl Upstream {
         self.shared.release();
     }
 
+    /// Breaks off every connection and goes on listening.
+    pub async fn disconnect(&self) {
+        self.shared.cut();
+        self.until(|seen| seen.open == 0).await;
+    }
+
     /// Stops listening and breaks off every connection.
     pub fn stop(mut self) {
         self.end();
@@ -121,5 +127,9 @@ async fn serve_connection(stream: TcpStream, shared: Arc<Shared>) {
     let _delayed = stream.set_nodelay(true);
     let service = service_fn(|request| answer(request, shared.clone()));
     // A client that goes away is not the upstream's business.
-    let _gone = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    tokio::select! {
+        _gone = connection => {}
+        () = shared.until_cut() => {}
+    }
 }

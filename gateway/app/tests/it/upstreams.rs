@@ -47,13 +47,11 @@ async fn where_every_endpoint_refuses_the_reply_is_503_uf() {
 
 #[tokio::test]
 async fn a_connection_that_the_upstream_closed_while_idle_costs_no_request() {
-    let mut blue = Upstream::start("blue");
-    let address = blue.address();
-    let (_gateway, mut client) = in_front_of(&[address]).await;
+    let blue = Upstream::start("blue");
+    let (_gateway, mut client) = in_front_of(&[blue.address()]).await;
     for _ in 0..10 {
         assert_eq!(client.call(Call::post(HOST, "/", "hello")).await.status, 200);
-        blue.stop();
-        blue = Upstream::start_on("blue", address);
+        blue.disconnect().await;
     }
 }
 

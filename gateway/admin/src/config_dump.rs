@@ -1,7 +1,9 @@
 //! The configuration that serves, as JSON. Keys and plugin configurations, which may hold secrets, are
 //! never part of it.
 
-use portcullis_model::{Action, Listener, Plugin, PluginModule, Problem, Rule, VirtualHost};
+use portcullis_model::{
+    Action, Listener, Plugin, PluginModule, Problem, RequestMatch, Rule, VirtualHost,
+};
 use serde_json::{Value, json};
 
 use crate::state::AdminState;
@@ -62,10 +64,21 @@ fn rule(rule: &Rule) -> Value {
     };
     json!({
         "route": &*rule.id,
-        "matches": rule.matches.iter().map(|each| format!("{each:?}")).collect::<Vec<_>>(),
+        "matches": rule.matches.iter().map(request_match).collect::<Vec<_>>(),
         "action": action,
         "timeout": rule.timeout.map(seconds),
         "source": rule.origin.to_string(),
+    })
+}
+
+/// Header fields by name alone: what they are held against may be a secret.
+fn request_match(conditions: &RequestMatch) -> Value {
+    json!({
+        "path": conditions.path.as_ref().map(|path| format!("{path:?}")),
+        "method": conditions.method.as_ref().map(|method| format!("{method:?}")),
+        "authority": conditions.authority.as_ref().map(|authority| format!("{authority:?}")),
+        "headers": conditions.headers.iter().map(|header| header.name.as_str()).collect::<Vec<_>>(),
+        "unserved": conditions.unserved,
     })
 }
 

@@ -156,10 +156,14 @@ impl Process {
         if self.admin.readiness.state().is_ok() {
             return;
         }
+        let bound = self.admin.workers.bound();
+        if bound.is_empty() && !self.admin.published.current().model.listeners.is_empty() {
+            tracing::warn!("not ready: no listener could be opened; free a port and send SIGHUP");
+            return;
+        }
         self.admin.readiness.set_ready();
         if let Some(path) = &self.arguments.ready_file
-            && let Err(error) =
-                ready_file::write(path, generation, &self.admin.workers.bound(), &self.ports)
+            && let Err(error) = ready_file::write(path, generation, &bound, &self.ports)
         {
             tracing::error!(path = %path.display(), %error, "the ready file cannot be written");
         }

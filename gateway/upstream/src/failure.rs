@@ -86,7 +86,7 @@ impl From<&BodyError> for UpstreamFailure {
         // hyper's own text is the same for all; its source says what happened.
         let reason = match error {
             BodyError::Broken(error) => error.source().map(ToString::to_string),
-            BodyError::TimedOut => None,
+            _ => None,
         };
         UpstreamFailure::BodyBroken(reason.unwrap_or_else(|| error.to_string()))
     }

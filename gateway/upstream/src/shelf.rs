@@ -17,7 +17,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// An open connection and the endpoint that it goes to.
 #[derive(Debug)]
 pub(crate) struct PooledConnection {
-    pub(crate) http1: Http1,
+    pub(crate) http1: Box<Http1>,
     pub(crate) counted: OpenConnection,
     /// How many sweeps it may lie unused.
     pub(crate) patience: u32,
@@ -94,7 +94,10 @@ impl Shelf {
         self.sweeps.set(now);
         let mut shelf = self.idle.borrow_mut();
         shelf.retain(|_, idle| {
-            idle.retain(|idle| now.wrapping_sub(idle.since) < idle.connection.patience);
+            idle.retain(|idle| {
+                now.wrapping_sub(idle.since) < idle.connection.patience
+                    && idle.connection.http1.is_quiet()
+            });
             !idle.is_empty()
         });
         if shelf.is_empty() { Swept::Empty } else { Swept::SomeLeft }

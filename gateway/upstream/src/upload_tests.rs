@@ -1,42 +1,39 @@
-//! Request bodies that arrive while they are sent: a played client's side feeds a played upstream.
+//! Request bodies that arrive while they are sent: the test feeds them, and plays the upstream.
 
-use http::{Method, Request};
+use std::future::poll_fn;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use http_body_util::BodyExt;
-use portcullis_message::Body;
+use portcullis_message::{Body, BodySender, Demand, body_channel};
 use tokio::io::AsyncReadExt;
-use tokio::net::{TcpListener, TcpStream};
 
-use crate::http1::{Http1, read_reply};
 use crate::test_upstream::{Played, PlayedConnection, on_worker};
 use crate::{Pools, RequestBody, SendError, UpstreamFailure};
 
-/// A body that the test writes on the other end of a connection, chunk by chunk.
-struct Uploading {
-    client: PlayedConnection,
-    body: Body,
-    _connection: Http1,
+/// Waits until the upstream's side asks for more of a body.
+async fn wanted(client: &mut BodySender) -> Demand {
+    poll_fn(|cx| client.poll_demand(cx)).await
 }
 
-impl Uploading {
-    async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let mut client = PlayedConnection(listener.accept().await.unwrap().0);
-        let mut connection = Http1::open(stream).await.unwrap();
-        let request = Request::builder().uri("/").body(RequestBody::new(Body::Empty)).unwrap();
-        let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
-        let (reply, _) = tokio::join!(connection.send(request), client.answer(head));
-        let body = read_reply(reply).unwrap().into_body();
-        Uploading { client, body, _connection: connection }
-    }
+async fn send(client: &mut BodySender, data: impl Into<Bytes>) {
+    assert_eq!(wanted(client).await, Demand::Frame);
+    client.send(data.into());
 }
 
-fn request(method: Method, body: Body, fields: &[(&str, &str)]) -> Request<RequestBody> {
+fn trailers(names: &[&'static str]) -> HeaderMap {
+    names
+        .iter()
+        .map(|name| (HeaderName::from_static(name), HeaderValue::from_static("7")))
+        .collect()
+}
+
+fn request(method: Method, body: impl Into<Body>, fields: &[(&str, &str)]) -> Request<RequestBody> {
     let mut request = Request::builder().method(method).uri("/upload").header("host", "a");
     for (name, value) in fields {
         request = request.header(*name, *value);
     }
-    request.body(RequestBody::new(body)).unwrap()
+    request.body(RequestBody::new(body.into())).unwrap()
 }
 
 /// Reads until the text ends so.
@@ -56,17 +53,17 @@ fn chunks_and_announced_trailers_reach_the_upstream() {
         let (pools, upstream) = (Pools::new(), Played::start().await);
         let lease = pools.checkout(&upstream.cluster, upstream.endpoint()).await.unwrap();
         let mut connection = upstream.accept().await;
-        let Uploading { mut client, body, _connection } = Uploading::start().await;
+        let (mut client, body) = body_channel(None);
         let request = request(Method::GET, body, &[("trailer", "x-sum"), ("content-length", "9")]);
         let progress = request.body().progress().unwrap();
         let play = async {
             let head = connection.read_head().await;
             assert!(head.contains("transfer-encoding: chunked\r\n"), "{head}");
             assert!(!head.contains("content-length"), "{head}");
-            client.write("3\r\nabc\r\n").await;
+            send(&mut client, "abc").await;
             assert_eq!(read_until(&mut connection, "abc\r\n").await, "3\r\nabc\r\n");
             assert_eq!((progress.bytes(), progress.ended()), (3, false));
-            client.write("0\r\nx-sum: 7\r\nx-not-announced: 1\r\n\r\n").await;
+            client.send_trailers(trailers(&["x-sum", "x-not-announced", "host"]));
             let end = read_until(&mut connection, "\r\n\r\n").await;
             assert_eq!(end, "0\r\nx-sum: 7\r\n\r\n");
             connection.write(OK).await;
@@ -84,7 +81,7 @@ fn a_reply_before_the_end_of_the_upload_is_delivered_and_ends_the_upload() {
         let (pools, upstream) = (Pools::new(), Played::start().await);
         let lease = pools.checkout(&upstream.cluster, upstream.endpoint()).await.unwrap();
         let mut connection = upstream.accept().await;
-        let Uploading { client, body, _connection } = Uploading::start().await;
+        let (client, body) = body_channel(None);
         let request = request(Method::POST, body, &[]);
         let (response, _) = tokio::join!(lease.send(request), connection.answer(OK));
         let body = response.unwrap().into_body().collect().await.unwrap();
@@ -101,7 +98,7 @@ fn a_client_that_leaves_mid_upload_is_not_the_upstreams_fault() {
         let (pools, upstream) = (Pools::new(), Played::start().await);
         let lease = pools.checkout(&upstream.cluster, upstream.endpoint()).await.unwrap();
         let mut connection = upstream.accept().await;
-        let Uploading { client, body, _connection } = Uploading::start().await;
+        let (client, body) = body_channel(None);
         let play = async {
             connection.read_head().await;
             drop(client);
@@ -122,17 +119,17 @@ fn an_upload_waits_for_an_upstream_that_does_not_read() {
         let (pools, upstream) = (Pools::new(), Played::start().await);
         let lease = pools.checkout(&upstream.cluster, upstream.endpoint()).await.unwrap();
         let mut connection = upstream.accept().await;
-        let Uploading { mut client, body, _connection } = Uploading::start().await;
+        let (mut client, body) = body_channel(None);
         let request = request(Method::POST, body, &[]);
         let progress = request.body().progress().unwrap();
-        let piece = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
+        let piece = Bytes::from(vec![b'x'; 0x10000]);
         let play = async {
             connection.read_head().await;
             // The clock stands still while anything moves, so this ends when everything is full.
             tokio::time::pause();
             let stuck = async {
                 for _ in 0..2_048 {
-                    client.write(&piece).await;
+                    send(&mut client, piece.clone()).await;
                 }
             };
             let patience = std::time::Duration::from_secs(1);

@@ -143,3 +143,104 @@ fn an_upload_waits_for_an_upstream_that_does_not_read() {
         assert!(taken < 64 << 20, "{taken} bytes were taken");
     });
 }
+
+#[test]
+fn a_known_length_is_sent_with_its_bytes_unframed() {
+    on_worker(async {
+        let (pools, upstream) = (Pools::new(), Played::start().await);
+        let lease = pools.checkout(&upstream.cluster, upstream.endpoint()).await.unwrap();
+        let mut connection = upstream.accept().await;
+        let (mut client, body) = body_channel(Some(5));
+        let play = async {
+            let head = connection.read_head().await;
+            assert!(head.contains("content-length: 5\r\n"), "{head}");
+            send(&mut client, "he").await;
+            assert_eq!(wanted(&mut client).await, Demand::Frame);
+            client.send_last(Bytes::from_static(b"llo"));
+            assert_eq!(read_until(&mut connection, "llo").await, "hello");
+            connection.write(OK).await;
+        };
+        let (response, ()) = tokio::join!(lease.send(request(Method::PUT, body, &[])), play);
+        response.unwrap().into_body().collect().await.unwrap();
+        assert_eq!(pools.idle(), 1);
+    });
+}
+
+#[test]
+fn a_body_that_lies_about_its_length_is_never_completed() {
+    on_worker(async {
+        for last in ["l", "llo and more"] {
+            let (pools, upstream) = (Pools::new(), Played::start().await);
+            let lease = pools.checkout(&upstream.cluster, upstream.endpoint()).await.unwrap();
+            let mut connection = upstream.accept().await;
+            let (mut client, body) = body_channel(Some(5));
+            let play = async {
+                connection.read_head().await;
+                send(&mut client, "he").await;
+                assert_eq!(wanted(&mut client).await, Demand::Frame);
+                client.send_last(Bytes::from_static(last.as_bytes()));
+            };
+            let (response, ()) = tokio::join!(lease.send(request(Method::PUT, body, &[])), play);
+            let Err(SendError::Failed { cause }) = response else { panic!("it was answered") };
+            assert_eq!(cause, UpstreamFailure::RequestBody);
+            let mut sent = Vec::new();
+            connection.0.read_to_end(&mut sent).await.unwrap();
+            assert_eq!(sent, b"he");
+        }
+    });
+}
+
+#[test]
+fn an_upload_goes_on_while_the_reply_is_read() {
+    on_worker(async {
+        let (pools, upstream) = (Pools::new(), Played::start().await);
+        let lease = pools.checkout(&upstream.cluster, upstream.endpoint()).await.unwrap();
+        let mut connection = upstream.accept().await;
+        let (mut client, body) = body_channel(None);
+        let play = async {
+            let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+            connection.answer(head).await;
+            for piece in ["one", "two"] {
+                send(&mut client, piece).await;
+                let chunk = format!("3\r\n{piece}\r\n");
+                assert_eq!(read_until(&mut connection, &chunk).await, chunk);
+                connection.write(&chunk).await;
+            }
+            assert_eq!(wanted(&mut client).await, Demand::Frame);
+            client.finish();
+            assert_eq!(read_until(&mut connection, "\r\n\r\n").await, "0\r\n\r\n");
+            connection.write("0\r\n\r\n").await;
+        };
+        let echoed = async {
+            let response = lease.send(request(Method::POST, body, &[])).await.unwrap();
+            response.into_body().collect().await.unwrap().to_bytes()
+        };
+        let (echoed, ()) = tokio::join!(echoed, play);
+        assert_eq!(echoed, "onetwo");
+        assert_eq!(pools.idle(), 1);
+    });
+}
+
+#[test]
+fn an_early_refusal_ends_an_upload_that_still_comes() {
+    on_worker(async {
+        let (pools, upstream) = (Pools::new(), Played::start().await);
+        let lease = pools.checkout(&upstream.cluster, upstream.endpoint()).await.unwrap();
+        let mut connection = upstream.accept().await;
+        let (mut client, body) = body_channel(None);
+        let play = async {
+            connection.read_head().await;
+            send(&mut client, "unread").await;
+            assert_eq!(wanted(&mut client).await, Demand::Frame);
+            connection.write("HTTP/1.1 413 Too Large\r\ncontent-length: 5\r\n\r\nlarge").await;
+            // Closed with bytes unread: a reset.
+            drop(connection);
+        };
+        let (response, ()) = tokio::join!(lease.send(request(Method::POST, body, &[])), play);
+        let response = response.unwrap();
+        assert_eq!(response.status(), 413);
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "large");
+        assert_eq!(client.demand(), Demand::Gone);
+        assert_eq!((pools.idle(), upstream.endpoint().connections()), (0, 0));
+    });
+}

@@ -1,5 +1,6 @@
 //! One downstream connection from its acceptance to its end.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,16 +10,18 @@ use bytes::Bytes;
 use http::HeaderValue;
 use portcullis_exchange::{Connection, TlsFacts};
 use portcullis_model::ListenerProtocol;
+use portcullis_proxy::record_refused_head;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use crate::activity::Activity;
 use crate::balance::Seat;
-use crate::requests::answer;
+use crate::http1::{Arrived, Refusal};
+use crate::requests::{answer, answer_streams};
 use crate::sniff::{Sniffed, sniff};
 use crate::socket::Socket;
 use crate::tls::{Chosen, handshake};
-use crate::watched::{Reads, Watched};
+use crate::watched::Watched;
 use crate::worker::Worker;
 use crate::{http1, http2};
 
@@ -94,9 +97,14 @@ impl Visit {
         I: AsyncRead + AsyncWrite + Unpin,
     {
         let connection = self.connection(tls);
-        let service = answer(self.worker.proxy.clone(), connection, self.activity.clone());
-        let io = Watched::new(io, read_ahead, Reads::BeginHeads, self.activity.clone());
-        let outcome = http1::serve(io, service, &self.activity).await;
+        let (proxy, bench, activity) =
+            (&self.worker.proxy, self.worker.bench.clone(), self.activity.clone());
+        let service = |request| answer(proxy.clone(), connection.clone(), request, &self.activity);
+        let refused = |refusal: Refusal| {
+            record_refused_head(proxy, &connection, refusal.status, refusal.details);
+        };
+        let arrived = Arrived { io, read_ahead };
+        let outcome = http1::serve(arrived, bench, activity, service, refused).await;
         self.note(outcome);
     }
 
@@ -105,8 +113,8 @@ impl Visit {
         I: AsyncRead + AsyncWrite + Unpin,
     {
         let connection = self.connection(tls);
-        let service = answer(self.worker.proxy.clone(), connection, self.activity.clone());
-        let io = Watched::new(io, read_ahead, Reads::AreFrames, self.activity.clone());
+        let service = answer_streams(self.worker.proxy.clone(), connection, self.activity.clone());
+        let io = Watched::new(io, read_ahead, self.activity.clone());
         let outcome = http2::serve(io, service, &self.activity).await;
         self.note(outcome);
     }
@@ -127,7 +135,7 @@ impl Visit {
         })
     }
 
-    fn note(&self, outcome: Result<(), hyper::Error>) {
+    fn note(&self, outcome: Result<(), impl Display>) {
         if let Err(error) = outcome {
             tracing::debug!(peer = %self.peer, %error, "connection ended early");
         }

@@ -2,7 +2,7 @@
 
 use http::header::{CONNECTION, HeaderValue};
 use http::{HeaderMap, Response, StatusCode};
-use portcullis_exchange::{Protocol, ResponseHead};
+use portcullis_exchange::{Protocol, ResponseFlag, ResponseHead};
 use portcullis_message::{Body, Reply, remove_hop_by_hop};
 use portcullis_upstream::UpstreamBody;
 
@@ -90,7 +90,9 @@ fn finish_head(mut flight: Flight, source: Source) -> Response<ResponseBody> {
         add_debug_headers(&flight, &mut headers);
     }
     let closing = flight.worker.settings.drain.phase() == DrainPhase::Closing;
-    if closing && flight.exchange.request.protocol != Protocol::Http2 {
+    // What came with a head that was refused may be anything.
+    let refused = flight.exchange.flags.has(ResponseFlag::DownstreamProtocolError);
+    if (closing || refused) && flight.exchange.request.protocol != Protocol::Http2 {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let mut response = Response::new(ResponseBody::new(source, flight));

@@ -123,6 +123,7 @@ async fn a_head_above_64_kib_is_refused() {
         client.write_all(head.as_bytes()).await.unwrap();
         let reply = read_to_end(&mut client).await;
         assert!(reply.starts_with("HTTP/1.1 431"), "{reply}");
+        drop(client);
     };
     tokio::join!(server.serve(io, ""), talk);
 }

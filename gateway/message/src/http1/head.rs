@@ -51,9 +51,7 @@ impl HeadReader {
         buffer: &mut BytesMut,
         limits: &Limits,
     ) -> Result<Option<RequestHead>, HeadError> {
-        if self.seen == 0 {
-            drop_empty_lines(buffer);
-        }
+        self.drop_empty_lines(buffer);
         if !self.has_new_line(buffer) {
             return self.wait(buffer, limits);
         }
@@ -116,6 +114,13 @@ impl HeadReader {
         self.seen > 0
     }
 
+    fn drop_empty_lines(&mut self, buffer: &mut BytesMut) {
+        while buffer.starts_with(b"\r\n") {
+            let _ = buffer.split_to(2);
+            self.seen = 0;
+        }
+    }
+
     /// A head only becomes complete, or wrong in a way worth noticing early, with a line.
     fn has_new_line(&self, buffer: &[u8]) -> bool {
         buffer.get(self.seen..).is_some_and(|new| new.contains(&b'\n'))
@@ -131,12 +136,6 @@ impl HeadReader {
             return Err(HeadError::TooLarge);
         }
         Ok(None)
-    }
-}
-
-fn drop_empty_lines(buffer: &mut BytesMut) {
-    while buffer.starts_with(b"\r\n") {
-        let _ = buffer.split_to(2);
     }
 }
 

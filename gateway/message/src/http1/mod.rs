@@ -14,6 +14,8 @@ mod framing;
 mod head;
 mod limits;
 mod scan;
+#[cfg(test)]
+mod tests;
 mod trailers;
 
 pub use body::BodyDecoder;

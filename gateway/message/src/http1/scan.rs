@@ -34,6 +34,7 @@ pub(crate) fn scan_request(
     buffer: &[u8],
     limits: &Limits,
 ) -> Result<Option<ScannedRequest>, HeadError> {
+    check_beginning(buffer)?;
     let mut room: Room<'_> = [const { MaybeUninit::uninit() }; Limits::MOST_FIELDS];
     let mut request = httparse::Request::new(&mut []);
     let length = match request.parse_with_uninit_headers(buffer, &mut room) {
@@ -63,6 +64,7 @@ pub(crate) fn scan_reply(
     buffer: &[u8],
     limits: &Limits,
 ) -> Result<Option<ScannedReply>, HeadError> {
+    check_beginning(buffer)?;
     let mut room: Room<'_> = [const { MaybeUninit::uninit() }; Limits::MOST_FIELDS];
     let mut reply = httparse::Response::new(&mut []);
     let parser = ParserConfig::default();
@@ -78,6 +80,11 @@ pub(crate) fn scan_reply(
         version: version(reply.version),
         fields: locate(buffer, reply.headers, limits)?,
     }))
+}
+
+/// httparse drops line ends before a head, bare ones too. Those that may be there are gone by now.
+fn check_beginning(buffer: &[u8]) -> Result<(), HeadError> {
+    if buffer.first() == Some(&b'\n') { Err(HeadError::BareLineFeed) } else { Ok(()) }
 }
 
 fn check_whole(

@@ -96,7 +96,7 @@ impl Http1 {
             if let Some(response) = self.read_head()? {
                 return Poll::Ready(Ok(response));
             }
-            match ready!(self.received.poll_fill(&mut self.socket, cx)) {
+            match ready!(self.received.poll_fill(&mut self.socket, None, cx)) {
                 Ok(0) => return Poll::Ready(Err(UpstreamFailure::Closed)),
                 Ok(_) => {}
                 Err(error) => return Poll::Ready(Err(UpstreamFailure::from_io(&error))),
@@ -121,7 +121,8 @@ impl Http1 {
         }
     }
 
-    /// The next piece of the reply's body. An upload that is still under way goes on meanwhile.
+    /// The next piece of the reply's body. An upload that is still under way goes on with it; while nobody
+    /// asks for the reply, it waits too.
     pub(crate) fn poll_body(
         &mut self,
         cx: &mut Context<'_>,
@@ -140,7 +141,7 @@ impl Http1 {
                 Ok(Decoded::NeedMore) => {}
                 Err(error) => return Poll::Ready(Some(Err(BodyError::Framing(error)))),
             }
-            match ready!(self.received.poll_fill(&mut self.socket, cx)) {
+            match ready!(self.received.poll_fill(&mut self.socket, self.body.remaining(), cx)) {
                 Ok(0) => {
                     let ended = self.body.end_of_input();
                     return Poll::Ready(ended.err().map(|error| Err(BodyError::Framing(error))));
@@ -213,7 +214,10 @@ impl Http1 {
     /// Whether all of the request is written; what little is missing may go out now. Nobody waits for it.
     fn is_request_sent(&mut self) -> bool {
         let mut cx = Context::from_waker(std::task::Waker::noop());
-        self.upload.is_done()
-            || matches!(self.upload.poll_send(&mut self.socket, &mut cx), Poll::Ready(Ok(())))
+        if self.upload.is_whole() {
+            return true;
+        }
+        let sent = self.upload.poll_send(&mut self.socket, &mut cx);
+        !matches!(sent, Poll::Ready(Err(_))) && self.upload.is_whole()
     }
 }

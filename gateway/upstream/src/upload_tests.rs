@@ -2,9 +2,10 @@
 
 use std::future::poll_fn;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use http_body_util::BodyExt;
+use portcullis_message::http1::{BodyDecoder, Decoded, Framing, HeadReader, Limits};
 use portcullis_message::{Body, BodySender, Demand, body_channel};
 use tokio::io::AsyncReadExt;
 
@@ -242,5 +243,90 @@ fn an_early_refusal_ends_an_upload_that_still_comes() {
         assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "large");
         assert_eq!(client.demand(), Demand::Gone);
         assert_eq!((pools.idle(), upstream.endpoint().connections()), (0, 0));
+    });
+}
+
+/// Pieces of many sizes, the text of each its place in the whole.
+fn pieces() -> Vec<Bytes> {
+    let length = |index: usize| 1 + index * 7_919 % 200_000;
+    (0..200).map(|index| format!("{index},").repeat(length(index) / 4 + 1).into()).collect()
+}
+
+/// Reads a request with the codec, in sips that leave the sender waiting.
+async fn read_request(connection: &mut PlayedConnection) -> (Framing, Vec<u8>, Option<HeaderMap>) {
+    let mut buffer = BytesMut::new();
+    let mut heads = HeadReader::default();
+    let head = loop {
+        connection.0.read_buf(&mut buffer).await.unwrap();
+        if let Some(head) = heads.request(&mut buffer, &Limits::REQUEST).unwrap() {
+            break head;
+        }
+    };
+    let (mut decoder, mut body) = (BodyDecoder::new(head.framing), Vec::new());
+    loop {
+        match decoder.decode(&mut buffer).unwrap() {
+            Decoded::Data(data) => body.extend_from_slice(&data),
+            Decoded::Trailers(trailers) => return (head.framing, body, Some(trailers)),
+            Decoded::End => return (head.framing, body, None),
+            Decoded::NeedMore => {
+                tokio::task::yield_now().await;
+                buffer.reserve(5_000);
+                connection.0.read_buf(&mut buffer).await.unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_large_upload_arrives_as_it_was() {
+    on_worker(async {
+        let (whole, length) = (pieces().concat(), pieces().concat().len());
+        for known in [None, Some(length as u64)] {
+            let (pools, upstream) = (Pools::new(), Played::start().await);
+            let lease = pools.checkout(&upstream.cluster, upstream.endpoint()).await.unwrap();
+            let mut connection = upstream.accept().await;
+            let (mut client, body) = body_channel(known);
+            let feed = async {
+                for piece in pieces() {
+                    send(&mut client, piece).await;
+                }
+                assert_eq!(wanted(&mut client).await, Demand::Frame);
+                client.send_trailers(trailers(&["x-sum"]));
+            };
+            let play = async {
+                let request = read_request(&mut connection).await;
+                connection.write(OK).await;
+                request
+            };
+            let fields: &[_] = if known.is_none() { &[("trailer", "x-sum")] } else { &[] };
+            let request = request(Method::POST, body, fields);
+            let (response, (), (framing, body, trailers)) =
+                tokio::join!(lease.send(request), feed, play);
+            assert_eq!(framing.length(), known);
+            assert!(body == whole);
+            assert_eq!(trailers.is_some(), known.is_none());
+            response.unwrap().into_body().collect().await.unwrap();
+            assert_eq!(pools.idle(), 1);
+        }
+    });
+}
+
+#[test]
+fn a_length_that_is_reached_is_a_whole_request() {
+    on_worker(async {
+        let (pools, upstream) = (Pools::new(), Played::start().await);
+        let lease = pools.checkout(&upstream.cluster, upstream.endpoint()).await.unwrap();
+        let mut connection = upstream.accept().await;
+        let (mut client, body) = body_channel(Some(2));
+        let play = async {
+            send(&mut client, "hi").await;
+            read_until(&mut connection, "hi").await;
+            // The client has not said yet that this was all.
+            connection.write(OK).await;
+        };
+        let (response, ()) = tokio::join!(lease.send(request(Method::POST, body, &[])), play);
+        response.unwrap().into_body().collect().await.unwrap();
+        assert_eq!(pools.idle(), 1);
+        drop(client);
     });
 }

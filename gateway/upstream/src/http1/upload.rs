@@ -108,8 +108,13 @@ impl Upload {
         Poll::Ready(Ok(()))
     }
 
-    /// Whether all of it, the body included, is written.
-    pub(crate) fn is_done(&self) -> bool {
+    /// Whether the upstream has all that it was promised, though the client may not have said that it ends.
+    pub(crate) fn is_whole(&self) -> bool {
+        let promised = self.body_stage == BodyStage::Flowing && self.rest != Rest::Length(0);
+        !promised && self.is_queue_empty()
+    }
+
+    fn is_done(&self) -> bool {
         self.body_stage == BodyStage::Ended && self.is_queue_empty()
     }
 

@@ -5,7 +5,6 @@ mod received;
 mod trailers;
 mod upload;
 
-use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 
@@ -128,9 +127,9 @@ impl Http1 {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         loop {
-            if let Poll::Ready(Err(failure)) = self.upload.poll_send(&mut self.socket, cx) {
-                let error = io::Error::other(failure);
-                return Poll::Ready(Some(Err(BodyError::Io(error))));
+            if let Poll::Ready(Err(_)) = self.upload.poll_send(&mut self.socket, cx) {
+                // The upstream has answered without it, perhaps refused it: that still counts.
+                self.upload.give_up();
             }
             match self.body.decode(&mut self.received.buffer) {
                 Ok(Decoded::Data(data)) => return Poll::Ready(Some(Ok(Frame::data(data)))),

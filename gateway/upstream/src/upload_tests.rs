@@ -330,3 +330,23 @@ fn a_length_that_is_reached_is_a_whole_request() {
         drop(client);
     });
 }
+
+#[test]
+fn a_reply_that_has_begun_outlives_the_upload() {
+    on_worker(async {
+        let (pools, upstream) = (Pools::new(), Played::start().await);
+        let lease = pools.checkout(&upstream.cluster, upstream.endpoint()).await.unwrap();
+        let mut connection = upstream.accept().await;
+        let (client, body) = body_channel(None);
+        let play = connection.answer("HTTP/1.1 413 Too Large\r\ncontent-length: 5\r\n\r\n");
+        let request = request(Method::POST, body, &[]);
+        let (response, _) = tokio::join!(lease.send(request), play);
+        let body = response.unwrap().into_body();
+        drop(client);
+        let (body, ()) = tokio::join!(body.collect(), connection.write("large"));
+        assert_eq!(body.unwrap().to_bytes(), "large");
+        assert_eq!(pools.idle(), 0);
+        // Never completed.
+        assert!(connection.is_closed().await);
+    });
+}

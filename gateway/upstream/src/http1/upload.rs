@@ -51,6 +51,8 @@ enum BodyStage {
     /// All of it is queued or written.
     #[default]
     Ended,
+    /// No more of it is sent, though the upstream awaits it.
+    GivenUp,
 }
 
 /// How the end of the body is told.
@@ -110,12 +112,22 @@ impl Upload {
 
     /// Whether the upstream has all that it was promised, though the client may not have said that it ends.
     pub(crate) fn is_whole(&self) -> bool {
-        let promised = self.body_stage == BodyStage::Flowing && self.rest != Rest::Length(0);
-        !promised && self.is_queue_empty()
+        let kept = match self.body_stage {
+            BodyStage::Ended => true,
+            BodyStage::Flowing => self.rest == Rest::Length(0),
+            BodyStage::GivenUp => false,
+        };
+        kept && self.is_queue_empty()
+    }
+
+    /// Sends no more of it. The connection serves no other request after that.
+    pub(crate) fn give_up(&mut self) {
+        *self =
+            Upload { body_stage: BodyStage::GivenUp, written: self.written, ..Upload::default() };
     }
 
     fn is_done(&self) -> bool {
-        self.body_stage == BodyStage::Ended && self.is_queue_empty()
+        self.body_stage != BodyStage::Flowing && self.is_queue_empty()
     }
 
     /// Whether not a single byte was written.
@@ -144,7 +156,7 @@ impl Upload {
     fn poll_queue(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamFailure>> {
         while self.data.is_empty() && self.suffix.is_empty() {
             let Some(body) = &mut self.body else { break };
-            if self.body_stage == BodyStage::Ended {
+            if self.body_stage != BodyStage::Flowing {
                 break;
             }
             match ready!(Pin::new(body).poll_frame(cx)) {

@@ -15,7 +15,7 @@ use std::io;
 use std::rc::Rc;
 use std::task::Poll;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, Version};
 use http_body::Body as HttpBody;
 use portcullis_message::Body;
@@ -28,6 +28,7 @@ use crate::activity::Activity;
 use crate::http1::exchange::{Next, exchange};
 use crate::http1::wire::Wire;
 
+pub(crate) use crate::http1::wire::Arrived;
 pub(crate) use crate::http1::workbench::Workbench;
 
 /// A head that was refused before it became a request.
@@ -57,42 +58,40 @@ where
     B: HttpBody<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let mut wire = Wire::new(arrived.io, BytesMut::from(arrived.read_ahead), bench, activity);
+    let mut wire = Wire::new(arrived, bench, activity);
     let mut reader = HeadReader::default();
     loop {
-        match read_head(&mut wire, &mut reader).await? {
-            Incoming::Head(head) => match exchange(&mut wire, *head, &mut service).await? {
-                Next::Another => {}
-                Next::Close => return wire.close().await,
-                Next::CloseSlowly => return wire.close_slowly().await,
-            },
-            Incoming::Refused(refusal) => {
+        let head = match read_head(&mut wire, &mut reader).await {
+            Ok(Some(head)) => head,
+            Ok(None) => return wire.close().await,
+            Err(Unread::Refused(refusal)) => {
                 refused(refusal);
                 refuse(&mut wire, refusal);
                 return wire.close_slowly().await;
             }
-            Incoming::Nothing => return wire.close().await,
+            Err(Unread::Lost(error)) => return Err(error),
+        };
+        match exchange(&mut wire, head, &mut service).await? {
+            Next::Another => {}
+            Next::Close => return wire.close().await,
+            Next::CloseSlowly => return wire.close_slowly().await,
         }
     }
 }
 
-/// A connection with what was read from it ahead of time.
-pub(crate) struct Arrived<I> {
-    pub(crate) io: I,
-    pub(crate) read_ahead: Bytes,
-}
-
-/// What comes next on a connection.
-enum Incoming {
-    /// A request. Boxed: it is moved through several futures.
-    Head(Box<RequestHead>),
-    /// What is no request of HTTP/1.
+/// Why there is no next request.
+enum Unread {
+    /// What came is none.
     Refused(Refusal),
-    /// No more: the client left, or we were asked to go.
-    Nothing,
+    /// The connection failed.
+    Lost(io::Error),
 }
 
-async fn read_head<I>(wire: &mut Wire<I>, reader: &mut HeadReader) -> io::Result<Incoming>
+/// The next head; `None` where the client left, or we were asked to go.
+async fn read_head<I>(
+    wire: &mut Wire<I>,
+    reader: &mut HeadReader,
+) -> Result<Option<RequestHead>, Unread>
 where
     I: AsyncRead + AsyncWrite + Unpin,
 {
@@ -100,9 +99,9 @@ where
         if !wire.input.is_empty() {
             wire.activity.begin_head();
             match reader.request(&mut wire.input, &Limits::REQUEST) {
-                Ok(Some(head)) => return Ok(admit(head)),
+                Ok(Some(head)) => return check_expectation(head).map(Some),
                 Ok(None) => {}
-                Err(error) => return Ok(Incoming::Refused(error.into())),
+                Err(error) => return Err(Unread::Refused(error.into())),
             }
         }
         let read = poll_fn(|cx| {
@@ -111,18 +110,19 @@ where
             }
             wire.poll_idle(cx)
         });
-        if read.await? == 0 {
-            return Ok(Incoming::Nothing);
+        if read.await.map_err(Unread::Lost)? == 0 {
+            return Ok(None);
         }
     }
 }
 
-fn admit(head: RequestHead) -> Incoming {
+fn check_expectation(head: RequestHead) -> Result<RequestHead, Unread> {
     if head.expectation == Expectation::Unknown {
         let status = StatusCode::EXPECTATION_FAILED;
-        return Incoming::Refused(Refusal { status, details: "http1.unknown_expectation" });
+        let details = "http1.unknown_expectation";
+        return Err(Unread::Refused(Refusal { status, details }));
     }
-    Incoming::Head(Box::new(head))
+    Ok(head)
 }
 
 impl From<HeadError> for Refusal {

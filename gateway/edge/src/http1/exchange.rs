@@ -62,7 +62,12 @@ where
     };
     inbound.begin_reply();
     let (mut outbound, kept) = write_head(wire, &asker, asked, &inbound, response);
-    send(wire, &mut inbound, &mut outbound).await?;
+    if let Err(error) = send(wire, &mut inbound, &mut outbound).await {
+        if outbound.runs_until_close() {
+            wire.reset();
+        }
+        return Err(error);
+    }
     drop(outbound);
     finish(wire, &mut inbound, kept).await
 }

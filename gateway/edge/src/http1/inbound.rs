@@ -101,6 +101,9 @@ impl Inbound {
         if self.go_ahead == GoAhead::Awaited {
             self.break_off(BodyError::Disconnected);
         }
+        if self.sender.as_ref().is_some_and(|sender| sender.demand() == Demand::Gone) {
+            self.sender = None;
+        }
     }
 
     /// Whether the request was read to its end.

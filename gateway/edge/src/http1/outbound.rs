@@ -140,6 +140,11 @@ where
         self.body.is_none()
     }
 
+    /// Whether its end would be taken for the whole: only the end of the connection ends it.
+    pub(crate) fn runs_until_close(&self) -> bool {
+        self.body.is_some() && matches!(self.left, Left::All)
+    }
+
     /// Ends a body that the client does not get: the reply to HEAD.
     pub(crate) fn leave_out(&mut self) {
         self.body = None;

@@ -1,18 +1,28 @@
 //! The two directions of a connection with their buffers.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
+use portcullis_message::http1::DATE_LENGTH;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 use crate::activity::Activity;
 use crate::http1::output::Output;
 use crate::http1::workbench::{BUFFER, Workbench};
+
+/// A connection as it came.
+pub(crate) struct Arrived<I> {
+    pub(crate) io: I,
+    /// What was read from it ahead of time.
+    pub(crate) read_ahead: Bytes,
+    /// Has its end look like a failure: for a body that only the end of the connection ends.
+    pub(crate) reset: fn(&I),
+}
 
 /// How long a client that we leave gets to read our last words, and to stop talking.
 const LINGER: Duration = Duration::from_secs(2);
@@ -23,6 +33,7 @@ const LINGER_BYTES: usize = 1 << 20;
 /// A connection with what was read and not understood yet, and what is to be written.
 pub(crate) struct Wire<I> {
     io: I,
+    reset: fn(&I),
     pub(crate) input: BytesMut,
     pub(crate) output: Output,
     bench: Rc<Workbench>,
@@ -30,14 +41,10 @@ pub(crate) struct Wire<I> {
 }
 
 impl<I: AsyncRead + AsyncWrite + Unpin> Wire<I> {
-    /// A connection from which `read_ahead` was read already.
-    pub(crate) fn new(
-        io: I,
-        read_ahead: BytesMut,
-        bench: Rc<Workbench>,
-        activity: Rc<Activity>,
-    ) -> Self {
-        Wire { io, input: read_ahead, output: Output::default(), bench, activity }
+    pub(crate) fn new(arrived: Arrived<I>, bench: Rc<Workbench>, activity: Rc<Activity>) -> Self {
+        let Arrived { io, read_ahead, reset } = arrived;
+        let input = BytesMut::from(read_ahead);
+        Wire { io, reset, input, output: Output::default(), bench, activity }
     }
 
     /// Reads once, with room for `room` bytes; 0 is the end.
@@ -66,9 +73,10 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Wire<I> {
 
     /// Writes all that is there.
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let before = self.output.is_empty();
+        let before = self.output.len();
         let outcome = self.output.poll_write(&mut self.io, cx);
-        if !before && outcome.is_ready() {
+        // A slow reader is one that takes something.
+        if self.output.len() < before {
             self.activity.wrote();
         }
         outcome
@@ -83,7 +91,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Wire<I> {
     }
 
     /// The date of now, as a field value.
-    pub(crate) fn date(&self) -> [u8; portcullis_message::http1::DATE_LENGTH] {
+    pub(crate) fn date(&self) -> [u8; DATE_LENGTH] {
         self.bench.date()
     }
 
@@ -95,18 +103,23 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Wire<I> {
         }
     }
 
+    /// Has the connection end in a reset, whenever it is dropped.
+    pub(crate) fn reset(&self) {
+        (self.reset)(&self.io);
+    }
+
     /// Ends the connection.
     pub(crate) async fn close(mut self) -> io::Result<()> {
-        std::future::poll_fn(|cx| self.poll_end(cx)).await
+        poll_fn(|cx| self.poll_end(cx)).await
     }
 
     /// Ends the connection, whose client may still be talking: a close with unread bytes would reset it, and
     /// could take our last reply from the client.
     pub(crate) async fn close_slowly(mut self) -> io::Result<()> {
         self.input = BytesMut::new();
-        std::future::poll_fn(|cx| self.poll_end(cx)).await?;
+        poll_fn(|cx| self.poll_end(cx)).await?;
         let mut taken = 0;
-        let listening = std::future::poll_fn(|cx| {
+        let listening = poll_fn(|cx| {
             while taken < LINGER_BYTES {
                 self.input.clear();
                 match ready!(self.poll_fill(BUFFER, cx)) {

@@ -112,9 +112,12 @@ fn explain(error: httparse::Error, buffer: &[u8]) -> HeadError {
     }
 }
 
-/// Whether the request line ends in a version, though not one of ours; HTTP/0.9 has none.
+/// Whether the request line is one but for its version; HTTP/0.9 has none.
 fn names_version(buffer: &[u8]) -> bool {
     let line = buffer.split(|byte| *byte == b'\r' || *byte == b'\n').next().unwrap_or_default();
-    let last = line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
-    matches!(last, [b'H', b'T', b'T', b'P', b'/', digit, ..] if digit.is_ascii_digit())
+    let mut parts = line.split(|byte| *byte == b' ').skip(2);
+    match (parts.next(), parts.next()) {
+        (Some([b'H', b'T', b'T', b'P', b'/', digit, ..]), None) => digit.is_ascii_digit(),
+        _ => false,
+    }
 }

@@ -1,7 +1,7 @@
 # One line each: what is done stands in the script or crate that is named here.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build plugins test check bench clean setup
+.PHONY: help run build plugins test check bench fuzz clean setup
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -29,6 +29,9 @@ check: plugins ## format, lints, dependencies: what a change has to pass besides
 
 bench: plugins ## micro-benchmarks
 	cargo bench --package portcullis-benches
+
+fuzz: ## fuzzing, a minute for each target; needs cargo-fuzz and a nightly compiler. make test replays the seeds
+	.ci/fuzz
 
 clean: ## remove everything that was built
 	rm -rf target

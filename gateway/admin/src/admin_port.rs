@@ -34,11 +34,26 @@ const INDEX: &str = "Portcullis admin\n\
 pub fn admin_router(state: AdminState) -> Router {
     Router::new()
         .route("/", get(|| async { INDEX }))
-        .route("/clusters", get(|State(state): State<AdminState>| async move { json_reply(&clusters(&state)) }))
-        .route("/config_dump", get(|State(state): State<AdminState>| async move { json_reply(&config_dump(&state)) }))
-        .route("/generations", get(|State(state): State<AdminState>| async move { json_reply(&generations(&state)) }))
-        .route("/listeners", get(|State(state): State<AdminState>| async move { json_reply(&listeners(&state)) }))
-        .route("/plugins", get(|State(state): State<AdminState>| async move { json_reply(&plugins(&state)) }))
+        .route(
+            "/clusters",
+            get(|State(state): State<AdminState>| async move { json_reply(&clusters(&state)) }),
+        )
+        .route(
+            "/config_dump",
+            get(|State(state): State<AdminState>| async move { json_reply(&config_dump(&state)) }),
+        )
+        .route(
+            "/generations",
+            get(|State(state): State<AdminState>| async move { json_reply(&generations(&state)) }),
+        )
+        .route(
+            "/listeners",
+            get(|State(state): State<AdminState>| async move { json_reply(&listeners(&state)) }),
+        )
+        .route(
+            "/plugins",
+            get(|State(state): State<AdminState>| async move { json_reply(&plugins(&state)) }),
+        )
         .route("/logging", post(logging))
         .route("/ready", get(ready))
         .route("/server_info", get(server_info))
@@ -56,9 +71,13 @@ async fn ready(State(state): State<AdminState>) -> (StatusCode, &'static str) {
     crate::health::ready(State(state.readiness)).await
 }
 
-async fn logging(State(state): State<AdminState>, Query(query): Query<HashMap<String, String>>) -> Response {
+async fn logging(
+    State(state): State<AdminState>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Response {
     let Some(level) = query.get("level") else {
-        return (StatusCode::BAD_REQUEST, "say which level, as in /logging?level=debug\n").into_response();
+        return (StatusCode::BAD_REQUEST, "say which level, as in /logging?level=debug\n")
+            .into_response();
     };
     match (state.set_log_level)(level) {
         Ok(()) => format!("level: {level}\n").into_response(),

@@ -3,15 +3,16 @@
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::header::{HOST, HeaderMap, ORIGIN};
 use http::StatusCode;
+use http::header::{HOST, HeaderMap, ORIGIN};
 
 /// Refuses a foreign `Host` (DNS rebinding) and a foreign `Origin` (a page of another site).
 pub(crate) async fn refuse_foreigners(request: Request, next: Next) -> Response {
     if is_local(request.headers()) {
         return next.run(request).await;
     }
-    (StatusCode::FORBIDDEN, "the admin port answers only to its own address; ask it as localhost\n").into_response()
+    (StatusCode::FORBIDDEN, "the admin port answers only to its own address; ask it as localhost\n")
+        .into_response()
 }
 
 fn is_local(headers: &HeaderMap) -> bool {
@@ -21,7 +22,8 @@ fn is_local(headers: &HeaderMap) -> bool {
         None => true,
     };
     let origin_is_local = headers.get(ORIGIN).is_none_or(|origin| {
-        let name = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, name)| name);
+        let name =
+            origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, name)| name);
         name.is_some_and(is_local_name)
     });
     host_is_local && origin_is_local

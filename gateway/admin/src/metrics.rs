@@ -12,7 +12,8 @@ use crate::state::AdminState;
 
 /// `/stats/prometheus`, and health beside it.
 pub fn metrics_router(state: AdminState) -> Router {
-    let health = Router::new().route("/healthz/ready", get(ready)).with_state(state.readiness.clone());
+    let health =
+        Router::new().route("/healthz/ready", get(ready)).with_state(state.readiness.clone());
     Router::new()
         .route("/stats/prometheus", get(prometheus))
         .route("/metrics", get(prometheus))

@@ -59,7 +59,9 @@ pub(crate) fn plugins(state: &AdminState) -> Value {
             "fail_strategy": format!("{:?}", plugin.fail_strategy()),
             "state": if plugin.running().is_some() { "running" } else { "refused" },
         });
-        if let (PluginState::Running { plugin, digest, .. }, Some(entry)) = (plugin, entry.as_object_mut()) {
+        if let (PluginState::Running { plugin, digest, .. }, Some(entry)) =
+            (plugin, entry.as_object_mut())
+        {
             let status = plugin.status();
             entry.insert("sha256".to_owned(), json!(portcullis_crypto::hex(digest)));
             entry.insert("abi".to_owned(), json!(status.abi.to_string()));

@@ -61,11 +61,17 @@ impl Control {
         Ok(Control { jobs })
     }
 
-    /// Applies a draft, `problems` being what could not even be read; `None` where the control thread is gone.
-    pub(crate) async fn apply(&self, draft: Arc<Draft>, problems: Vec<Problem>) -> Option<Applied> {
+    /// Has a draft applied, `problems` being what could not even be read. The answer comes when it is; it ends
+    /// without one where the control thread is gone.
+    pub(crate) fn apply(
+        &self,
+        draft: Arc<Draft>,
+        problems: Vec<Problem>,
+    ) -> oneshot::Receiver<Applied> {
         let (done, applied) = oneshot::channel();
-        self.jobs.send(Job { draft, problems, done }).ok()?;
-        applied.await.ok()
+        // Where nobody receives it, `done` is dropped with the job.
+        let _ = self.jobs.send(Job { draft, problems, done });
+        applied
     }
 }
 

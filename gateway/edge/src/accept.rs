@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::error::SendError;
 
 use crate::connection::{Arrival, serve};
 use crate::mailbox::{Command, HandedOver};
@@ -62,7 +63,10 @@ fn take_in(worker: &Rc<Worker>, socket: &Arc<Socket>, stream: TcpStream, peer: S
     let Ok(stream) = stream.into_std() else { return };
     let Some(mailbox) = worker.mailboxes.get(seat.worker()) else { return };
     let handed_over = HandedOver { stream, peer, socket: socket.clone(), seat };
-    let _ = mailbox.send(Command::Take(handed_over));
+    // A worker that is gone looks idle; a connection must not go with it.
+    if let Err(SendError(Command::Take(refused))) = mailbox.send(Command::Take(handed_over)) {
+        take_over(worker, refused);
+    }
 }
 
 /// Serves a connection that another worker accepted.

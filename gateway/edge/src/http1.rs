@@ -119,7 +119,7 @@ where
 fn check_expectation(head: RequestHead) -> Result<RequestHead, Unread> {
     if head.expectation == Expectation::Unknown {
         let status = StatusCode::EXPECTATION_FAILED;
-        let details = "http1.unknown_expectation";
+        let details = "expectation_refused";
         return Err(Unread::Refused(Refusal { status, details }));
     }
     Ok(head)

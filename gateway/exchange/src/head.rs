@@ -1,5 +1,6 @@
 //! The heads of a request and its reply.
 
+use http::header::CONTENT_TYPE;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
@@ -26,6 +27,14 @@ impl RequestHead {
     /// The authority as text; empty where it is none.
     pub fn authority_str(&self) -> &str {
         self.authority.to_str().unwrap_or("")
+    }
+
+    /// Whether it is a gRPC call: `application/grpc`, alone or followed by `+proto` or parameters; not
+    /// `application/grpc-web`.
+    pub fn is_grpc(&self) -> bool {
+        let Some(kind) = self.headers.get(CONTENT_TYPE) else { return false };
+        let rest = kind.as_bytes().strip_prefix(b"application/grpc");
+        rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
     }
 }
 

@@ -36,7 +36,7 @@ pub struct Exchange {
     pub connection: Arc<Connection>,
     /// The request as routes, plugins and the upstream see it.
     pub request: RequestHead,
-    /// The path as the client sent it, where a rewrite changed it.
+    /// The path as the client sent it, where its canonical form or a rewrite differs.
     pub original_path: Option<Box<str>>,
     /// The client's address after trusted proxies; the peer's where none is trusted.
     pub client_address: SocketAddr,

@@ -9,7 +9,8 @@ const MOST_LEVELS: usize = 64;
 /// Parses a document that is one JSON object; `None` where it is something else, or JSON of an unusual
 /// sort, that the YAML parser has to judge.
 pub(crate) fn parse_json(text: &str) -> Option<Node> {
-    let body = text.strip_prefix("---").unwrap_or(text);
+    let marked = text.strip_prefix("---").filter(|rest| rest.starts_with([' ', '\t', '\r', '\n']));
+    let body = marked.unwrap_or(text);
     // Columns count characters, so they are bytes only where every character is one.
     if !body.trim_ascii_start().starts_with('{') || !text.is_ascii() {
         return None;
@@ -246,6 +247,7 @@ mod tests {
             "{\"<<\": {}}",
             "{\"a\": 1} {\"b\": 2}",
             "%YAML 1.2\n---\n{}",
+            "---{}",
             "{\"a\"}",
             "{\"a\": 1.}",
             "{\"a\": .5}",

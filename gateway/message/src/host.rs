@@ -123,14 +123,20 @@ fn check_name(name: &str) -> Result<(), HostPatternError> {
     if name.contains('*') {
         return Err(HostPatternError::Wildcard);
     }
-    let is_label = |label: &str| {
-        !label.is_empty()
-            && label.len() <= 63
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-    };
-    if name.len() <= 253 && name.split('.').all(is_label) { Ok(()) } else { Err(refused()) }
+    if is_dns_name(name.as_bytes()) { Ok(()) } else { Err(refused()) }
+}
+
+/// Whether a name is made of labels of letters, digits, `-` and `_`, without a trailing dot.
+pub(crate) fn is_dns_name(name: &[u8]) -> bool {
+    let mut label = 0;
+    for byte in name {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' if label < 63 => label += 1,
+            b'.' if label > 0 => label = 0,
+            _ => return false,
+        }
+    }
+    label > 0 && name.len() <= 253
 }
 
 #[cfg(test)]

@@ -1,21 +1,31 @@
-//! HTTP messages as every room above sees them: a streaming [`Body`], host names in one form,
-//! hop-by-hop and forwarded headers, and ready-made replies.
+//! HTTP messages as every room above sees them: a streaming [`Body`], request heads validated and in
+//! [one form](canonical_head), hop-by-hop and forwarded headers, and ready-made replies.
 //!
 //! What it is *not*: it opens no sockets, knows no routes and no configuration.
 
+mod authority;
 mod body;
 mod body_error;
+mod canonical_path;
 mod channel;
+mod field_rules;
 mod forwarded;
 mod hop_by_hop;
 mod host;
 pub mod http1;
 mod reply;
+mod request_head;
 
+pub use authority::{AuthorityError, check_authority, same_authority};
 pub use body::Body;
 pub use body_error::BodyError;
+pub use canonical_path::{
+    Canonical, PathError, canonical_path, canonical_path_for, canonical_target,
+};
 pub use channel::{BodyReceiver, BodySender, Demand, body_channel};
+pub use field_rules::{FieldError, check_fields};
 pub use forwarded::{Trust, TrustedProxies, set_forwarded};
 pub use hop_by_hop::remove_hop_by_hop;
 pub use host::{HostPattern, HostPatternError, normalise_host};
 pub use reply::Reply;
+pub use request_head::{CanonicalHead, HeadError, canonical_head};

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::header::{HOST, HeaderName, HeaderValue};
-use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Request, Uri};
+use http::header::{HeaderName, HeaderValue};
+use http::{HeaderMap, Method, Request};
+use http_body::Body as _;
 use portcullis_exchange::{Connection, Exchange, Protocol, RequestHead};
-use portcullis_message::{Body, Trust, remove_hop_by_hop, set_forwarded};
+use portcullis_message::{Body, Trust, canonical_head, remove_hop_by_hop, set_forwarded};
 use portcullis_snapshot::Pinned;
 
 use crate::request_id::new_request_id;
@@ -17,7 +17,7 @@ use crate::{ProxyError, Worker};
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// The record of a request, its body, and what is wrong with its head.
+/// The record of a request in its canonical form, its body, and what is wrong with its head.
 pub(crate) fn admit_request(
     worker: &Worker,
     snapshot: &Rc<Pinned>,
@@ -27,27 +27,31 @@ pub(crate) fn admit_request(
     let (parts, body) = request.into_parts();
     let mut headers = parts.headers;
     let protocol = Protocol::from(parts.version);
-    let authority = authority(&parts.uri, &mut headers);
-    let refusal = check_head(&parts.method, &parts.uri, authority.is_some(), protocol);
+    let head = canonical_head(&parts.method, parts.uri, parts.version, &mut headers);
+    let admitted = match head.refusal {
+        Some(refusal) => Err(ProxyError::HeadRefused(refusal)),
+        None if parts.method == Method::CONNECT => Err(ProxyError::ConnectRefused),
+        None => Ok(()),
+    };
     let scheme = scheme(connection, &headers);
     let mut exchange = Box::new(Exchange::new(
         connection.clone(),
         RequestHead {
             method: parts.method,
             scheme,
-            authority: authority.unwrap_or_else(|| HeaderValue::from_static("")),
-            path: parts
-                .uri
-                .into_parts()
-                .path_and_query
-                .unwrap_or_else(|| PathAndQuery::from_static("/")),
+            authority: head.authority,
+            path: head.path,
             protocol,
             headers,
         },
     ));
+    exchange.original_path = head.sent_path.map(|path| path.as_str().into());
     exchange.generation = snapshot.generation;
+    if body.is_end_stream() {
+        exchange.timings.request_ended = Some(exchange.timings.started);
+    }
     admit_headers(worker, connection, &mut exchange);
-    (exchange, body, refusal)
+    (exchange, body, admitted)
 }
 
 /// Removes what concerns the downstream connection, and says who the client is.
@@ -60,40 +64,8 @@ fn admit_headers(worker: &Worker, connection: &Connection, exchange: &mut Exchan
     remove_hop_by_hop(headers);
     set_forwarded(headers, &connection.peer_value, connection.trust, exchange.request.scheme);
     let kept = headers.get(&X_REQUEST_ID).filter(|_| connection.trust == Trust::Trusted);
-    exchange.request_id = kept.cloned().unwrap_or_else(|| new_request_id(&worker.random));
+    exchange.request_id = kept.cloned().unwrap_or_else(new_request_id);
     headers.insert(X_REQUEST_ID, exchange.request_id.clone());
-}
-
-/// The authority: of an absolute URI (HTTP/2, absolute-form) before that of `Host`, which it replaces
-/// (RFC 9112 section 3.2.2). `None` where there is none, or more than one `Host`.
-fn authority(uri: &Uri, headers: &mut HeaderMap) -> Option<HeaderValue> {
-    let fields = headers.len();
-    let host = headers.remove(HOST);
-    let repeated = fields - headers.len() > 1;
-    match uri.authority() {
-        Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
-        None if repeated => None,
-        None => host,
-    }
-}
-
-fn check_head(
-    method: &Method,
-    uri: &Uri,
-    has_authority: bool,
-    protocol: Protocol,
-) -> Result<(), ProxyError> {
-    if *method == Method::CONNECT {
-        return Err(ProxyError::ConnectRefused);
-    }
-    // HTTP/1.0 needs no Host (RFC 9112 section 3.2); such health checks are answered by a `*` host.
-    if !has_authority && protocol != Protocol::Http10 {
-        return Err(ProxyError::BadRequest("missing_or_repeated_host"));
-    }
-    if uri.path().is_empty() {
-        return Err(ProxyError::BadRequest("missing_path"));
-    }
-    Ok(())
 }
 
 /// What the client used: a trusted proxy says so, else the connection.

@@ -1,16 +1,19 @@
 //! What can go wrong with a request, whose fault it is, and the one place that answers it.
 
 use http::StatusCode;
-use http::header::{CONTENT_TYPE, HeaderValue};
-use portcullis_exchange::{Exchange, ResponseFlag};
-use portcullis_message::Reply;
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
+use portcullis_exchange::{Exchange, Protocol, ResponseFlag};
+use portcullis_message::{HeadError, Reply};
 
 /// Why a request did not get the upstream's reply.
 #[derive(Debug, thiserror::Error)]
 pub enum ProxyError {
-    /// The client's request cannot be served as it stands.
+    /// The head of the client's request is not one that may be served.
     #[error("bad request: {0}")]
-    BadRequest(&'static str),
+    HeadRefused(HeadError),
+    /// A plugin or a rewrite made a head that may not be sent. The details say which of them, and what.
+    #[error("bad request after a change: {0}")]
+    ChangedHeadRefused(&'static str),
     /// The client asked for a tunnel, and no rule allows one.
     #[error("CONNECT is not served here")]
     ConnectRefused,
@@ -69,6 +72,10 @@ pub fn reply_for(error: &ProxyError, exchange: &mut Exchange) -> Reply {
         reply.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
         reply.body = verdict.body.into();
     }
+    // Where such a request ends is the client's word alone.
+    if matches!(error, ProxyError::HeadRefused(_)) && exchange.request.protocol != Protocol::Http2 {
+        reply.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     reply
 }
 
@@ -76,12 +83,14 @@ fn verdict(error: &ProxyError) -> Verdict {
     use ResponseFlag as Flag;
     let make = |status, flag, details, body| Verdict { status, flag, details, body };
     match error {
-        ProxyError::BadRequest(details) => make(
-            StatusCode::BAD_REQUEST,
-            Some(Flag::DownstreamProtocolError),
-            details,
-            "bad request",
-        ),
+        ProxyError::HeadRefused(error) => {
+            let body = error.status().canonical_reason().unwrap_or("");
+            make(error.status(), Some(Flag::DownstreamProtocolError), error.code(), body)
+        }
+        // The client has kept to the protocol.
+        ProxyError::ChangedHeadRefused(details) => {
+            make(StatusCode::BAD_REQUEST, None, details, "bad request")
+        }
         ProxyError::ConnectRefused => {
             make(StatusCode::METHOD_NOT_ALLOWED, None, "connect_not_allowed", "method not allowed")
         }
@@ -136,6 +145,23 @@ fn verdict(error: &ProxyError) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refused_head_ends_an_http1_connection() {
+        let mut exchange = Exchange::for_test();
+        let error = ProxyError::HeadRefused(HeadError::Scheme);
+        let reply = reply_for(&error, &mut exchange);
+        assert_eq!(
+            (reply.status, reply.headers.get(CONNECTION).is_some()),
+            (StatusCode::BAD_REQUEST, true)
+        );
+        assert_eq!(
+            (exchange.flags.to_string().as_str(), &*exchange.code_details),
+            ("DPE", "scheme_refused")
+        );
+        exchange.request.protocol = Protocol::Http2;
+        assert_eq!(reply_for(&error, &mut exchange).headers.get(CONNECTION), None);
+    }
 
     #[test]
     fn a_broken_connection_leaves_its_reason_in_the_record() {

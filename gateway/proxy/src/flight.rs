@@ -11,6 +11,7 @@ use portcullis_upstream::RequestProgress;
 
 use crate::Worker;
 use crate::choose::{Choice, Table};
+use crate::route_timeout::RouteTimeout;
 use crate::running::RunningSteps;
 
 /// What a request holds while it lasts. When it is dropped before [`Flight::finish`], the client went away.
@@ -26,8 +27,8 @@ pub(crate) struct Flight {
     pub(crate) steps: RunningSteps,
     /// How much of the request body went upstream.
     pub(crate) progress: Option<Arc<RequestProgress>>,
-    /// When the route's timeout passes, known once the request was sent.
-    pub(crate) deadline: Option<Instant>,
+    /// The route's timeout, once the request is on its way.
+    pub(crate) timeout: Option<RouteTimeout>,
     finished: bool,
 }
 
@@ -43,9 +44,16 @@ impl Flight {
             destination: None,
             steps: RunningSteps::default(),
             progress: None,
-            deadline: None,
+            timeout: None,
             finished: false,
         }
+    }
+
+    /// Whether the record keeps its heads when they are sent on: for plugins, the log, or the metrics of gRPC.
+    pub(crate) fn keeps_heads(&self) -> bool {
+        self.worker.settings.access_log.is_some()
+            || !self.steps.is_empty()
+            || self.exchange.request.is_grpc()
     }
 
     /// Records the exchange: plugins' `on_log`, metrics, access log. Once only.

@@ -1,15 +1,17 @@
 //! Forwarding: send a request to its cluster, and try again only what was never sent.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use http::Response;
 use portcullis_exchange::Upstream;
-use portcullis_upstream::{Endpoint, EndpointId, Lease, SendError, UpstreamBody, UpstreamFailure};
+use portcullis_upstream::{Endpoint, EndpointId, SendError, UpstreamBody, UpstreamFailure};
 use smallvec::SmallVec;
 
 use crate::ProxyError;
 use crate::flight::Flight;
 use crate::outbound::Outbound;
+use crate::route_timeout::RouteTimeout;
 
 /// The first attempt and two more, as Istio does where `retries` is unset.
 const ATTEMPTS: usize = 3;
@@ -32,25 +34,21 @@ async fn send_within(
     flight: &mut Flight,
     outbound: &mut Outbound,
 ) -> Result<Response<UpstreamBody>, ProxyError> {
-    let progress = flight.progress.clone();
-    let mut deadline = Instant::now() + timeout;
+    let timeout = RouteTimeout::new(timeout, flight.progress.clone(), Instant::now());
     let result = {
         let mut sending = std::pin::pin!(send(flight, outbound));
         loop {
-            match tokio::time::timeout_at(deadline.into(), &mut sending).await {
+            let look = timeout.next_look(Instant::now());
+            match tokio::time::timeout_at(look.into(), &mut sending).await {
                 Ok(result) => break result,
-                // The clock starts when the request is complete; until then it is only looked at.
-                Err(_) => match progress.as_ref().map(|progress| progress.ended_at()) {
-                    Some(None) => deadline = Instant::now() + timeout,
-                    Some(Some(ended)) if ended + timeout > Instant::now() => {
-                        deadline = ended + timeout;
-                    }
-                    _ => break Err(ProxyError::UpstreamTimeout),
-                },
+                Err(_) if timeout.has_passed(Instant::now()) => {
+                    break Err(ProxyError::UpstreamTimeout);
+                }
+                Err(_) => {}
             }
         }
     };
-    flight.deadline = Some(deadline);
+    flight.timeout = Some(timeout);
     result
 }
 
@@ -67,6 +65,7 @@ async fn send(
         let Some(endpoint) = endpoint else { break };
         let again = tried.contains(&endpoint.id);
         tried.push(endpoint.id);
+        note_upstream(flight, &endpoint, None);
         let lease = match flight.worker.pools.checkout(cluster, &endpoint).await {
             Ok(lease) => lease,
             Err(failure) => {
@@ -78,7 +77,8 @@ async fn send(
                 continue;
             }
         };
-        note_upstream(flight, &endpoint, &lease);
+        note_upstream(flight, &endpoint, lease.local_address());
+        flight.exchange.timings.upstream_sent = Some(Instant::now());
         let Some(request) = outbound.request.take() else { break };
         match lease.send(request).await {
             Ok(response) => return Ok(response),
@@ -92,10 +92,9 @@ async fn send(
     Err(error)
 }
 
-fn note_upstream(flight: &mut Flight, endpoint: &Endpoint, lease: &Lease) {
-    flight.exchange.upstream =
-        Some(Upstream { address: endpoint.address, local_address: lease.local_address() });
-    flight.exchange.timings.upstream_sent = Some(Instant::now());
+/// The last endpoint that was tried is the one that the record names, also where it took no connection.
+fn note_upstream(flight: &mut Flight, endpoint: &Endpoint, local_address: Option<SocketAddr>) {
+    flight.exchange.upstream = Some(Upstream { address: endpoint.address, local_address });
 }
 
 fn error_for(failure: &UpstreamFailure) -> ProxyError {

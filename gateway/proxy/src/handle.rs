@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use http::{Request, Response};
 use http_body::Body as _;
-use portcullis_exchange::Connection;
+use portcullis_exchange::{Connection, RequestHead};
 use portcullis_filters::Redirect;
-use portcullis_message::{Body, Reply};
+use portcullis_message::{Body, Canonical, Reply, canonical_path_for, check_authority};
 use portcullis_model::Action;
 use portcullis_snapshot::{CompiledListener, CompiledRule, SocketTable};
 use portcullis_wasm::EndOfStream;
@@ -73,12 +73,27 @@ fn decide(flight: &mut Flight, body: Body) -> Result<Decision, ProxyError> {
 
 /// A plugin changed the head. The request stays with its listener: the plugins of another one have not seen it.
 fn choose_again(flight: &mut Flight, table: &SocketTable) -> Result<(), ProxyError> {
+    canonicalise_again(&mut flight.exchange.request)?;
     let choice = choose_route(table, &mut flight.exchange);
     if choice.listener != flight.choice.listener {
         flight.choice.rule = None;
         return Err(ProxyError::NoRoute);
     }
     flight.choice = choice;
+    Ok(())
+}
+
+/// What a plugin set is held to the same rules as what a client sends.
+fn canonicalise_again(request: &mut RequestHead) -> Result<(), ProxyError> {
+    match canonical_path_for(&request.method, &request.path) {
+        Ok(Canonical::AsSent) => {}
+        Ok(Canonical::Changed(path)) => request.path = path,
+        Err(_) => return Err(ProxyError::ChangedHeadRefused("plugin_path_refused")),
+    }
+    // HTTP/1.0 may have none.
+    if !request.authority.is_empty() && check_authority(request.authority.as_bytes()).is_err() {
+        return Err(ProxyError::ChangedHeadRefused("plugin_host_refused"));
+    }
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use http::header::HOST;
 use http::{HeaderMap, Request, Uri, Version};
 use portcullis_message::Body;
 use portcullis_snapshot::CompiledRule;
-use portcullis_upstream::{Cluster, RequestBody};
+use portcullis_upstream::{Cluster, RequestBody, draw_below};
 
 use crate::ProxyError;
 use crate::flight::Flight;
@@ -28,14 +28,19 @@ impl Outbound {
         rule: &CompiledRule,
         body: Body,
     ) -> Result<Self, ProxyError> {
-        let draw = flight.worker.random.below(rule.total_weight);
+        let draw = draw_below(rule.total_weight);
         let (index, destination) = rule.destination(draw).ok_or(ProxyError::NoCluster)?;
         flight.destination = Some(index);
         flight.exchange.cluster = Some(destination.label.clone());
         let cluster = destination.cluster.clone().ok_or(ProxyError::NoCluster)?;
         let matched = flight.choice.matched();
-        let original = rule.prepare_head(destination, &mut flight.exchange.request, matched);
-        flight.exchange.original_path = original.map(|path| path.as_str().into());
+        let exchange = &mut *flight.exchange;
+        let original = rule
+            .prepare_head(destination, &mut exchange.request, matched)
+            .map_err(|_| ProxyError::ChangedHeadRefused("rewritten_path_refused"))?;
+        if exchange.original_path.is_none() {
+            exchange.original_path = original.map(|path| path.as_str().into());
+        }
         let request = Some(upstream_request(flight, body));
         Ok(Outbound { cluster, request, timeout: rule.rule.timeout })
     }
@@ -43,7 +48,7 @@ impl Outbound {
 
 /// The request as the upstream gets it. The record keeps its head where a plugin or the log will read it.
 fn upstream_request(flight: &mut Flight, body: Body) -> Request<RequestBody> {
-    let keep = flight.worker.settings.access_log.is_some() || !flight.steps.is_empty();
+    let keep = flight.keeps_heads();
     let head = &mut flight.exchange.request;
     let mut headers: HeaderMap =
         if keep { head.headers.clone() } else { std::mem::take(&mut head.headers) };

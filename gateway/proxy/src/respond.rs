@@ -2,12 +2,13 @@
 
 use http::header::{CONNECTION, HeaderValue};
 use http::{HeaderMap, Response, StatusCode};
-use portcullis_exchange::{Protocol, ResponseFlag, ResponseHead};
+use portcullis_exchange::{Protocol, ResponseHead};
 use portcullis_message::{Body, Reply, remove_hop_by_hop};
 use portcullis_upstream::UpstreamBody;
 
 use crate::debug_headers::add_debug_headers;
 use crate::flight::Flight;
+use crate::framing::frame;
 use crate::response_body::Source;
 use crate::steps::run_response_steps;
 use crate::{DebugHeaders, DrainPhase, ProxyError, ResponseBody, reply_for};
@@ -80,19 +81,18 @@ fn apply_operations(flight: &Flight, headers: &mut HeaderMap) {
 }
 
 fn finish_head(mut flight: Flight, source: Source) -> Response<ResponseBody> {
-    let keep = flight.worker.settings.access_log.is_some() || !flight.steps.is_empty();
+    let keep = flight.keeps_heads();
     let (status, mut headers) = match &mut flight.exchange.response {
         Some(head) if keep => (head.status, head.headers.clone()),
         Some(head) => (head.status, std::mem::take(&mut head.headers)),
         None => (StatusCode::INTERNAL_SERVER_ERROR, HeaderMap::new()),
     };
+    let source = frame(&flight.exchange.request.method, status, &mut headers, source);
     if flight.worker.settings.debug_headers == DebugHeaders::On {
         add_debug_headers(&flight, &mut headers);
     }
     let closing = flight.worker.settings.drain.phase() == DrainPhase::Closing;
-    // What came with a head that was refused may be anything.
-    let refused = flight.exchange.flags.has(ResponseFlag::DownstreamProtocolError);
-    if (closing || refused) && flight.exchange.request.protocol != Protocol::Http2 {
+    if closing && flight.exchange.request.protocol != Protocol::Http2 {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let mut response = Response::new(ResponseBody::new(source, flight));

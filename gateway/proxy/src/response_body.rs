@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -12,6 +13,7 @@ use portcullis_upstream::UpstreamBody;
 use tokio::time::Sleep;
 
 use crate::flight::Flight;
+use crate::route_timeout::RouteTimeout;
 
 /// A response body. It counts what goes downstream, and records the exchange when it ends or is dropped.
 ///
@@ -21,7 +23,13 @@ pub struct ResponseBody(Box<Streaming>);
 struct Streaming {
     source: Source,
     flight: Flight,
-    deadline: Option<Pin<Box<Sleep>>>,
+    deadline: Option<Deadline>,
+}
+
+/// The route's timeout with the timer that looks at it.
+struct Deadline {
+    timeout: RouteTimeout,
+    timer: Pin<Box<Sleep>>,
 }
 
 /// Where the bytes come from.
@@ -32,13 +40,47 @@ pub(crate) enum Source {
     Reply(Body),
 }
 
+impl Source {
+    pub(crate) fn is_end_stream(&self) -> bool {
+        match self {
+            Source::Upstream(body) => body.is_end_stream(),
+            Source::Reply(body) => body.is_end_stream(),
+        }
+    }
+
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        match self {
+            Source::Upstream(body) => body.size_hint(),
+            Source::Reply(body) => body.size_hint(),
+        }
+    }
+}
+
+impl Deadline {
+    fn new(timeout: RouteTimeout) -> Self {
+        let look = timeout.next_look(Instant::now());
+        Deadline { timeout, timer: Box::pin(tokio::time::sleep_until(look.into())) }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.timer.as_mut().poll(cx).is_ready() {
+            let now = Instant::now();
+            if self.timeout.has_passed(now) {
+                return Poll::Ready(());
+            }
+            self.timer.as_mut().reset(self.timeout.next_look(now).into());
+        }
+        Poll::Pending
+    }
+}
+
 impl ResponseBody {
-    pub(crate) fn new(source: Source, flight: Flight) -> Self {
+    pub(crate) fn new(source: Source, mut flight: Flight) -> Self {
+        let timeout = flight.timeout.take().filter(|_| !source.is_end_stream());
         let deadline = match &source {
-            Source::Upstream(_) => flight.deadline,
+            Source::Upstream(_) => timeout.map(Deadline::new),
             Source::Reply(_) => None,
         };
-        let deadline = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline.into())));
         ResponseBody(Box::new(Streaming { source, flight, deadline }))
     }
 }
@@ -46,15 +88,8 @@ impl ResponseBody {
 impl Streaming {
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.deadline {
-            Some(deadline) => deadline.as_mut().poll(cx),
+            Some(deadline) => deadline.poll(cx),
             None => Poll::Pending,
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.source {
-            Source::Upstream(body) => body.is_end_stream(),
-            Source::Reply(body) => body.is_end_stream(),
         }
     }
 
@@ -110,21 +145,18 @@ impl HttpBody for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        self.0.source.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0.source {
-            Source::Upstream(body) => body.size_hint(),
-            Source::Reply(body) => body.size_hint(),
-        }
+        self.0.source.size_hint()
     }
 }
 
 /// A body that was read to its end need not have been asked for the end once more.
 impl Drop for Streaming {
     fn drop(&mut self) {
-        if self.is_end_stream() {
+        if self.source.is_end_stream() {
             self.flight.finish();
         }
     }

@@ -13,7 +13,6 @@ use portcullis_upstream::Pools;
 use portcullis_wasm::WorkerInstances;
 
 use crate::Drain;
-use crate::random::Random;
 
 /// What every worker is given.
 #[derive(Clone)]
@@ -45,7 +44,6 @@ pub struct Worker {
     pub settings: WorkerSettings,
     pub(crate) pools: Pools,
     pub(crate) instances: WorkerInstances,
-    pub(crate) random: Random,
     view: View,
     shard: RefCell<MetricShard>,
 }
@@ -57,7 +55,6 @@ impl Worker {
             view: View::new(settings.published.clone()),
             pools: Pools::new(),
             instances: WorkerInstances::new(index),
-            random: Random::seeded(),
             shard: RefCell::new(MetricShard::default()),
             settings,
         })

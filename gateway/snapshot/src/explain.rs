@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
-use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method};
+use http::header::HOST;
+use http::uri::{PathAndQuery, Uri};
+use http::{HeaderMap, HeaderValue, Method, Version};
 use portcullis_exchange::{Protocol, RequestHead};
 use portcullis_filters::MatchedPath;
-use portcullis_message::normalise_host;
-use portcullis_model::Action;
+use portcullis_message::{HeadError, canonical_head, normalise_host};
+use portcullis_model::{Action, FailStrategy, PluginModule};
 use portcullis_routing::{ConsideredRule as Considered, Outcome, RouteQuery};
 use portcullis_upstream::Cluster;
 use serde::Serialize;
 
-use crate::{CompiledListener, CompiledRule, Snapshot, SocketKey, SocketTable};
+use crate::{
+    ChainStep, CompiledListener, CompiledRule, PluginState, Snapshot, SocketKey, SocketTable,
+};
 
 /// The request to explain.
 #[derive(Clone, Debug)]
@@ -34,8 +37,11 @@ pub struct RequestToExplain {
 /// What becomes of a request, and why. The field names are those of `explain --output json`.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Explanation {
-    /// `forward`, `redirect`, `direct_response` or `not_found`.
+    /// `forward`, `redirect`, `direct_response`, `refused` or `not_found`.
     pub outcome: &'static str,
+    /// Why it is refused: the rule's name as in the access log, and what it says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<String>,
     /// The status that the gateway itself gives; `None` where the upstream decides.
     pub status: Option<u16>,
     /// The listener as `Gateway/ns/name/server`.
@@ -113,8 +119,35 @@ pub struct UpstreamRequest {
     pub headers: Vec<(String, String)>,
 }
 
-/// Explains one request.
+/// Explains one request, as if it came by HTTP/1.1.
 pub fn explain(snapshot: &Snapshot, request: &RequestToExplain) -> Explanation {
+    match canonical(request) {
+        Ok(request) => explain_canonical(snapshot, &request),
+        Err(error) => {
+            let mut explanation = Explanation::default();
+            refuse(error, &mut explanation);
+            explanation
+        }
+    }
+}
+
+/// The request in its canonical form, by the function that admits those of clients.
+fn canonical(request: &RequestToExplain) -> Result<RequestToExplain, HeadError> {
+    let mut canonical = request.clone();
+    canonical.headers.insert(HOST, request.authority.clone());
+    let uri = Uri::from(request.path.clone());
+    let head = canonical_head(&request.method, uri, Version::HTTP_11, &mut canonical.headers);
+    canonical.path = head.path;
+    head.refusal.map_or(Ok(canonical), Err)
+}
+
+fn refuse(error: HeadError, explanation: &mut Explanation) {
+    explanation.outcome = "refused";
+    explanation.status = Some(error.status().as_u16());
+    explanation.refusal = Some(format!("{}: {error}", error.code()));
+}
+
+fn explain_canonical(snapshot: &Snapshot, request: &RequestToExplain) -> Explanation {
     let not_found =
         Explanation { outcome: "not_found", status: Some(404), ..Explanation::default() };
     let Some(table) = socket_for(snapshot, request.port) else { return not_found };
@@ -141,12 +174,28 @@ pub fn explain(snapshot: &Snapshot, request: &RequestToExplain) -> Explanation {
         explanation.filters.push("https_redirect".to_owned());
         return explanation;
     }
-    let chosen =
-        consideration.route.and_then(|route| Some((table.rules.get(route.rule_index)?, route.matched)));
+    let chosen = consideration
+        .route
+        .and_then(|route| Some((table.rules.get(route.rule_index)?, route.matched)));
     if let Some((rule, matched)) = chosen {
         explain_rule(rule, matched, request, &mut explanation);
     }
+    if let Some(step) = refuses_all(listener, snapshot) {
+        explanation.outcome = "refused";
+        explanation.status = Some(503);
+        explanation.refusal = Some(format!("wasm_fail_stream: {} cannot run", step.id));
+    }
     explanation
+}
+
+/// The policy or plugin that cannot even be started and so refuses every request.
+fn refuses_all<'l>(listener: &'l CompiledListener, snapshot: &Snapshot) -> Option<&'l ChainStep> {
+    let closed = |step: &&ChainStep| step.fail_strategy == FailStrategy::Close;
+    listener.chain.iter().filter(closed).find(|step| {
+        let settings = snapshot.plugins.get(&step.id).map(PluginState::settings);
+        step.plugin.is_none()
+            && settings.is_some_and(|plugin| matches!(plugin.module, PluginModule::Broken(_)))
+    })
 }
 
 fn considered(table: &SocketTable, rule: &Considered) -> Option<ConsideredRule> {
@@ -217,7 +266,7 @@ fn explain_forward(
     let serves =
         |cluster: &ExplainedCluster| cluster.endpoints.iter().any(|e| e.state == "healthy");
     explanation.status = if explanation.clusters.iter().any(serves) { None } else { Some(503) };
-    explanation.upstream_request = rule.destinations.first().map(|destination| {
+    if let Some(destination) = rule.destinations.first() {
         let mut head = RequestHead {
             method: request.method.clone(),
             scheme: request.scheme,
@@ -226,9 +275,11 @@ fn explain_forward(
             protocol: Protocol::Http11,
             headers: request.headers.clone(),
         };
-        rule.prepare_head(destination, &mut head, matched);
-        upstream_request(&head)
-    });
+        match rule.prepare_head(destination, &mut head, matched) {
+            Ok(_) => explanation.upstream_request = Some(upstream_request(&head)),
+            Err(error) => refuse(error.into(), explanation),
+        }
+    }
 }
 
 fn endpoints(cluster: &Cluster) -> Vec<ExplainedEndpoint> {

@@ -9,6 +9,9 @@ use portcullis_model::{Code, FailStrategy, Plugin as Settings, PluginModule, Pro
 use portcullis_telemetry::Registry;
 use portcullis_wasm::{Engine, LoadError, Module, Plugin};
 
+/// No module is larger; those of Go, the largest, have some 10 MiB.
+const MOST_BYTES: u64 = 128 << 20;
+
 /// The shipped modules by name, as `builtin:NAME` names them.
 pub type Builtins = fn(&str) -> Option<&'static [u8]>;
 
@@ -143,7 +146,17 @@ enum Failure {
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|error| Failure::Unreadable(format!("{}: {error}", path.display())))
+    let unreadable =
+        |why: &dyn std::fmt::Display| Failure::Unreadable(format!("{}: {why}", path.display()));
+    let metadata = std::fs::metadata(path).map_err(|error| unreadable(&error))?;
+    if !metadata.is_file() {
+        // A pipe or a device might never end.
+        return Err(unreadable(&"it is no regular file"));
+    }
+    if metadata.len() > MOST_BYTES {
+        return Err(unreadable(&format_args!("it is larger than {} MiB", MOST_BYTES >> 20)));
+    }
+    std::fs::read(path).map_err(|error| unreadable(&error))
 }
 
 fn check_digest(settings: &Settings, digest: &[u8; 32]) -> Result<(), Failure> {

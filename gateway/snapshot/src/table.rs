@@ -42,10 +42,12 @@ pub struct CompiledRule {
     pub rule: Arc<Rule>,
     /// Its id as `x-portcullis-route` shows it.
     pub route_value: HeaderValue,
+    /// The authority that it gives to requests.
+    pub(crate) authority: Option<HeaderValue>,
     /// Where it forwards to; empty for a redirect or direct response.
     pub destinations: Vec<CompiledDestination>,
     /// The sum of the destinations' weights.
-    pub total_weight: u32,
+    pub total_weight: u64,
     /// Labels for requests that end at the rule itself.
     pub target: Arc<RequestTarget>,
 }
@@ -105,7 +107,8 @@ impl CompiledRule {
         };
         CompiledRule {
             route_value: header_value(&rule.id),
-            total_weight: destinations.iter().map(|d| d.settings.weight).sum(),
+            authority: authority(&rule.action),
+            total_weight: destinations.iter().map(|d| u64::from(d.settings.weight)).sum(),
             destinations,
             target: parts
                 .registry
@@ -115,10 +118,10 @@ impl CompiledRule {
     }
 
     /// The destination for a number drawn from `0..total_weight`.
-    pub fn destination(&self, draw: u32) -> Option<(usize, &CompiledDestination)> {
+    pub fn destination(&self, draw: u64) -> Option<(usize, &CompiledDestination)> {
         let mut left = draw;
         for (index, destination) in self.destinations.iter().enumerate() {
-            match left.checked_sub(destination.settings.weight) {
+            match left.checked_sub(u64::from(destination.settings.weight)) {
                 Some(rest) => left = rest,
                 None => return Some((index, destination)),
             }
@@ -150,6 +153,11 @@ impl CompiledDestination {
             target,
         }
     }
+}
+
+fn authority(action: &Action) -> Option<HeaderValue> {
+    let Action::Forward { authority_rewrite, .. } = action else { return None };
+    HeaderValue::from_str(authority_rewrite.as_deref()?).ok()
 }
 
 /// A name as a header value; names come from Kubernetes and are ASCII, anything else shows as `?`.

@@ -1,7 +1,5 @@
 //! What tells counts apart, packed into one number.
 
-use http::HeaderMap;
-use http::header::CONTENT_TYPE;
 use portcullis_exchange::{Exchange, ResponseFlags};
 
 /// Target, status, gRPC status, protocol and flags in 64 bits: `target:21 status:10 grpc:5 is_grpc:1 flags:27`.
@@ -29,7 +27,7 @@ impl SeriesKey {
     /// The key of a finished exchange.
     pub(crate) fn new(target: u32, exchange: &Exchange) -> Self {
         let status = exchange.response.as_ref().map_or(0, |response| response.status.as_u16());
-        let is_grpc = is_grpc(&exchange.request.headers);
+        let is_grpc = exchange.request.is_grpc();
         let grpc = if is_grpc { grpc_status(exchange) } else { NO_GRPC_STATUS };
         let mut bits = u64::from(target.min(Self::LAST_TARGET));
         bits = bits << STATUS_BITS | u64::from(status).min(STATUS_OTHER);
@@ -67,13 +65,6 @@ impl SeriesKey {
     }
 }
 
-/// `application/grpc`, alone or followed by `+proto` or parameters; not `application/grpc-web`.
-fn is_grpc(headers: &HeaderMap) -> bool {
-    let Some(kind) = headers.get(CONTENT_TYPE) else { return false };
-    let rest = kind.as_bytes().strip_prefix(b"application/grpc");
-    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
-}
-
 fn grpc_status(exchange: &Exchange) -> u64 {
     let Some(response) = &exchange.response else { return NO_GRPC_STATUS };
     let Some(value) = response.grpc_status() else { return NO_GRPC_STATUS };
@@ -83,7 +74,8 @@ fn grpc_status(exchange: &Exchange) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderValue, StatusCode};
+    use http::header::CONTENT_TYPE;
+    use http::{HeaderMap, HeaderValue, StatusCode};
     use portcullis_exchange::{ResponseFlag, ResponseHead};
 
     use super::*;

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use crate::patience::within;
@@ -71,6 +72,7 @@ impl RawConnection {
 pub struct RawUpstream {
     /// Where it listens.
     pub address: SocketAddr,
+    heads: mpsc::UnboundedReceiver<String>,
     task: AbortHandle,
 }
 
@@ -80,18 +82,31 @@ impl RawUpstream {
         let reply = reply.into();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let (seen, heads) = mpsc::unbounded_channel();
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let reply = reply.clone();
+                let (reply, seen) = (reply.clone(), seen.clone());
                 tokio::spawn(async move {
                     let mut connection = RawConnection(stream);
-                    if connection.read_head().await.ends_with("\r\n\r\n") {
+                    let head = connection.read_head().await;
+                    if head.ends_with("\r\n\r\n") {
+                        let _test_over = seen.send(head);
                         let _gone = connection.send(reply).await;
                     }
                 });
             }
         });
-        RawUpstream { address, task: accepting.abort_handle() }
+        RawUpstream { address, heads, task: accepting.abort_handle() }
+    }
+
+    /// The next request's head, byte for byte.
+    pub async fn next_head(&mut self) -> String {
+        within("a request", self.heads.recv()).await.unwrap()
+    }
+
+    /// Whether every head that came was taken.
+    pub fn is_quiet(&self) -> bool {
+        self.heads.is_empty()
     }
 }
 

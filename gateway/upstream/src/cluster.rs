@@ -4,7 +4,6 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::HeaderValue;
 use portcullis_model as model;
 use rustc_hash::FxHashMap;
 
@@ -17,8 +16,6 @@ pub struct Cluster {
     settings: Arc<model::Cluster>,
     /// Its name in Envoy's form, `outbound|80||shop.example`.
     pub label: Arc<str>,
-    /// The same as a header value, made once.
-    pub label_value: HeaderValue,
     endpoints: Vec<Arc<Endpoint>>,
     weights: Weights,
 }
@@ -30,8 +27,6 @@ impl Cluster {
         let label: Arc<str> = settings.name.to_string().into();
         Arc::new(Cluster {
             settings: settings.clone(),
-            label_value: HeaderValue::from_str(&label)
-                .unwrap_or_else(|_| HeaderValue::from_static("-")),
             label,
             endpoints: carry_over(settings, previous),
             weights: Weights::new(settings.endpoints.iter().map(|endpoint| endpoint.weight)),
@@ -115,7 +110,6 @@ mod tests {
         assert!(Arc::ptr_eq(&new.endpoints()[1], &new.endpoints()[2]));
         assert!(new.endpoints()[0].id > old.endpoints()[1].id);
         assert_eq!(&*new.label, "outbound|80||shop.example");
-        assert_eq!(new.endpoints()[0].address_value, "127.0.0.1:3");
     }
 
     #[test]

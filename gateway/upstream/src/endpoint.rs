@@ -4,8 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use http::HeaderValue;
-
 /// An endpoint's number, unique in this process and never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EndpointId(u64);
@@ -17,8 +15,6 @@ pub struct Endpoint {
     pub id: EndpointId,
     /// Where it listens.
     pub address: SocketAddr,
-    /// The address as a header value, made once.
-    pub address_value: HeaderValue,
     /// Requests on their way to it or not answered to the end.
     pub active: AtomicUsize,
     /// Open connections to it, idle ones included.
@@ -32,9 +28,6 @@ impl Endpoint {
         Arc::new(Endpoint {
             id: EndpointId(NEXT_ID.fetch_add(1, Ordering::Relaxed)),
             address,
-            // An address is always a valid header value.
-            address_value: HeaderValue::try_from(address.to_string())
-                .unwrap_or_else(|_| HeaderValue::from_static("-")),
             active: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
         })

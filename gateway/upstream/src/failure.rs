@@ -5,7 +5,6 @@ use std::io;
 use std::net::SocketAddr;
 
 use http::Request;
-use portcullis_exchange::ResponseFlag;
 use portcullis_message::BodyError;
 
 use crate::request_body::RequestBody;
@@ -40,20 +39,6 @@ pub enum UpstreamFailure {
 }
 
 impl UpstreamFailure {
-    /// The response flag that Envoy sets for it.
-    pub fn flag(&self) -> ResponseFlag {
-        match self {
-            UpstreamFailure::ConnectRefused
-            | UpstreamFailure::ConnectTimeout
-            | UpstreamFailure::ConnectFailed(_) => ResponseFlag::UpstreamConnectionFailure,
-            UpstreamFailure::Closed
-            | UpstreamFailure::Reset(_)
-            | UpstreamFailure::BodyBroken(_) => ResponseFlag::UpstreamConnectionTermination,
-            UpstreamFailure::Protocol(_) => ResponseFlag::UpstreamProtocolError,
-            UpstreamFailure::RequestBody => ResponseFlag::DownstreamConnectionTermination,
-        }
-    }
-
     /// What an error of reading or writing means.
     pub(crate) fn from_io(error: &io::Error) -> Self {
         UpstreamFailure::Reset(error.kind().to_string())

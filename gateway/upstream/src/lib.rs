@@ -37,5 +37,6 @@ pub use endpoint::{Endpoint, EndpointId};
 pub use failure::{ConnectError, SendError, UpstreamFailure};
 pub use lease::Lease;
 pub use pools::Pools;
+pub use random::{draw, draw_below};
 pub use request_body::{RequestBody, RequestProgress};
 pub use response_body::UpstreamBody;

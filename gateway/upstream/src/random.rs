@@ -1,4 +1,5 @@
-//! Cheap random draws for balancing: a xorshift per thread, seeded once.
+//! Cheap random draws, for balancing and for naming requests, not for secrets: a xorshift* per thread, seeded
+//! once.
 
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
@@ -8,20 +9,30 @@ thread_local! {
 }
 
 /// A draw from `0..limit`; 0 where the limit is 0.
-pub(crate) fn draw_below(limit: u64) -> u64 {
+pub fn draw_below(limit: u64) -> u64 {
+    scale(draw(), limit)
+}
+
+/// A draw from all numbers.
+pub fn draw() -> u64 {
     STATE.with(|state| {
         let next = xorshift(state.get());
         state.set(next);
-        scale(next, limit)
+        star(next)
     })
 }
 
-/// The next state, which is the draw too. It never becomes 0 unless it was.
+/// The next state. It never becomes 0 unless it was.
 fn xorshift(mut state: u64) -> u64 {
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
+    state ^= state >> 12;
+    state ^= state << 25;
+    state ^= state >> 27;
     state
+}
+
+/// The draw of a state.
+fn star(state: u64) -> u64 {
+    state.wrapping_mul(0x2545_F491_4F6C_DD1D)
 }
 
 /// Spreads a draw over `0..limit` by multiplication, which is cheaper and less skewed than a remainder.
@@ -34,7 +45,7 @@ fn scale(draw: u64, limit: u64) -> u64 {
 pub(crate) fn seeded(mut state: u64) -> impl FnMut(u64) -> u64 {
     move |limit| {
         state = xorshift(state);
-        scale(state, limit)
+        scale(star(state), limit)
     }
 }
 

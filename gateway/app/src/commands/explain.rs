@@ -88,6 +88,9 @@ fn describe(request: &RequestToExplain, explanation: &Explanation) -> String {
     };
     let status = explanation.status.map(|status| format!(" ({status})")).unwrap_or_default();
     line("outcome", &format!("{}{status}", explanation.outcome));
+    if let Some(refusal) = &explanation.refusal {
+        line("refusal", refusal);
+    }
     line(
         "listener",
         explanation.listener.as_deref().unwrap_or("none takes this host on this port"),

@@ -12,12 +12,13 @@ use portcullis_snapshot::{Compiler, PluginHost, Published};
 use portcullis_sources::{FileSource, ReloadHandle};
 use portcullis_telemetry::{AccessLog, AccessLogFormat, LogTarget, Registry};
 use portcullis_wasm::Engine;
+use tokio::sync::oneshot;
 
 use super::{control_runtime, require_paths};
 use crate::args::ServeArguments;
 use crate::builtin::builtin;
 use crate::command_error::CommandError;
-use crate::control::{Control, ControlParts};
+use crate::control::{Applied, Control, ControlParts};
 use crate::ready_file::SidePorts;
 use crate::signals::{Signal, Signals};
 use crate::{log, ready_file, side_ports, state_dir};
@@ -52,6 +53,8 @@ async fn run(
 ) -> Result<ExitCode, CommandError> {
     let mut process = start(arguments, set_log_level).await?;
     process.serve_until_drained().await;
+    // Whatever the drain cut off is recorded too.
+    process.admin.workers.shut_down();
     if let Some(log) = &process.admin.access_log {
         log.flush();
     }
@@ -115,13 +118,19 @@ async fn start(
 }
 
 impl Process {
-    /// Applies configurations as they come, until a signal begins the drain and the drain is over.
+    /// Applies configurations as they come, one at a time, until a signal begins the drain and the drain is
+    /// over. Plugins may take seconds to start; a signal does not wait for them.
     async fn serve_until_drained(&mut self) {
         let reload = self.source.reload_handle();
+        let mut applying = None;
         loop {
             tokio::select! {
-                update = self.source.latest_draft() => {
-                    let Some(applied) = self.control.apply(update.draft, update.problems).await else { return };
+                update = self.source.latest_draft(), if applying.is_none() => {
+                    applying = Some(self.control.apply(update.draft, update.problems));
+                }
+                applied = end_of(&mut applying) => {
+                    applying = None;
+                    let Some(applied) = applied else { return };
                     self.source.watch_also(applied.watch);
                     self.announce(applied.generation);
                 }
@@ -177,6 +186,14 @@ impl Process {
             },
             () = self.signals.next_end() => tracing::warn!("a second signal: ending at once"),
         }
+    }
+}
+
+/// Waits for what is being applied, for ever where nothing is; `None` where the control thread is gone.
+async fn end_of(applying: &mut Option<oneshot::Receiver<Applied>>) -> Option<Applied> {
+    match applying {
+        Some(applied) => applied.await.ok(),
+        None => std::future::pending().await,
     }
 }
 

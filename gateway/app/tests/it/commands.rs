@@ -185,6 +185,30 @@ fn explain_names_every_outcome() {
 }
 
 #[test]
+fn explain_reads_a_url_as_the_gateway_does() {
+    let rules = "- name: admin\n  match:\n  - uri: {prefix: /admin}\n  directResponse: {status: 403}\n";
+    let scene = Scene::new(&shop::manifests(rules));
+    for path in ["/x/../admin", "//admin", "/%61dmin"] {
+        let explained = scene.explain(&[&format!("http://shop.example{path}")]);
+        assert_eq!(explained["route"], "VirtualService/default/shop/http[admin]", "{path}");
+    }
+    for (url, field, status, refusal) in [
+        ("http://shop.example/x%2fadmin", "x-a: 1", 400, "path_escape_refused: "),
+        ("http://shop.example/..;/admin", "x-a: 1", 400, "path_dot_segment_parameter: "),
+        ("http://user@shop.example/", "x-a: 1", 400, "host_userinfo_refused: "),
+        ("http://shop.example/", "x_a: 1", 400, "header_underscore_refused: "),
+        ("http://shop.example/", "expect: tea", 417, "expectation_refused: "),
+    ] {
+        let explained = scene.explain(&[url, "-H", field]);
+        let told = explained["refusal"].as_str().unwrap();
+        assert!(told.starts_with(refusal), "{told}");
+        assert_eq!((&explained["outcome"], &explained["status"]), (&"refused".into(), &status.into()));
+        let output = scene.run(&["explain", "--config", "config", url, "-H", field]);
+        assert!(text(&output).contains(told), "{}", text(&output));
+    }
+}
+
+#[test]
 fn explain_speaks_of_the_ports_of_the_resources() {
     let redirecting = http_server("plain", 8080, &["*"]) + "  tls: {httpsRedirect: true}\n";
     let scene = Scene::new(&join(&[

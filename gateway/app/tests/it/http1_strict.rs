@@ -259,6 +259,6 @@ async fn expectations_are_known_or_refused() {
 async fn a_refused_head_is_logged() {
     let mut street = Street::open().await;
     street.refuses(400, post("content-length: +5\r\n", "hello")).await;
-    let line = street.shop.gateway.access_line_with("http1.invalid_content_length").await;
+    let line = street.shop.gateway.access_line_with("content_length_invalid").await;
     assert!(line.contains(" 400 DPE "), "{line}");
 }

@@ -5,8 +5,10 @@
 // Nobody imports from here.
 #![allow(missing_docs, unreachable_pub)]
 
+mod attack;
 mod bad_input;
 mod bad_plugins;
+mod canonical;
 mod commands;
 mod drain;
 mod examples;

@@ -59,7 +59,7 @@ pub struct ReplyStart<'a> {
 }
 
 impl ReplyStart<'_> {
-    /// Writes the head. We speak HTTP/1.1 whatever the client speaks (RFC 9110 section 6.2).
+    /// Writes the head.
     pub fn write(&self, out: &mut BytesMut) {
         out.reserve(size_of_fields(self.headers) + ROOM);
         self.write_status_line(out);
@@ -85,7 +85,8 @@ impl ReplyStart<'_> {
     }
 
     fn write_status_line(&self, out: &mut BytesMut) {
-        out.put_slice(b"HTTP/1.1 ");
+        let version = if self.version == Version::HTTP_10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " };
+        out.put_slice(version);
         out.put_slice(self.status.as_str().as_bytes());
         out.put_u8(b' ');
         out.put_slice(self.status.canonical_reason().unwrap_or("").as_bytes());

@@ -14,9 +14,12 @@ pub enum HeadError {
     /// A version other than 1.0 and 1.1.
     #[error("the HTTP version is not supported")]
     Version,
-    /// The request target is no URI, has a fragment or a byte outside ASCII.
+    /// The request target is no URI.
     #[error("the request target is malformed")]
     Target,
+    /// The request target has a fragment.
+    #[error("the request target has a fragment")]
+    Fragment,
     /// The request line is too long.
     #[error("the request line is too long")]
     LongLine,
@@ -26,9 +29,12 @@ pub enum HeadError {
     /// There are too many fields.
     #[error("the head has too many fields")]
     TooManyFields,
-    /// `Content-Length` is repeated or not plain digits.
-    #[error("Content-Length is repeated or not a plain number")]
+    /// `Content-Length` is not plain digits.
+    #[error("Content-Length is not a plain number")]
     ContentLength,
+    /// `Content-Length` is repeated.
+    #[error("Content-Length is repeated")]
+    RepeatedContentLength,
     /// `Transfer-Encoding` is anything else than one `chunked`, or HTTP/1.0 is spoken.
     #[error("Transfer-Encoding is not exactly `chunked`")]
     TransferEncoding,
@@ -57,12 +63,14 @@ impl HeadError {
             HeadError::BareLineFeed => "http1.bare_line_feed",
             HeadError::Version => "http1.unsupported_version",
             HeadError::Target => "http1.malformed_target",
+            HeadError::Fragment => "path_fragment_refused",
             HeadError::LongLine => "http1.request_line_too_long",
             HeadError::TooLarge => "http1.head_too_large",
             HeadError::TooManyFields => "http1.too_many_fields",
-            HeadError::ContentLength => "http1.invalid_content_length",
-            HeadError::TransferEncoding => "http1.invalid_transfer_encoding",
-            HeadError::TwoLengths => "http1.content_length_and_transfer_encoding",
+            HeadError::ContentLength => "content_length_invalid",
+            HeadError::RepeatedContentLength => "content_length_repeated",
+            HeadError::TransferEncoding => "transfer_encoding_refused",
+            HeadError::TwoLengths => "content_length_and_transfer_encoding",
         }
     }
 }

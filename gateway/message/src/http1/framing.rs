@@ -79,7 +79,8 @@ fn content_length(headers: &HeaderMap) -> Result<Option<u64>, HeadError> {
     let Some(value) = values.next() else { return Ok(None) };
     match (plain_number(value.as_bytes()), values.next()) {
         (Some(length), None) => Ok(Some(length)),
-        _ => Err(HeadError::ContentLength),
+        (_, Some(_)) => Err(HeadError::RepeatedContentLength),
+        (None, None) => Err(HeadError::ContentLength),
     }
 }
 
@@ -158,7 +159,7 @@ mod tests {
             assert_eq!(outcome, Err(HeadError::ContentLength), "{wrong}");
         }
         let twice = framing(&[("content-length", "5"), ("content-length", "5")]);
-        assert_eq!(twice, Err(HeadError::ContentLength));
+        assert_eq!(twice, Err(HeadError::RepeatedContentLength));
     }
 
     #[test]

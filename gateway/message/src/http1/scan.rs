@@ -47,8 +47,9 @@ pub(crate) fn scan_request(
         return Err(HeadError::LongLine);
     }
     check_whole(buffer, length, request.headers.len(), limits)?;
-    if target.bytes().any(|byte| !byte.is_ascii() || byte == b'#') {
-        return Err(HeadError::Target);
+    // `Uri` would cut it off without a word.
+    if target.contains('#') {
+        return Err(HeadError::Fragment);
     }
     Ok(Some(ScannedRequest {
         length,

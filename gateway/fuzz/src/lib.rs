@@ -1,0 +1,43 @@
+//! What the fuzzer runs: one plain function for each reader of bytes that somebody else wrote. A target
+//! panics where the reader breaks a promise; its seeds are in `corpus/NAME`.
+//!
+//! What it is *not*: it needs no fuzzer. `tests/replay.rs` runs every target over its seeds on stable Rust;
+//! the crate in `libfuzzer/` links the same functions to libFuzzer, and is a workspace of its own.
+#![allow(clippy::panic, reason = "a target that finds something has to say so")]
+
+mod access_log;
+mod forwarded;
+mod header_map;
+mod host;
+mod manifests;
+mod signature;
+
+/// A reader of foreign bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Its name: that of the directory of its seeds, and of its binary in `libfuzzer/`.
+    pub name: &'static str,
+    /// Lets it read; panics where it breaks a promise.
+    pub run: fn(&[u8]),
+}
+
+/// All of them.
+pub static TARGETS: [Target; 6] = [
+    Target { name: "access_log", run: access_log::run },
+    Target { name: "forwarded", run: forwarded::run },
+    Target { name: "header_map", run: header_map::run },
+    Target { name: "host", run: host::run },
+    Target { name: "manifests", run: manifests::run },
+    Target { name: "signature", run: signature::run },
+];
+
+/// Runs the target of a name.
+///
+/// # Panics
+/// Where the target does, and where there is none of that name.
+pub fn run(name: &str, input: &[u8]) {
+    let Some(target) = TARGETS.iter().find(|target| target.name == name) else {
+        panic!("there is no target `{name}`");
+    };
+    (target.run)(input);
+}

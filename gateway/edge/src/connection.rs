@@ -1,24 +1,29 @@
 //! One downstream connection from its acceptance to its end.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
 use portcullis_exchange::{Connection, TlsFacts};
 use portcullis_model::ListenerProtocol;
+use portcullis_proxy::record_refused_head;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use crate::activity::Activity;
 use crate::balance::Seat;
-use crate::requests::answer;
+use crate::http1::{Arrived, Refusal};
+use crate::requests::{answer, answer_streams};
 use crate::sniff::{Sniffed, sniff};
 use crate::socket::Socket;
 use crate::tls::{Chosen, handshake};
-use crate::watched::{Reads, Watched};
+use crate::watched::Watched;
 use crate::worker::Worker;
 use crate::{http1, http2};
 
@@ -67,7 +72,10 @@ impl Visit {
 
     async fn serve_plain(self, mut stream: TcpStream) {
         match sniff(&mut stream).await {
-            Ok(Sniffed::Http1(read)) => self.serve_http1(stream, read, None).await,
+            Ok(Sniffed::Http1(read)) => {
+                let arrived = Arrived { io: stream, read_ahead: read, reset: reset_at_close };
+                self.serve_http1(arrived, None).await;
+            }
             Ok(Sniffed::Http2(read)) => self.serve_http2(stream, read, None).await,
             Ok(Sniffed::Nothing) => {}
             Err(error) => tracing::debug!(peer = %self.peer, %error, "connection lost"),
@@ -84,19 +92,27 @@ impl Visit {
         };
         self.activity.begin_waiting();
         match chosen {
-            Chosen::Http1 => self.serve_http1(stream, Bytes::new(), Some(facts)).await,
+            // A TLS stream that ends without saying so has failed, and its peer sees that.
+            Chosen::Http1 => {
+                let arrived = Arrived { io: stream, read_ahead: Bytes::new(), reset: |_| {} };
+                self.serve_http1(arrived, Some(facts)).await;
+            }
             Chosen::Http2 => self.serve_http2(stream, Bytes::new(), Some(facts)).await,
         }
     }
 
-    async fn serve_http1<I>(self, io: I, read_ahead: Bytes, tls: Option<TlsFacts>)
+    async fn serve_http1<I>(self, arrived: Arrived<I>, tls: Option<TlsFacts>)
     where
         I: AsyncRead + AsyncWrite + Unpin,
     {
         let connection = self.connection(tls);
-        let service = answer(self.worker.proxy.clone(), connection, self.activity.clone());
-        let io = Watched::new(io, read_ahead, Reads::BeginHeads, self.activity.clone());
-        let outcome = http1::serve(io, service, &self.activity).await;
+        let (proxy, bench, activity) =
+            (&self.worker.proxy, self.worker.bench.clone(), self.activity.clone());
+        let service = |request| answer(proxy.clone(), connection.clone(), request, &self.activity);
+        let refused = |refusal: Refusal| {
+            record_refused_head(proxy, &connection, refusal.status, refusal.details);
+        };
+        let outcome = http1::serve(arrived, bench, activity, service, refused).await;
         self.note(outcome);
     }
 
@@ -105,8 +121,8 @@ impl Visit {
         I: AsyncRead + AsyncWrite + Unpin,
     {
         let connection = self.connection(tls);
-        let service = answer(self.worker.proxy.clone(), connection, self.activity.clone());
-        let io = Watched::new(io, read_ahead, Reads::AreFrames, self.activity.clone());
+        let service = answer_streams(self.worker.proxy.clone(), connection, self.activity.clone());
+        let io = Watched::new(io, read_ahead, self.activity.clone());
         let outcome = http2::serve(io, service, &self.activity).await;
         self.note(outcome);
     }
@@ -127,11 +143,17 @@ impl Visit {
         })
     }
 
-    fn note(&self, outcome: Result<(), hyper::Error>) {
+    fn note(&self, outcome: Result<(), impl Display>) {
         if let Err(error) = outcome {
             tracing::debug!(peer = %self.peer, %error, "connection ended early");
         }
     }
+}
+
+/// Has the end of a stream tell its peer that something failed.
+fn reset_at_close(stream: &TcpStream) {
+    // Where that fails, the stream is broken already.
+    let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
 
 /// Our own address; the system is asked only where the socket has many.

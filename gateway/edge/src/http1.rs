@@ -1,194 +1,145 @@
-//! HTTP/1 downstream: the one file that uses hyper's HTTP/1 server.
+//! HTTP/1 downstream, on our own codec: one task for each connection, one request after the other.
+
+mod exchange;
+mod inbound;
+mod outbound;
+mod output;
+#[cfg(test)]
+mod tests;
+mod wire;
+mod workbench;
 
 use std::error::Error;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::io;
+use std::rc::Rc;
+use std::task::Poll;
 
-use http_body::Body;
-use hyper::body::Incoming;
-use hyper::server::conn::http1::Builder;
-use hyper::service::HttpService;
-use hyper_util::rt::TokioIo;
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode, Version};
+use http_body::Body as HttpBody;
+use portcullis_message::Body;
+use portcullis_message::http1::{
+    Expectation, Framing, HeadError, HeadReader, Limits, Persistence, ReplyStart, RequestHead,
+};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::activity::Activity;
-use crate::watched::Watched;
+use crate::http1::exchange::{Next, exchange};
+use crate::http1::wire::Wire;
 
-/// The largest request head; 431 above.
-const HEAD: usize = 64 * 1024;
-/// About what is read or queued at once for a body.
-const BUFFER: usize = 64 * 1024;
+pub(crate) use crate::http1::wire::Arrived;
+pub(crate) use crate::http1::workbench::Workbench;
 
-/// Serves a connection until it ends or is asked to go.
+/// A head that was refused before it became a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Refusal {
+    /// What the client is told.
+    pub(crate) status: StatusCode,
+    /// What the log is told.
+    pub(crate) details: &'static str,
+}
+
+/// Serves a connection until it ends or is asked to go. `refused` is told of heads that became no request.
 ///
-/// hyper's own header timeout stays off: it would count idleness too and allocate a timer for each request.
-/// The worker's sweep keeps both times, apart. A client that shuts down its sending half while it waits is
-/// taken to have left, so that its work upstream ends; Envoy and nginx do the same.
-pub(crate) async fn serve<I, S>(
-    io: Watched<I>,
-    service: S,
-    activity: &Activity,
-) -> Result<(), hyper::Error>
+/// There are no timers here: the worker's sweep keeps the times of heads and of idleness. A client that shuts
+/// down its sending half while it waits is taken to have left, so that its work upstream ends; Envoy and nginx
+/// do the same.
+pub(crate) async fn serve<I, F, B>(
+    arrived: Arrived<I>,
+    bench: Rc<Workbench>,
+    activity: Rc<Activity>,
+    mut service: impl FnMut(Request<Body>) -> F,
+    refused: impl FnOnce(Refusal),
+) -> io::Result<()>
 where
     I: AsyncRead + AsyncWrite + Unpin,
-    S: HttpService<Incoming>,
-    S::Error: Into<Box<dyn Error + Send + Sync>>,
-    S::ResBody: 'static,
-    <S::ResBody as Body>::Error: Into<Box<dyn Error + Send + Sync>>,
+    F: Future<Output = Response<B>>,
+    B: HttpBody<Data = Bytes> + Unpin,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let connection = builder().serve_connection(TokioIo::new(io), service);
-    let mut connection = pin!(connection);
-    let mut asked = false;
-    poll_fn(|cx| {
-        loop {
-            if !asked && activity.wants_close() {
-                asked = true;
-                connection.as_mut().graceful_shutdown();
+    let mut wire = Wire::new(arrived, bench, activity);
+    let mut reader = HeadReader::default();
+    loop {
+        let head = match read_head(&mut wire, &mut reader).await {
+            Ok(Some(head)) => head,
+            Ok(None) => return wire.close().await,
+            Err(Unread::Refused(refusal)) => {
+                refused(refusal);
+                refuse(&mut wire, refusal);
+                return wire.close_slowly().await;
             }
-            let outcome = connection.as_mut().poll(cx);
-            // The response that just ended may have been the last one wanted.
-            if outcome.is_ready() || asked || !activity.wants_close() {
-                return outcome;
-            }
+            Err(Unread::Lost(error)) => return Err(error),
+        };
+        match exchange(&mut wire, head, &mut service).await? {
+            Next::Another => {}
+            Next::Close => return wire.close().await,
+            Next::CloseSlowly => return wire.close_slowly().await,
         }
-    })
-    .await
+    }
 }
 
-fn builder() -> Builder {
-    let mut builder = Builder::new();
-    builder.header_read_timeout(None).half_close(false).max_header_size(HEAD).max_buf_size(BUFFER);
-    builder
+/// Why there is no next request.
+enum Unread {
+    /// What came is none.
+    Refused(Refusal),
+    /// The connection failed.
+    Lost(io::Error),
 }
 
-#[cfg(test)]
-mod tests {
-    use std::convert::Infallible;
-    use std::rc::Rc;
-
-    use bytes::Bytes;
-    use http::{Request, Response};
-    use http_body_util::{BodyExt, Full};
-    use hyper::service::service_fn;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
-
-    use super::*;
-    use crate::activity::OpenRequest;
-    use crate::clock::{Clock, Stage};
-    use crate::requests::counted;
-    use crate::watched::Reads;
-
-    struct Server {
-        clock: Rc<Clock>,
-        activity: Rc<Activity>,
-    }
-
-    impl Server {
-        fn new() -> Self {
-            let clock = Rc::new(Clock::default());
-            Server { activity: Activity::new(clock.clone()), clock }
-        }
-
-        /// Serves until the connection ends; each request is answered with its own body.
-        async fn serve(&self, io: DuplexStream, read_ahead: &'static str) {
-            let service = service_fn(|request: Request<Incoming>| {
-                let open = OpenRequest::begin(&self.activity);
-                async move {
-                    let body = request.into_body().collect().await.unwrap().to_bytes();
-                    Ok::<_, Infallible>(counted(Response::new(Full::new(body)), open))
-                }
-            });
-            let read_ahead = Bytes::from_static(read_ahead.as_bytes());
-            let io = Watched::new(io, read_ahead, Reads::BeginHeads, self.activity.clone());
-            let connection = async { drop(serve(io, service, &self.activity).await) };
-            self.activity.attend(connection).await;
-        }
-    }
-
-    async fn ask(client: &mut DuplexStream, body: &str) {
-        let request =
-            format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-        client.write_all(request.as_bytes()).await.unwrap();
-    }
-
-    /// Reads until what came ends so.
-    async fn read_until(client: &mut DuplexStream, end: &str) {
-        let mut read = Vec::new();
-        while !read.ends_with(end.as_bytes()) {
-            assert_ne!(client.read_buf(&mut read).await.unwrap(), 0, "ended early");
-        }
-    }
-
-    async fn read_to_end(client: &mut DuplexStream) -> String {
-        let mut read = String::new();
-        client.read_to_string(&mut read).await.unwrap();
-        read
-    }
-
-    #[tokio::test]
-    async fn what_was_read_ahead_is_served() {
-        let (server, (io, mut client)) = (Server::new(), tokio::io::duplex(1024));
-        let talk = async {
-            client.write_all(b"ost: a\r\ncontent-length: 2\r\n\r\nhi").await.unwrap();
-            read_until(&mut client, "\r\n\r\nhi").await;
-            drop(client);
-        };
-        tokio::join!(server.serve(io, "POST / HTTP/1.1\r\nh"), talk);
-    }
-
-    #[tokio::test]
-    async fn closing_ends_an_idle_connection_but_not_a_request() {
-        let (server, (io, mut client)) = (Server::new(), tokio::io::duplex(1024));
-        let talk = async {
-            ask(&mut client, "one").await;
-            read_until(&mut client, "one").await;
-            client.write_all(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n").await.unwrap();
-            while !server.activity.is_reading_head() {
-                tokio::task::yield_now().await;
+/// The next head; `None` where the client left, or we were asked to go.
+async fn read_head<I>(
+    wire: &mut Wire<I>,
+    reader: &mut HeadReader,
+) -> Result<Option<RequestHead>, Unread>
+where
+    I: AsyncRead + AsyncWrite + Unpin,
+{
+    loop {
+        if !wire.input.is_empty() {
+            wire.activity.begin_head();
+            match reader.request(&mut wire.input, &Limits::REQUEST) {
+                Ok(Some(head)) => return check_expectation(head).map(Some),
+                Ok(None) => {}
+                Err(error) => return Err(Unread::Refused(error.into())),
             }
-            server.clock.advance(Stage::Closing);
-            server.activity.wake();
-            tokio::task::yield_now().await;
-            client.write_all(b"\r\ntwo").await.unwrap();
-            let last = read_to_end(&mut client).await;
-            assert!(last.ends_with("two"), "{last}");
-        };
-        tokio::join!(server.serve(io, ""), talk);
+        }
+        let read = poll_fn(|cx| {
+            if wire.input.is_empty() && wire.activity.wants_close() {
+                return Poll::Ready(Ok(0));
+            }
+            wire.poll_idle(cx)
+        });
+        if read.await.map_err(Unread::Lost)? == 0 {
+            return Ok(None);
+        }
     }
+}
 
-    #[tokio::test]
-    async fn an_idle_connection_is_closed_when_asked() {
-        let (server, (io, mut client)) = (Server::new(), tokio::io::duplex(1024));
-        let talk = async {
-            ask(&mut client, "one").await;
-            read_until(&mut client, "one").await;
-            server.activity.finish();
-            assert_eq!(read_to_end(&mut client).await, "");
-        };
-        tokio::join!(server.serve(io, ""), talk);
+fn check_expectation(head: RequestHead) -> Result<RequestHead, Unread> {
+    if head.expectation == Expectation::Unknown {
+        let status = StatusCode::EXPECTATION_FAILED;
+        let details = "expectation_refused";
+        return Err(Unread::Refused(Refusal { status, details }));
     }
+    Ok(head)
+}
 
-    #[tokio::test]
-    async fn a_cut_connection_ends_in_mid_head() {
-        let (server, (io, mut client)) = (Server::new(), tokio::io::duplex(1024));
-        let talk = async {
-            client.write_all(b"GET / HT").await.unwrap();
-            tokio::task::yield_now().await;
-            server.activity.cut();
-            assert_eq!(read_to_end(&mut client).await, "");
-        };
-        tokio::join!(server.serve(io, ""), talk);
+impl From<HeadError> for Refusal {
+    fn from(error: HeadError) -> Self {
+        Refusal { status: error.status(), details: error.details() }
     }
+}
 
-    #[tokio::test]
-    async fn a_head_above_64_kib_is_refused() {
-        let (server, (io, mut client)) = (Server::new(), tokio::io::duplex(256 * 1024));
-        let talk = async {
-            let head = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "x".repeat(70_000));
-            client.write_all(head.as_bytes()).await.unwrap();
-            let reply = read_to_end(&mut client).await;
-            assert!(reply.starts_with("HTTP/1.1 431"), "{reply}");
-        };
-        tokio::join!(server.serve(io, ""), talk);
-    }
+fn refuse<I: AsyncRead + AsyncWrite + Unpin>(wire: &mut Wire<I>, refusal: Refusal) {
+    let date = wire.date();
+    let start = ReplyStart {
+        version: Version::HTTP_11,
+        status: refusal.status,
+        headers: &HeaderMap::new(),
+        framing: Framing::Length(0),
+        persistence: Persistence::Close,
+        date: &date,
+    };
+    start.write(wire.front());
 }

@@ -102,7 +102,6 @@ mod tests {
     use crate::activity::OpenRequest;
     use crate::clock::{Clock, Stage};
     use crate::requests::counted;
-    use crate::watched::Reads;
 
     /// Runs on a runtime like a worker's.
     fn on_worker(test: impl Future<Output = ()>) {
@@ -134,7 +133,7 @@ mod tests {
                 Ok::<_, Infallible>(counted(Response::new(Full::new(path)), open))
             }
         });
-        let io = Watched::new(io, Bytes::new(), Reads::AreFrames, activity.clone());
+        let io = Watched::new(io, Bytes::new(), activity.clone());
         activity.attend(async { drop(serve(io, service, &activity).await) }).await;
     }
 

@@ -1,24 +1,37 @@
-//! The requests of one connection, as hyper hands them over and `proxy` answers them.
+//! The requests of one connection, as the protocols hand them over and `proxy` answers them.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::HttpService;
 use hyper::service::service_fn;
 use portcullis_exchange::Connection;
+use portcullis_message::Body;
 use portcullis_proxy::{ResponseBody, Worker, handle_request};
 
 use crate::activity::{Activity, OpenRequest};
 
-/// Answers the requests of one connection. Nothing is looked up or allocated for one here; the snapshot is
-/// pinned anew for each.
+/// Answers one request of an HTTP/1 connection.
 pub(crate) fn answer(
+    worker: Rc<Worker>,
+    connection: Arc<Connection>,
+    request: Request<Body>,
+    activity: &Rc<Activity>,
+) -> impl Future<Output = Response<CountedBody<ResponseBody>>> + use<> {
+    let open = OpenRequest::begin(activity);
+    async move { counted(handle_request(worker, connection, request).await, open) }
+}
+
+/// Answers the requests of one HTTP/2 connection. Nothing is looked up or allocated for one here; the snapshot is
+/// pinned anew for each.
+pub(crate) fn answer_streams(
     worker: Rc<Worker>,
     connection: Arc<Connection>,
     activity: Rc<Activity>,
@@ -44,7 +57,7 @@ pub(crate) fn counted<B>(response: Response<B>, open: OpenRequest) -> Response<C
     response.map(|body| CountedBody { body, _open: open })
 }
 
-impl<B: Body + Unpin> Body for CountedBody<B> {
+impl<B: HttpBody + Unpin> HttpBody for CountedBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 

@@ -54,6 +54,7 @@ pub(crate) fn run(start: Start) {
             limits,
             proxy: ProxyWorker::new(proxy, index),
             clock: Rc::new(Clock::default()),
+            bench: Rc::default(),
             connections: Rc::new(Connections::default()),
             load,
             mailboxes,

@@ -15,22 +15,12 @@ use crate::activity::Activity;
 pub(crate) struct Watched<I> {
     io: I,
     read_ahead: Bytes,
-    reads: Reads,
     activity: Rc<Activity>,
 }
 
-/// What incoming bytes mean.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reads {
-    /// Outside a request they begin a head (HTTP/1).
-    BeginHeads,
-    /// Nothing by themselves: frames tell (HTTP/2).
-    AreFrames,
-}
-
 impl<I> Watched<I> {
-    pub(crate) fn new(io: I, read_ahead: Bytes, reads: Reads, activity: Rc<Activity>) -> Self {
-        Watched { io, read_ahead, reads, activity }
+    pub(crate) fn new(io: I, read_ahead: Bytes, activity: Rc<Activity>) -> Self {
+        Watched { io, read_ahead, activity }
     }
 }
 
@@ -42,20 +32,12 @@ impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.read_ahead.is_empty() {
-            let before = buffer.filled().len();
-            let outcome = Pin::new(&mut this.io).poll_read(cx, buffer);
-            if buffer.filled().len() == before {
-                return outcome;
-            }
-        } else {
-            let length = this.read_ahead.len().min(buffer.remaining());
-            buffer.put_slice(&this.read_ahead.split_to(length));
-            if this.read_ahead.is_empty() {
-                this.read_ahead = Bytes::new();
-            }
+            return Pin::new(&mut this.io).poll_read(cx, buffer);
         }
-        if this.reads == Reads::BeginHeads {
-            this.activity.begin_head();
+        let length = this.read_ahead.len().min(buffer.remaining());
+        buffer.put_slice(&this.read_ahead.split_to(length));
+        if this.read_ahead.is_empty() {
+            this.read_ahead = Bytes::new();
         }
         Poll::Ready(Ok(()))
     }

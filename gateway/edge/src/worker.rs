@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use crate::balance::Load;
 use crate::clock::Clock;
 use crate::connections::Connections;
+use crate::http1::Workbench;
 use crate::limits::Limits;
 use crate::mailbox::Mailbox;
 use crate::socket::{Socket, SocketId};
@@ -23,6 +24,8 @@ pub(crate) struct Worker {
     pub(crate) proxy: Rc<ProxyWorker>,
     pub(crate) limits: Limits,
     pub(crate) clock: Rc<Clock>,
+    /// What its HTTP/1 connections share.
+    pub(crate) bench: Rc<Workbench>,
     pub(crate) connections: Rc<Connections>,
     /// Of every worker, this one included.
     pub(crate) load: Arc<Load>,

@@ -7,6 +7,9 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use crate::body_error::BodyError;
+use crate::channel::BodyReceiver;
+
 /// A message body: nothing, bytes at hand, or a stream from a connection with its back-pressure and
 /// trailers. It is `Send`, because an HTTP/2 upstream connection demands it.
 #[derive(Debug, Default)]
@@ -16,19 +19,10 @@ pub enum Body {
     Empty,
     /// Bytes at hand; `None` once they are read.
     Full(Option<Bytes>),
-    /// A body still arriving on a connection.
+    /// A body still arriving on an HTTP/2 connection.
     Incoming(Incoming),
-}
-
-/// Why a body broke off.
-#[derive(Debug, thiserror::Error)]
-pub enum BodyError {
-    /// The peer's connection failed or its framing was wrong.
-    #[error("the body broke off: {0}")]
-    Broken(#[from] hyper::Error),
-    /// It was not complete in time.
-    #[error("the body was not complete in time")]
-    TimedOut,
+    /// A body still arriving on an HTTP/1 connection, handed over by demand.
+    Channel(BodyReceiver),
 }
 
 impl From<Bytes> for Body {
@@ -40,6 +34,12 @@ impl From<Bytes> for Body {
 impl From<Incoming> for Body {
     fn from(incoming: Incoming) -> Self {
         if incoming.is_end_stream() { Body::Empty } else { Body::Incoming(incoming) }
+    }
+}
+
+impl From<BodyReceiver> for Body {
+    fn from(receiver: BodyReceiver) -> Self {
+        Body::Channel(receiver)
     }
 }
 
@@ -57,6 +57,7 @@ impl HttpBody for Body {
             Body::Incoming(incoming) => Pin::new(incoming)
                 .poll_frame(cx)
                 .map(|frame| frame.map(|f| f.map_err(BodyError::Broken))),
+            Body::Channel(receiver) => Pin::new(receiver).poll_frame(cx),
         }
     }
 
@@ -65,6 +66,7 @@ impl HttpBody for Body {
             Body::Empty => true,
             Body::Full(bytes) => bytes.is_none(),
             Body::Incoming(incoming) => incoming.is_end_stream(),
+            Body::Channel(receiver) => receiver.is_end_stream(),
         }
     }
 
@@ -75,6 +77,7 @@ impl HttpBody for Body {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
             Body::Incoming(incoming) => incoming.size_hint(),
+            Body::Channel(receiver) => receiver.size_hint(),
         }
     }
 }

@@ -5,19 +5,24 @@
 
 mod authority;
 mod body;
+mod body_error;
 mod canonical_path;
+mod channel;
 mod field_rules;
 mod forwarded;
 mod hop_by_hop;
 mod host;
+pub mod http1;
 mod reply;
 mod request_head;
 
 pub use authority::{AuthorityError, check_authority, same_authority};
-pub use body::{Body, BodyError};
+pub use body::Body;
+pub use body_error::BodyError;
 pub use canonical_path::{
     Canonical, PathError, canonical_path, canonical_path_for, canonical_target,
 };
+pub use channel::{BodyReceiver, BodySender, Demand, body_channel};
 pub use field_rules::{FieldError, check_fields};
 pub use forwarded::{Trust, TrustedProxies, set_forwarded};
 pub use hop_by_hop::remove_hop_by_hop;

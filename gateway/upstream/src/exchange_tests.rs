@@ -6,27 +6,28 @@ use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use portcullis_message::Body;
+use tokio::io::AsyncWriteExt;
 
 use crate::test_upstream::{Played, PlayedConnection, cluster_of, on_worker};
 use crate::{Lease, Pools, RequestBody, SendError, UpstreamBody, UpstreamFailure};
 
-const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
-fn get() -> Request<RequestBody> {
+pub(crate) fn get() -> Request<RequestBody> {
     with_body(Method::GET, Body::Empty)
 }
 
-fn with_body(method: Method, body: Body) -> Request<RequestBody> {
+pub(crate) fn with_body(method: Method, body: Body) -> Request<RequestBody> {
     let request = Request::builder().method(method).uri("/").header("host", "shop.example");
     request.body(RequestBody::new(body)).unwrap()
 }
 
-async fn checkout(pools: &Pools, upstream: &Played) -> Lease {
+pub(crate) async fn checkout(pools: &Pools, upstream: &Played) -> Lease {
     pools.checkout(&upstream.cluster, upstream.endpoint()).await.unwrap()
 }
 
 /// Sends a request on a new connection while the upstream does what the test says.
-async fn exchange(
+pub(crate) async fn exchange(
     pools: &Pools,
     upstream: &Played,
     request: Request<RequestBody>,
@@ -39,7 +40,7 @@ async fn exchange(
 }
 
 /// The same for a plain reply whose body is read.
-async fn exchange_ok(pools: &Pools, upstream: &Played, reply: &str) -> PlayedConnection {
+pub(crate) async fn exchange_ok(pools: &Pools, upstream: &Played, reply: &str) -> PlayedConnection {
     let play = async |mut connection: PlayedConnection| {
         connection.answer(reply).await;
         Some(connection)
@@ -50,7 +51,7 @@ async fn exchange_ok(pools: &Pools, upstream: &Played, reply: &str) -> PlayedCon
 }
 
 /// Lets the runtime see what happened on the sockets.
-async fn settle() {
+pub(crate) async fn settle() {
     for _ in 0..3 {
         tokio::task::yield_now().await;
     }
@@ -268,10 +269,12 @@ fn an_upstream_that_answered_but_does_not_read_is_not_used_again() {
     });
 }
 
-async fn failure_of(reply: &str) -> UpstreamFailure {
+pub(crate) async fn failure_of(reply: &str) -> UpstreamFailure {
     let (pools, upstream) = (Pools::new(), Played::start().await);
     let play = async |mut connection: PlayedConnection| {
-        connection.answer(reply).await;
+        connection.read_head().await;
+        // We may close before we have read it all.
+        let _ = connection.0.write_all(reply.as_bytes()).await;
         None
     };
     match exchange(&pools, &upstream, get(), play).await.0 {

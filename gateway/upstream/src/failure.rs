@@ -39,20 +39,8 @@ pub enum UpstreamFailure {
 }
 
 impl UpstreamFailure {
-    /// What an error of hyper's client means.
-    pub(crate) fn from_client(error: &hyper::Error) -> Self {
-        if error.is_user() {
-            UpstreamFailure::RequestBody
-        } else if error.is_parse() {
-            UpstreamFailure::Protocol(error.to_string())
-        } else if let Some(cause) = error.source().and_then(|cause| cause.downcast_ref()) {
-            Self::from_io(cause)
-        } else {
-            UpstreamFailure::Closed
-        }
-    }
-
-    fn from_io(error: &io::Error) -> Self {
+    /// What an error of reading or writing means.
+    pub(crate) fn from_io(error: &io::Error) -> Self {
         UpstreamFailure::Reset(error.kind().to_string())
     }
 
@@ -68,11 +56,8 @@ impl UpstreamFailure {
 
 impl From<&BodyError> for UpstreamFailure {
     fn from(error: &BodyError) -> Self {
-        // hyper's own text is the same for all; its source says what happened.
-        let reason = match error {
-            BodyError::Broken(error) => error.source().map(ToString::to_string),
-            BodyError::TimedOut => None,
-        };
+        // Its source alone: that a body broke off is said already.
+        let reason = error.source().map(ToString::to_string);
         UpstreamFailure::BodyBroken(reason.unwrap_or_else(|| error.to_string()))
     }
 }

@@ -1,205 +1,222 @@
-//! HTTP/1 to the upstream, by hyper's client; nothing else uses it.
+//! HTTP/1 to the upstream: one connection, one exchange after the other, no task of its own.
+
+mod frame;
+mod received;
+mod trailers;
+mod upload;
 
 use std::net::SocketAddr;
+use std::task::{Context, Poll, ready};
 
-use http::header::{CONTENT_LENGTH, HeaderValue, TRAILER, TRANSFER_ENCODING};
-use http::{Method, Request, Response, StatusCode, Version};
-use http_body::Body as _;
-use hyper::body::Incoming;
-use hyper::client::conn::TrySendError;
-use hyper::client::conn::http1::{Builder, SendRequest};
-use hyper_util::rt::TokioIo;
-use portcullis_message::Body;
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode};
+use http_body::{Frame, SizeHint};
+use portcullis_message::BodyError;
+use portcullis_message::http1::{
+    BodyDecoder, Decoded, Framing, HeadReader, Limits, Persistence, ReplyHead,
+};
 use tokio::net::TcpStream;
-use tokio::task::AbortHandle;
 
 use crate::failure::{SendError, UpstreamFailure};
+use crate::http1::received::Received;
+use crate::http1::upload::Upload;
 use crate::request_body::RequestBody;
 use crate::socket::Socket;
 
-/// The most that a reply's head may measure, trailers likewise. The number of fields is limited to 100
-/// by hyper's default; setting it explicitly would cost an allocation per reply.
-const MAX_REPLY_HEAD: usize = 32 << 10;
+/// How many interim replies (1xx) are skipped before one that counts.
+const MOST_INTERIM_REPLIES: usize = 16;
 
-/// One HTTP/1 connection. Dropping it closes it, whatever is still under way on it.
+/// One HTTP/1 connection, driven by whoever awaits the reply or reads its body. Dropping it closes it,
+/// whatever is still under way on it.
 #[derive(Debug)]
 pub(crate) struct Http1 {
-    sender: SendRequest<RequestBody>,
-    task: AbortHandle,
+    socket: Socket,
     local_address: Option<SocketAddr>,
-}
-
-/// Whether a connection can take a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Readiness {
-    /// It can.
-    Ready,
-    /// Its task has not finished the last exchange yet.
-    Settling,
-    /// It never will.
-    Closed,
+    upload: Upload,
+    received: Received,
+    heads: HeadReader,
+    method: Method,
+    interim_replies: usize,
+    body: BodyDecoder,
+    persistence: Persistence,
 }
 
 impl Http1 {
-    /// Speaks HTTP/1 on a stream; its task runs on this worker.
-    pub(crate) async fn open(stream: TcpStream) -> Result<Self, UpstreamFailure> {
-        let local_address = stream.local_addr().ok();
-        let (sender, connection) = Builder::new()
-            .max_header_size(MAX_REPLY_HEAD)
-            .handshake(TokioIo::new(Socket::new(stream)))
-            .await
-            .map_err(|error| UpstreamFailure::from_client(&error))?;
-        let task = tokio::task::spawn_local(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "an upstream connection ended");
-            }
-        });
-        Ok(Http1 { sender, task: task.abort_handle(), local_address })
+    /// Speaks HTTP/1 on a stream. Boxed, because a connection is moved with every exchange.
+    pub(crate) fn open(stream: TcpStream) -> Box<Self> {
+        let socket = Socket::new(stream);
+        Box::new(Http1 {
+            local_address: socket.local_address(),
+            socket,
+            upload: Upload::default(),
+            received: Received::new(),
+            heads: HeadReader::default(),
+            method: Method::GET,
+            interim_replies: 0,
+            body: BodyDecoder::new(Framing::Empty),
+            persistence: Persistence::KeepAlive,
+        })
     }
 
-    pub(crate) fn readiness(&self) -> Readiness {
-        if self.sender.is_ready() {
-            Readiness::Ready
-        } else if self.sender.is_closed() {
-            Readiness::Closed
-        } else {
-            Readiness::Settling
-        }
+    /// Whether an idle connection can take a request, as far as the runtime knows. An upstream has
+    /// nothing to say before it is asked: it closed, or speaks out of turn.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.received.buffer.is_empty() && self.socket.is_quiet()
     }
 
     pub(crate) fn local_address(&self) -> Option<SocketAddr> {
         self.local_address
     }
 
-    /// Hands a request over at once, so that the future, which awaits the reply's head, does not carry
-    /// it. The reply may come before the request's body is sent. [`read_reply`] says what it means.
-    pub(crate) fn send(
+    /// Queues a request; nothing is written yet. Its head comes back, see [`Http1::explain`].
+    pub(crate) fn begin(&mut self, request: Request<RequestBody>) -> Parts {
+        self.method = request.method().clone();
+        self.interim_replies = 0;
+        self.upload.begin(request)
+    }
+
+    /// Sends the request and reads up to the end of the reply's head, which may come before the request's
+    /// body is sent.
+    pub(crate) fn poll_reply(
         &mut self,
-        mut request: Request<RequestBody>,
-    ) -> impl Future<Output = RawReply> + use<> {
-        frame(&mut request);
-        self.sender.try_send_request(request)
-    }
-}
-
-/// What hyper makes of a reply.
-type RawReply = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>;
-
-/// What came of a request. Not part of the future: each level of futures would hold it twice.
-#[expect(clippy::result_large_err, reason = "it carries the request back; a reply is as large")]
-pub(crate) fn read_reply(reply: RawReply) -> Result<Response<Body>, SendError> {
-    match reply {
-        Ok(response) => match check_framing(&response) {
-            Ok(()) => Ok(response.map(Body::from)),
-            Err(cause) => Err(SendError::Failed { cause }),
-        },
-        Err(error) => Err(explain(error)),
-    }
-}
-
-fn explain(mut error: TrySendError<Request<RequestBody>>) -> SendError {
-    let cause = UpstreamFailure::from_client(error.error());
-    match error.take_message() {
-        Some(request) => SendError::Unsent { request, cause },
-        None => SendError::Failed { cause },
-    }
-}
-
-/// Also ends an upload that the upstream answered early and no longer wants.
-impl Drop for Http1 {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-/// Sets the framing anew from what the body is, so that no header can contradict it.
-///
-/// hyper would send a GET of unknown length without its body, trailers only with chunks, and believes a
-/// `Content-Length` that it is given.
-fn frame(request: &mut Request<RequestBody>) {
-    let body_length = match request.body() {
-        body if body.is_end_stream() => Some(0),
-        body => body.size_hint().exact(),
-    };
-    // Ours, whatever the client spoke: HTTP/1.0 knows no chunks.
-    *request.version_mut() = Version::HTTP_11;
-    let expects_body = matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH);
-    let headers = request.headers_mut();
-    match body_length {
-        Some(0) if !expects_body => {
-            headers.remove(CONTENT_LENGTH);
-            headers.remove(TRANSFER_ENCODING);
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<()>, UpstreamFailure>> {
+        if self.upload.is_unsent() && !self.socket.is_quiet() {
+            return Poll::Ready(Err(UpstreamFailure::Closed));
         }
-        Some(length) if length == 0 || !headers.contains_key(TRAILER) => {
-            headers.remove(TRANSFER_ENCODING);
-            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-        }
-        _ => {
-            headers.remove(CONTENT_LENGTH);
-            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        loop {
+            if let Poll::Ready(Err(failure)) = self.upload.poll_send(&mut self.socket, cx) {
+                return Poll::Ready(Err(failure));
+            }
+            if let (true, Some(error)) = (self.upload.is_unsent(), self.socket.write_error()) {
+                return Poll::Ready(Err(UpstreamFailure::from_io(error)));
+            }
+            if let Some(response) = self.read_head()? {
+                return Poll::Ready(Ok(response));
+            }
+            match ready!(self.received.poll_fill(&mut self.socket, None, cx)) {
+                Ok(0) => return Poll::Ready(Err(UpstreamFailure::Closed)),
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(Err(UpstreamFailure::from_io(&error))),
+            }
         }
     }
+
+    /// Whether a failure now would leave the request provably unsent.
+    pub(crate) fn is_unsent(&self) -> bool {
+        self.upload.is_unsent()
+    }
+
+    /// What a failure means for the request, whose head this is, if it was not let go of.
+    pub(crate) fn explain(&mut self, head: Option<Parts>, cause: UpstreamFailure) -> SendError {
+        match head {
+            // A body that broke off is no better the next time.
+            Some(head) if self.is_unsent() && cause != UpstreamFailure::RequestBody => {
+                let request = Request::from_parts(head, self.upload.take_back());
+                SendError::Unsent { request, cause }
+            }
+            _ => SendError::Failed { cause },
+        }
+    }
+
+    /// The next piece of the reply's body. An upload that is still under way goes on with it; while nobody
+    /// asks for the reply, it waits too.
+    pub(crate) fn poll_body(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        loop {
+            if let Poll::Ready(Err(_)) = self.upload.poll_send(&mut self.socket, cx) {
+                // The upstream has answered without it, perhaps refused it: that still counts.
+                self.upload.give_up();
+            }
+            match self.body.decode(&mut self.received.buffer) {
+                Ok(Decoded::Data(data)) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                Ok(Decoded::Trailers(trailers)) => {
+                    return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+                }
+                Ok(Decoded::End) => return Poll::Ready(None),
+                Ok(Decoded::NeedMore) => {}
+                Err(error) => return Poll::Ready(Some(Err(BodyError::Framing(error)))),
+            }
+            match ready!(self.received.poll_fill(&mut self.socket, self.body.remaining(), cx)) {
+                Ok(0) => {
+                    let ended = self.body.end_of_input();
+                    return Poll::Ready(ended.err().map(|error| Err(BodyError::Framing(error))));
+                }
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(Some(Err(BodyError::Io(error)))),
+            }
+        }
+    }
+
+    /// Whether the reply's body was read to its end.
+    pub(crate) fn is_reply_read(&self) -> bool {
+        self.body.is_ended()
+    }
+
+    pub(crate) fn body_size_hint(&self) -> SizeHint {
+        self.body.remaining().map_or_else(SizeHint::new, SizeHint::with_exact)
+    }
+
+    /// Makes the connection ready for another exchange after the reply was read; says whether it is.
+    pub(crate) fn finish(&mut self) -> Finished {
+        let reusable = self.is_reply_read()
+            && self.persistence == Persistence::KeepAlive
+            && self.received.buffer.is_empty()
+            && self.is_request_sent();
+        if !reusable {
+            return Finished::Spent;
+        }
+        self.upload.rest();
+        self.received.rest();
+        Finished::Reusable
+    }
 }
 
-/// Refuses what another recipient could read differently, and a change of protocol that nobody asked for.
-fn check_framing<B>(reply: &Response<B>) -> Result<(), UpstreamFailure> {
-    let refuse = |why: &str| Err(UpstreamFailure::Protocol(why.to_owned()));
-    let headers = reply.headers();
-    if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
-        return refuse("the reply has both Transfer-Encoding and Content-Length");
-    }
-    if reply.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return refuse("the reply switches protocols");
-    }
-    Ok(())
+/// What an exchange leaves of its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Finished {
+    /// It can take another request.
+    Reusable,
+    /// It is to be closed: the upstream wants it so, said more than its reply, or answered early.
+    Spent,
 }
 
-#[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use http::HeaderMap;
-
-    use super::*;
-
-    fn framed(method: Method, fields: &[(&'static str, &'static str)], body: Body) -> HeaderMap {
-        let mut request = Request::new(RequestBody::new(body));
-        *request.method_mut() = method;
-        for (name, value) in fields {
-            request.headers_mut().append(*name, HeaderValue::from_static(value));
+impl Http1 {
+    fn read_head(&mut self) -> Result<Option<Response<()>>, UpstreamFailure> {
+        let buffer = &mut self.received.buffer;
+        while let Some(head) = self
+            .heads
+            .reply(buffer, &self.method, &Limits::REPLY)
+            .map_err(|error| UpstreamFailure::Protocol(error.to_string()))?
+        {
+            let refuse = |why: &str| Err(UpstreamFailure::Protocol(why.to_owned()));
+            let ReplyHead { response, framing, persistence } = head;
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                return refuse("the reply switches protocols");
+            }
+            if !response.status().is_informational() {
+                self.body = BodyDecoder::new(framing);
+                self.persistence = persistence;
+                return Ok(Some(response));
+            }
+            self.interim_replies += 1;
+            if self.interim_replies > MOST_INTERIM_REPLIES {
+                return refuse("too many interim replies");
+            }
         }
-        frame(&mut request);
-        request.into_parts().0.headers
+        Ok(None)
     }
 
-    fn full() -> Body {
-        Bytes::from_static(b"hello").into()
-    }
-
-    #[test]
-    fn a_length_that_lies_is_corrected() {
-        for wrong in [&[("content-length", "4")][..], &[("content-length", "+5")], &[]] {
-            assert_eq!(framed(Method::GET, wrong, full())["content-length"], "5");
+    /// Whether all of the request is written; what little is missing may go out now. Nobody waits for it.
+    fn is_request_sent(&mut self) -> bool {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        if self.upload.is_whole() {
+            return true;
         }
-        let twice = framed(
-            Method::POST,
-            &[("content-length", "5"), ("content-length", "5"), ("transfer-encoding", "gzip")],
-            full(),
-        );
-        assert_eq!(twice.len(), 1);
-        assert!(framed(Method::GET, &[("content-length", "4")], Body::Empty).is_empty());
-    }
-
-    #[test]
-    fn an_empty_post_says_so() {
-        assert_eq!(framed(Method::POST, &[], Body::Empty)["content-length"], "0");
-        assert!(framed(Method::DELETE, &[], Body::Empty).is_empty());
-    }
-
-    #[test]
-    fn announced_trailers_make_chunks() {
-        let fields = [("trailer", "x-sum"), ("content-length", "5")];
-        let headers = framed(Method::POST, &fields, full());
-        assert_eq!(headers["transfer-encoding"], "chunked");
-        assert!(!headers.contains_key("content-length"));
+        let sent = self.upload.poll_send(&mut self.socket, &mut cx);
+        !matches!(sent, Poll::Ready(Err(_))) && self.upload.is_whole()
     }
 }

@@ -1,5 +1,6 @@
 //! A connection taken for one request.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
@@ -7,9 +8,8 @@ use http::{Request, Response};
 
 use crate::endpoint::ActiveRequest;
 use crate::failure::SendError;
-use crate::http1::read_reply;
 use crate::request_body::RequestBody;
-use crate::response_body::{Held, UpstreamBody};
+use crate::response_body::UpstreamBody;
 use crate::shelf::{PooledConnection, Shelf};
 
 /// A connection taken for one request. Dropping it, or the future of [`Lease::send`], closes the
@@ -50,12 +50,25 @@ impl Lease {
         mut self,
         request: Request<RequestBody>,
     ) -> impl Future<Output = Result<Response<UpstreamBody>, SendError>> {
-        let progress = request.body().progress();
-        let reply = self.connection.http1.send(request);
+        // Queued at once, so that the future does not carry the body too.
+        let mut head = Some(self.connection.http1.begin(request));
         async move {
-            let response = read_reply(reply.await)?;
-            let held = Held { connection: self.connection, shelf: self.shelf, request: progress };
-            Ok(response.map(|body| UpstreamBody::new(body, held, self.active)))
+            let http1 = &mut self.connection.http1;
+            let reply = poll_fn(|cx| {
+                let polled = http1.poll_reply(cx);
+                if !http1.is_unsent() {
+                    head = None;
+                }
+                polled
+            });
+            match reply.await {
+                Ok(response) => Ok(response.map(|()| self.reply_body())),
+                Err(cause) => Err(self.connection.http1.explain(head, cause)),
+            }
         }
+    }
+
+    fn reply_body(self) -> UpstreamBody {
+        UpstreamBody::new(self.connection, self.shelf, self.active)
     }
 }

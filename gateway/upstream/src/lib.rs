@@ -19,8 +19,12 @@ mod http1;
 mod lease;
 mod pools;
 mod random;
+#[cfg(test)]
+mod reply_tests;
 mod request_body;
 mod response_body;
+#[cfg(test)]
+mod reuse_tests;
 mod shelf;
 mod socket;
 #[cfg(test)]

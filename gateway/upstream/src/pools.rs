@@ -7,13 +7,9 @@ use crate::cluster::Cluster;
 use crate::connect::connect;
 use crate::endpoint::{ActiveRequest, Endpoint, EndpointId, OpenConnection};
 use crate::failure::ConnectError;
-use crate::http1::{Http1, Readiness};
+use crate::http1::Http1;
 use crate::lease::{Lease, Origin};
 use crate::shelf::{PooledConnection, Rested, Shelf, patience};
-
-/// How often a connection that is not ready yet gets a turn. Its task needs one to finish the exchange
-/// that just ended; one that needs more waits for an upstream that does not read, so it is given up.
-const TURNS_TO_SETTLE: usize = 2;
 
 /// The upstream connections of one worker. They never leave its thread; a clone is the same pools.
 #[derive(Clone, Default)]
@@ -64,32 +60,15 @@ impl Pools {
     async fn take_live(&self, endpoint: EndpointId) -> Option<PooledConnection> {
         loop {
             let taken = self.shelf.take(endpoint)?;
-            let connection = taken.connection;
-            let ready = match (taken.rested, connection.http1.readiness()) {
-                (Rested::Briefly, Readiness::Ready) => true,
-                (_, Readiness::Closed) => false,
-                (Rested::Long, _) | (_, Readiness::Settling) => settle(&connection.http1).await,
-            };
-            if ready {
-                return Some(connection);
+            if taken.rested == Rested::Long {
+                // The runtime looks at the sockets before this goes on.
+                tokio::task::yield_now().await;
+            }
+            if taken.connection.http1.is_quiet() {
+                return Some(taken.connection);
             }
         }
     }
-}
-
-/// Lets the connection's task run, so that it finishes its last exchange and sees whether the peer has
-/// closed; says whether it can take a request then.
-async fn settle(connection: &Http1) -> bool {
-    for _ in 0..TURNS_TO_SETTLE {
-        // The runtime looks at the sockets and runs what they woke before this goes on.
-        tokio::task::yield_now().await;
-        match connection.readiness() {
-            Readiness::Ready => return true,
-            Readiness::Closed => return false,
-            Readiness::Settling => {}
-        }
-    }
-    false
 }
 
 async fn open(
@@ -99,8 +78,6 @@ async fn open(
     let settings = cluster.settings();
     let stream = connect(endpoint.address, settings.connect_timeout).await?;
     let counted = OpenConnection::begin(endpoint);
-    let http1 = Http1::open(stream)
-        .await
-        .map_err(|cause| ConnectError { address: endpoint.address, cause })?;
-    Ok(PooledConnection { http1, counted, patience: patience(settings.idle_timeout) })
+    let patience = patience(settings.idle_timeout);
+    Ok(PooledConnection { http1: Http1::open(stream), counted, patience })
 }

@@ -40,13 +40,15 @@ pub struct RequestBody {
     body: Body,
     /// Only where there is something to count.
     progress: Option<Arc<RequestProgress>>,
+    /// Taken before, and not sent.
+    unread: Option<Bytes>,
 }
 
 impl RequestBody {
     /// Wraps a body. An empty one costs no allocation.
     pub fn new(body: Body) -> Self {
         let progress = (!body.is_end_stream()).then(Arc::default);
-        RequestBody { body, progress }
+        RequestBody { body, progress, unread: None }
     }
 
     /// Its progress; `None` for a body that was empty from the start.
@@ -54,12 +56,17 @@ impl RequestBody {
         self.progress.clone()
     }
 
+    /// Puts back the first bytes that were taken, because they were never sent. They count as taken still.
+    pub(crate) fn put_back(&mut self, bytes: Bytes) {
+        self.unread = (!bytes.is_empty()).then_some(bytes);
+    }
+
     fn note(&self, frame: Option<&Frame<Bytes>>) {
         let Some(progress) = &self.progress else { return };
         if let Some(data) = frame.and_then(|frame| frame.data_ref()) {
             progress.bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
         }
-        // hyper does not ask again after trailers, nor once the body says that it ended.
+        // Nobody asks again after trailers, nor once the body says that it ended.
         let last = frame.is_none_or(|frame| frame.is_trailers()) || self.body.is_end_stream();
         if last {
             progress.ended_at.get_or_init(Instant::now);
@@ -76,6 +83,9 @@ impl HttpBody for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
+        if let Some(bytes) = this.unread.take() {
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        }
         let polled = Pin::new(&mut this.body).poll_frame(cx);
         match &polled {
             Poll::Ready(Some(Ok(frame))) => this.note(Some(frame)),
@@ -86,11 +96,19 @@ impl HttpBody for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.unread.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let hint = self.body.size_hint();
+        let Some(bytes) = &self.unread else { return hint };
+        let unread = bytes.len() as u64;
+        let mut whole = SizeHint::new();
+        if let Some(upper) = hint.upper() {
+            whole.set_upper(upper.saturating_add(unread));
+        }
+        whole.set_lower(hint.lower().saturating_add(unread));
+        whole
     }
 }
 
@@ -116,5 +134,17 @@ mod tests {
         body.frame().await.unwrap().unwrap();
         assert_eq!((progress.bytes(), progress.ended()), (5, true));
         assert!(progress.ended_at().is_some());
+    }
+
+    #[tokio::test]
+    async fn what_is_put_back_comes_again_and_counts_once() {
+        let mut body = RequestBody::new(Bytes::from_static(b"hello").into());
+        let taken = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        body.put_back(taken);
+        assert!(!body.is_end_stream());
+        assert_eq!(body.size_hint().exact(), Some(5));
+        let progress = body.progress().unwrap();
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "hello");
+        assert_eq!(progress.bytes(), 5);
     }
 }

@@ -2,16 +2,14 @@
 
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use portcullis_message::{Body, BodyError};
+use portcullis_message::BodyError;
 
 use crate::endpoint::ActiveRequest;
-use crate::http1::Readiness;
-use crate::request_body::RequestProgress;
+use crate::http1::Finished;
 use crate::shelf::{PooledConnection, Shelf};
 
 /// The body of an upstream's reply.
@@ -20,34 +18,42 @@ use crate::shelf::{PooledConnection, Shelf};
 /// pool. Dropped before that, it closes the connection, which also ends an upload still under way. The
 /// request counts as active at its endpoint until this is dropped.
 pub struct UpstreamBody {
-    body: Body,
-    held: Option<Held>,
+    stage: Stage,
+    shelf: Rc<Shelf>,
     _active: ActiveRequest,
 }
 
-/// What is given back at the end.
-pub(crate) struct Held {
-    pub(crate) connection: PooledConnection,
-    pub(crate) shelf: Rc<Shelf>,
-    pub(crate) request: Option<Arc<RequestProgress>>,
+/// How far a body is.
+enum Stage {
+    Flowing(PooledConnection),
+    /// Read to its end.
+    Ended,
+    /// It broke off, which was told.
+    Broken,
 }
 
 impl UpstreamBody {
     /// A body of which nothing was read yet; an empty one brings the connection back at once.
-    pub(crate) fn new(body: Body, held: Held, active: ActiveRequest) -> Self {
-        let mut this = UpstreamBody { body, held: Some(held), _active: active };
-        if this.body.is_end_stream() {
-            this.give_back();
-        }
+    pub(crate) fn new(
+        connection: PooledConnection,
+        shelf: Rc<Shelf>,
+        active: ActiveRequest,
+    ) -> Self {
+        let mut this = UpstreamBody { stage: Stage::Flowing(connection), shelf, _active: active };
+        this.note_end();
         this
     }
 
-    fn give_back(&mut self) {
-        let Some(held) = self.held.take() else { return };
-        let request_sent = held.request.as_ref().is_none_or(|request| request.ended());
-        // Otherwise it is dropped here and thereby closed: the upstream answered early.
-        if request_sent && held.connection.http1.readiness() != Readiness::Closed {
-            held.shelf.put(held.connection);
+    /// Gives the connection back where the body has ended.
+    fn note_end(&mut self) {
+        match std::mem::replace(&mut self.stage, Stage::Ended) {
+            Stage::Flowing(mut connection) if connection.http1.is_reply_read() => {
+                // Otherwise it is dropped here and thereby closed.
+                if connection.http1.finish() == Finished::Reusable {
+                    self.shelf.put(connection);
+                }
+            }
+            stage => self.stage = stage,
         }
     }
 }
@@ -61,23 +67,25 @@ impl HttpBody for UpstreamBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let polled = Pin::new(&mut this.body).poll_frame(cx);
+        let Stage::Flowing(connection) = &mut this.stage else { return Poll::Ready(None) };
+        let polled = connection.http1.poll_body(cx);
         match &polled {
-            Poll::Ready(None) => this.give_back(),
-            Poll::Ready(Some(Ok(frame))) if frame.is_trailers() || this.body.is_end_stream() => {
-                this.give_back();
-            }
-            Poll::Ready(Some(Err(_))) => this.held = None,
-            Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
+            Poll::Pending => {}
+            Poll::Ready(Some(Err(_))) => this.stage = Stage::Broken,
+            Poll::Ready(_) => this.note_end(),
         }
         polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        matches!(self.stage, Stage::Ended)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match &self.stage {
+            Stage::Flowing(connection) => connection.http1.body_size_hint(),
+            Stage::Ended => SizeHint::with_exact(0),
+            Stage::Broken => SizeHint::new(),
+        }
     }
 }

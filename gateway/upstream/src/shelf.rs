@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 
 use crate::endpoint::{EndpointId, OpenConnection};
-use crate::http1::{Http1, Readiness};
+use crate::http1::Http1;
 
 /// How often idle connections are swept, which is also the step in which idleness is measured: requests
 /// read no clock for it.
@@ -17,7 +17,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// An open connection and the endpoint that it goes to.
 #[derive(Debug)]
 pub(crate) struct PooledConnection {
-    pub(crate) http1: Http1,
+    pub(crate) http1: Box<Http1>,
     pub(crate) counted: OpenConnection,
     /// How many sweeps it may lie unused.
     pub(crate) patience: u32,
@@ -94,9 +94,9 @@ impl Shelf {
         self.sweeps.set(now);
         let mut shelf = self.idle.borrow_mut();
         shelf.retain(|_, idle| {
-            idle.retain(|Idle { connection, since }| {
-                now.wrapping_sub(*since) < connection.patience
-                    && connection.http1.readiness() != Readiness::Closed
+            idle.retain(|idle| {
+                now.wrapping_sub(idle.since) < idle.connection.patience
+                    && idle.connection.http1.is_quiet()
             });
             !idle.is_empty()
         });

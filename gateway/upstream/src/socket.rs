@@ -1,7 +1,8 @@
 //! A TCP stream that hears the upstream out: a failed write is reported only after all that had been
 //! received was read.
 
-use std::io;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -11,9 +12,8 @@ use tokio::net::TcpStream;
 /// The stream of an upstream connection.
 ///
 /// An upstream that refuses an upload answers (413, say) and closes while we still write. The write then
-/// fails although the answer waits in our receive buffer, and hyper would give the connection up with it
-/// unread. So a write to a connection that the peer has left stays pending; reading brings the answer,
-/// and the error once nothing is left to read.
+/// fails although the answer waits in our receive buffer. So a write to a connection that the peer has
+/// left stays pending; reading brings the answer, and the error once nothing is left to read.
 #[derive(Debug)]
 pub(crate) struct Socket {
     stream: TcpStream,
@@ -25,14 +25,25 @@ impl Socket {
         Socket { stream, write_error: None }
     }
 
-    fn write(
+    pub(crate) fn local_address(&self) -> Option<SocketAddr> {
+        self.stream.local_addr().ok()
+    }
+
+    /// Writes as much as the peer takes, from one or more pieces.
+    pub(crate) fn poll_write(
         &mut self,
-        write: impl FnOnce(Pin<&mut TcpStream>) -> Poll<io::Result<usize>>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         if self.write_error.is_some() {
             return Poll::Pending;
         }
-        match write(Pin::new(&mut self.stream)) {
+        let stream = Pin::new(&mut self.stream);
+        let written = match pieces {
+            [piece] => stream.poll_write(cx, piece),
+            pieces => stream.poll_write_vectored(cx, pieces),
+        };
+        match written {
             Poll::Ready(Err(error)) if peer_has_left(&error) => {
                 // The peer's reset makes the socket readable, so whoever reads it is woken.
                 self.write_error = Some(error);
@@ -40,6 +51,18 @@ impl Socket {
             }
             written => written,
         }
+    }
+
+    /// The error that a write met.
+    pub(crate) fn write_error(&self) -> Option<&io::Error> {
+        self.write_error.as_ref()
+    }
+
+    /// Whether nothing came while nothing was expected, neither bytes nor the end. It asks the system
+    /// only where the runtime was told that something is there to read.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let nothing = self.stream.try_read(&mut [0]);
+        nothing.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 }
 
@@ -71,60 +94,47 @@ impl AsyncRead for Socket {
     }
 }
 
-impl AsyncWrite for Socket {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.get_mut().write(|stream| stream.poll_write(cx, bytes))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.get_mut().write(|stream| stream.poll_write_vectored(cx, slices))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
     use super::*;
 
-    #[tokio::test]
-    async fn an_answer_is_read_although_writing_failed() {
+    async fn pair() -> (Socket, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let mut socket = Socket::new(stream);
-        let (mut peer, _) = listener.accept().await.unwrap();
-        socket.write_all(b"unread").await.unwrap();
+        (Socket::new(stream), listener.accept().await.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_read_although_writing_failed() {
+        let (mut socket, mut peer) = pair().await;
+        let pieces = [IoSlice::new(b"un"), IoSlice::new(b"read")];
+        assert_eq!(poll_fn(|cx| socket.poll_write(cx, &pieces)).await.unwrap(), 6);
         peer.write_all(b"answer").await.unwrap();
         // Closed with bytes unread: a reset.
         drop(peer);
-        let waits = std::future::poll_fn(|cx| {
-            Poll::Ready(Pin::new(&mut socket).poll_write(cx, b"more").is_pending())
-        });
-        assert!(waits.await);
+        let more = [IoSlice::new(b"more")];
+        assert!(poll_fn(|cx| Poll::Ready(socket.poll_write(cx, &more).is_pending())).await);
         let mut answer = Vec::new();
         let error = socket.read_to_end(&mut answer).await.unwrap_err();
         assert_eq!(answer, b"answer");
         assert!(peer_has_left(&error), "{error}");
+    }
+
+    #[tokio::test]
+    async fn bytes_and_the_end_break_the_quiet() {
+        let (socket, mut peer) = pair().await;
+        assert!(socket.is_quiet());
+        peer.write_all(b"x").await.unwrap();
+        socket.stream.readable().await.unwrap();
+        assert!(!socket.is_quiet());
+        let (socket, peer) = pair().await;
+        drop(peer);
+        socket.stream.readable().await.unwrap();
+        assert!(!socket.is_quiet());
     }
 }

@@ -17,6 +17,7 @@ mod guests;
 mod hot_swap;
 mod house;
 mod http1;
+mod http1_strict;
 mod http2;
 mod namespaces;
 mod observability;

@@ -1,0 +1,158 @@
+//! One request and its reply on a connection.
+
+use std::error::Error;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::task::Poll;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body as HttpBody;
+use portcullis_message::Body;
+use portcullis_message::http1::{Framing, Persistence, ReplyStart, RequestHead};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::http1::inbound::{Drained, Inbound};
+use crate::http1::outbound::{Asker, Outbound, persistence};
+use crate::http1::wire::Wire;
+
+/// What becomes of a connection after a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Another request may follow.
+    Another,
+    /// It ends.
+    Close,
+    /// It ends while its client may still be talking.
+    CloseSlowly,
+}
+
+/// Answers one request. The service is polled here, in the connection's own task; meanwhile the request's body
+/// is handed on as it is wanted, and a client that leaves is noticed.
+pub(crate) async fn exchange<I, F, B>(
+    wire: &mut Wire<I>,
+    head: RequestHead,
+    service: impl FnOnce(Request<Body>) -> F,
+) -> io::Result<Next>
+where
+    I: AsyncRead + AsyncWrite + Unpin,
+    F: Future<Output = Response<B>>,
+    B: HttpBody<Data = Bytes> + Unpin,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let (mut inbound, body) = Inbound::open(&head, &mut wire.input);
+    let asker = Asker::of(&head.request);
+    let asked = if asker.allows_another() { head.persistence } else { Persistence::Close };
+    let response = {
+        let mut answering = pin!(service(head.request.map(|()| body)));
+        poll_fn(|cx| {
+            loop {
+                if let Poll::Ready(response) = answering.as_mut().poll(cx) {
+                    return Poll::Ready(Ok(response));
+                }
+                match inbound.poll_advance(wire, cx) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+        })
+        .await?
+    };
+    inbound.begin_reply();
+    let (mut outbound, kept) = write_head(wire, &asker, asked, &inbound, response);
+    if let Err(error) = send(wire, &mut inbound, &mut outbound).await {
+        if outbound.runs_until_close() {
+            wire.reset();
+        }
+        return Err(error);
+    }
+    drop(outbound);
+    finish(wire, &mut inbound, kept).await
+}
+
+/// Puts the reply's head into the output.
+fn write_head<I, B>(
+    wire: &mut Wire<I>,
+    asker: &Asker,
+    asked: Persistence,
+    inbound: &Inbound,
+    response: Response<B>,
+) -> (Outbound<B>, Persistence)
+where
+    I: AsyncRead + AsyncWrite + Unpin,
+    B: HttpBody<Data = Bytes> + Unpin,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let framing = asker.framing(&response);
+    let leaving = wire.activity.wants_close() || !inbound.may_end();
+    let asked = if leaving { Persistence::Close } else { asked };
+    let (status, headers) = (response.status(), response.headers());
+    let persistence = persistence(asked, framing, headers);
+    let (version, date) = (asker.version, wire.date());
+    ReplyStart { version, status, headers, framing, persistence, date: &date }.write(wire.front());
+    let has_no_body = asker.has_no_body(status);
+    let framing = if has_no_body { Framing::Empty } else { framing };
+    let mut outbound = Outbound::new(asker, framing, response);
+    if has_no_body {
+        outbound.leave_out();
+    }
+    (outbound, persistence)
+}
+
+/// Writes the reply while the rest of the request is still coming, perhaps.
+async fn send<I, B>(
+    wire: &mut Wire<I>,
+    inbound: &mut Inbound,
+    outbound: &mut Outbound<B>,
+) -> io::Result<()>
+where
+    I: AsyncRead + AsyncWrite + Unpin,
+    B: HttpBody<Data = Bytes> + Unpin,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    poll_fn(|cx| {
+        loop {
+            let mut more = false;
+            if wire.output.has_room() && !outbound.is_complete() {
+                match outbound.poll_next(&mut wire.output, cx) {
+                    Poll::Ready(Ok(())) => more = true,
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending => {}
+                }
+            }
+            // The first bytes go out together with the head, and small pieces together.
+            if more && wire.output.has_room() && !outbound.is_complete() {
+                continue;
+            }
+            if !wire.output.is_empty() {
+                match wire.poll_write(cx) {
+                    Poll::Ready(Ok(())) => continue,
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending => {}
+                }
+            } else if outbound.is_complete() {
+                return Poll::Ready(Ok(()));
+            }
+            match inbound.poll_advance(wire, cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    })
+    .await
+}
+
+/// Sees to it that the next head is where the next read begins.
+async fn finish<I>(wire: &mut Wire<I>, inbound: &mut Inbound, kept: Persistence) -> io::Result<Next>
+where
+    I: AsyncRead + AsyncWrite + Unpin,
+{
+    match kept {
+        Persistence::KeepAlive if inbound.drain(wire).await? == Drained::Whole => Ok(Next::Another),
+        Persistence::Close if inbound.is_complete() && wire.input.is_empty() => Ok(Next::Close),
+        _ => Ok(Next::CloseSlowly),
+    }
+}

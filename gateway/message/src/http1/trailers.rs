@@ -1,0 +1,107 @@
+//! Trailers: which fields may come after a body, and reading them.
+
+use bytes::BytesMut;
+use http::HeaderMap;
+use httparse::{EMPTY_HEADER, Status};
+
+use crate::http1::decoded::Decoded;
+use crate::http1::error::{FramingError, HeadError};
+use crate::http1::fields::{check_lines, collect, locate};
+use crate::http1::limits::Limits;
+
+/// Reads the trailers of a chunked body, up to the empty line that ends them.
+#[derive(Debug, Default)]
+pub(crate) struct TrailerReader {
+    seen: usize,
+}
+
+impl TrailerReader {
+    /// Trailers or the end, once they are complete. Fields that may not come last are dropped.
+    pub(crate) fn read(&mut self, buffer: &mut BytesMut) -> Result<Decoded, FramingError> {
+        if buffer.starts_with(b"\r\n") {
+            let _ = buffer.split_to(2);
+            return Ok(Decoded::End);
+        }
+        let complete = buffer.get(self.seen..).is_some_and(|new| new.contains(&b'\n'));
+        match if complete { read_fields(buffer)? } else { None } {
+            Some(trailers) if trailers.is_empty() => Ok(Decoded::End),
+            Some(trailers) => Ok(Decoded::Trailers(trailers)),
+            None if buffer.len() >= LIMITS.head => Err(FramingError::LargeTrailers),
+            None => {
+                self.seen = buffer.len();
+                Ok(Decoded::NeedMore)
+            }
+        }
+    }
+}
+
+const LIMITS: Limits = Limits::REQUEST;
+
+fn read_fields(buffer: &mut BytesMut) -> Result<Option<HeaderMap>, FramingError> {
+    let mut room = [EMPTY_HEADER; Limits::MOST_FIELDS];
+    let (length, fields) = match httparse::parse_headers(buffer, &mut room) {
+        Ok(Status::Complete((length, headers))) => {
+            let head = buffer.get(..length).unwrap_or_default();
+            check_lines(head, headers.len() + 1).map_err(explain)?;
+            (length, locate(buffer, headers, &LIMITS).map_err(explain)?)
+        }
+        Ok(Status::Partial) => return Ok(None),
+        Err(httparse::Error::TooManyHeaders) => return Err(FramingError::LargeTrailers),
+        Err(_) => return Err(FramingError::Trailers),
+    };
+    if length > LIMITS.head {
+        return Err(FramingError::LargeTrailers);
+    }
+    let mut trailers = collect(&buffer.split_to(length).freeze(), &fields).map_err(explain)?;
+    remove_forbidden(&mut trailers);
+    Ok(Some(trailers))
+}
+
+fn explain(error: HeadError) -> FramingError {
+    match error {
+        HeadError::TooLarge | HeadError::TooManyFields => FramingError::LargeTrailers,
+        _ => FramingError::Trailers,
+    }
+}
+
+/// Fields that decide on framing, routing, trust or the content, and so may not come after it
+/// (RFC 9110 section 6.5.1).
+const FORBIDDEN: [&str; 24] = [
+    "authorization",
+    "cache-control",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-range",
+    "content-type",
+    "cookie",
+    "expect",
+    "host",
+    "if-match",
+    "if-none-match",
+    "keep-alive",
+    "max-forwards",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "range",
+    "set-cookie",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "www-authenticate",
+];
+
+/// Removes what may not come in trailers.
+fn remove_forbidden(trailers: &mut HeaderMap) {
+    let is_forbidden = |name: &str| {
+        FORBIDDEN.contains(&name)
+            || ["x-forwarded-", "x-envoy-", "x-portcullis-"]
+                .iter()
+                .any(|prefix| name.starts_with(prefix))
+    };
+    while let Some(name) = trailers.keys().find(|name| is_forbidden(name.as_str())).cloned() {
+        trailers.remove(name);
+    }
+}

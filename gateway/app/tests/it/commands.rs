@@ -186,7 +186,8 @@ fn explain_names_every_outcome() {
 
 #[test]
 fn explain_reads_a_url_as_the_gateway_does() {
-    let rules = "- name: admin\n  match:\n  - uri: {prefix: /admin}\n  directResponse: {status: 403}\n";
+    let rules =
+        "- name: admin\n  match:\n  - uri: {prefix: /admin}\n  directResponse: {status: 403}\n";
     let scene = Scene::new(&shop::manifests(rules));
     for path in ["/x/../admin", "//admin", "/%61dmin"] {
         let explained = scene.explain(&[&format!("http://shop.example{path}")]);
@@ -202,7 +203,10 @@ fn explain_reads_a_url_as_the_gateway_does() {
         let explained = scene.explain(&[url, "-H", field]);
         let told = explained["refusal"].as_str().unwrap();
         assert!(told.starts_with(refusal), "{told}");
-        assert_eq!((&explained["outcome"], &explained["status"]), (&"refused".into(), &status.into()));
+        assert_eq!(
+            (&explained["outcome"], &explained["status"]),
+            (&"refused".into(), &status.into())
+        );
         let output = scene.run(&["explain", "--config", "config", url, "-H", field]);
         assert!(text(&output).contains(told), "{}", text(&output));
     }

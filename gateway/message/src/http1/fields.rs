@@ -70,7 +70,7 @@ pub(crate) fn locate(
 /// Refuses lines that end in a bare line feed, which httparse lets pass. `lines` is how many there are.
 pub(crate) fn check_lines(head: &[u8], lines: usize) -> Result<(), HeadError> {
     // httparse takes a carriage return nowhere but before a line feed.
-    let returns = head.iter().filter(|byte| **byte == b'\r').count();
+    let returns = memchr::memchr_iter(b'\r', head).count();
     if returns == lines { Ok(()) } else { Err(HeadError::BareLineFeed) }
 }
 

@@ -48,7 +48,7 @@ pub(crate) fn scan_request(
     }
     check_whole(buffer, length, request.headers.len(), limits)?;
     // `Uri` would cut it off without a word.
-    if target.contains('#') {
+    if memchr::memchr(b'#', target.as_bytes()).is_some() {
         return Err(HeadError::Fragment);
     }
     Ok(Some(ScannedRequest {

@@ -9,8 +9,10 @@ mod access_log;
 mod forwarded;
 mod header_map;
 mod host;
+mod http1;
 mod manifests;
 mod signature;
+mod target;
 
 /// A reader of foreign bytes.
 #[derive(Clone, Copy, Debug)]
@@ -22,13 +24,15 @@ pub struct Target {
 }
 
 /// All of them.
-pub static TARGETS: [Target; 6] = [
+pub static TARGETS: [Target; 8] = [
     Target { name: "access_log", run: access_log::run },
     Target { name: "forwarded", run: forwarded::run },
     Target { name: "header_map", run: header_map::run },
     Target { name: "host", run: host::run },
+    Target { name: "http1", run: http1::run },
     Target { name: "manifests", run: manifests::run },
     Target { name: "signature", run: signature::run },
+    Target { name: "target", run: target::run },
 ];
 
 /// Runs the target of a name.

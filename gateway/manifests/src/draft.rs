@@ -166,7 +166,7 @@ impl DraftFile {
             (
                 codes::SYNTAX,
                 "is not valid YAML",
-                "correct the document; its object's last good version serves on until then",
+                "correct the document; until then its object's last good version serves on, if there is one",
             )
         };
         let said = (format!("the document {what}: {}", error.message), help.to_owned());

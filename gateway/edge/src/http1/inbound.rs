@@ -128,8 +128,11 @@ impl Inbound {
             if !self.may_end() || drained > DRAINED {
                 return Ok(Drained::TooMuch);
             }
-            match self.decoder.decode(&mut wire.input) {
-                Ok(Decoded::Data(data)) => drained += data.len(),
+            let before = wire.input.len();
+            let decoded = self.decoder.decode(&mut wire.input);
+            // Framing counts too: small chunks can come in long lines.
+            drained += before - wire.input.len();
+            match decoded {
                 Ok(Decoded::NeedMore) => {
                     if poll_fn(|cx| wire.poll_fill(1, cx)).await? == 0 {
                         return Ok(Drained::TooMuch);

@@ -5,7 +5,7 @@ use portcullis_filters::HeaderOperations;
 
 use crate::reader::{Cursor, Schema};
 use crate::report::Gravity;
-use crate::scalars::{header_name, header_value};
+use crate::scalars::{self, header_name, header_value};
 
 /// Operations on both heads.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -58,7 +58,7 @@ fn read_operations(cursor: &Cursor<'_>, authority: &mut Option<Box<str>>) -> Hea
     if let Some(field) = fields.field("set") {
         for (name, value) in field.entries() {
             match is_authority(name) {
-                true => *authority = value.text().map(Into::into),
+                true => *authority = scalars::authority(&value),
                 false => operations.set.extend(read_field(name, &value)),
             }
         }

@@ -1,11 +1,11 @@
 //! The annotations of a plugin object, `portcullis.dev/…`.
 
-use portcullis_model::PluginLimits;
+use portcullis_model::{PluginLimits, parse_duration};
 
 use crate::codes;
 use crate::reader::Cursor;
 use crate::report::Gravity;
-use crate::scalars::{parse_duration, parse_quantity};
+use crate::scalars::parse_quantity;
 use crate::suggest::closest;
 use crate::yaml::Node;
 
@@ -89,5 +89,5 @@ fn read_limit(value: &Cursor<'_>, part: &str, limits: &mut PluginLimits) {
 }
 
 fn positive(text: &str) -> Option<std::time::Duration> {
-    parse_duration(text).filter(|duration| !duration.is_zero())
+    parse_duration(text).ok().filter(|duration| !duration.is_zero())
 }

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::StatusCode;
-use http::uri::{Authority, Scheme};
+use http::uri::Scheme;
 use portcullis_filters::{DirectResponse, PathRewrite, Redirect, RedirectPath};
 use portcullis_model::Origin;
 
@@ -12,7 +12,7 @@ use super::header_operations::{Headers, read_headers};
 use crate::codes;
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::Gravity;
-use crate::scalars::port;
+use crate::scalars::{self, port};
 
 /// What a rule does, its destinations not looked up yet.
 #[derive(Clone, Debug)]
@@ -98,7 +98,7 @@ pub(crate) fn read_action(rule: &Fields<'_>) -> Option<RouteAction> {
     Some(RouteAction::Forward {
         destinations,
         path_rewrite: uri.and_then(|field| read_path_rewrite(&field)),
-        authority_rewrite: authority.and_then(|field| read_authority(&field)),
+        authority_rewrite: authority.and_then(|field| scalars::authority(&field)),
     })
 }
 
@@ -109,15 +109,6 @@ fn read_path_rewrite(field: &Cursor<'_>) -> Option<PathRewrite> {
         return None;
     }
     Some(PathRewrite { replacement: text.into() })
-}
-
-fn read_authority(field: &Cursor<'_>) -> Option<Box<str>> {
-    let text = field.text()?;
-    if text.parse::<Authority>().is_err() || text.contains('@') {
-        field.refuse(format!("`{text}` is no authority"), "write `host` or `host:port`");
-        return None;
-    }
-    Some(text.into())
 }
 
 fn read_destinations(field: &Cursor<'_>) -> Option<Vec<RouteDestination>> {
@@ -182,7 +173,7 @@ fn read_redirect(fields: &Fields<'_>) -> Option<Redirect> {
         (None, None) => RedirectPath::Keep,
     };
     let scheme = fields.field("scheme").and_then(|field| read_scheme(&field));
-    let authority = fields.field("authority").and_then(|field| read_authority(&field));
+    let authority = fields.field("authority").and_then(|field| scalars::authority(&field));
     let port = fields.field("port").and_then(|field| port(&field));
     Some(Redirect { status, scheme, authority, port, path })
 }

@@ -23,7 +23,7 @@ spec:
     directResponse: {status: 99}
   - match: [{method: {}}]
     directResponse: {status: 99}
-    headers: {request: {set: {content-length: '1', 'a b': c}}}
+    headers: {request: {set: {content-length: '1', 'a b': c, Host: 'a b'}}}
     hosts: []
     hosts: []
 ";
@@ -51,6 +51,7 @@ spec:
             "a.yaml:17:30: error[PC0210] spec.http[2].directResponse.status: 99 is not from 200 to 599",
             "a.yaml:18:47: error[PC0210] spec.http[2].headers.request.set.content-length: the field `content-length` belongs to the connection and cannot be changed",
             "a.yaml:18:59: error[PC0210] spec.http[2].headers.request.set.a b: `a b` is no name of a header field",
+            "a.yaml:18:68: error[PC0210] spec.http[2].headers.request.set.Host: `a b` is no authority",
             "a.yaml:19:5: error[PC0206] spec.http[2].hosts: an HTTP rule has no field `hosts`",
             "a.yaml:20:5: error[PC0104] spec.http[2].hosts: the key is written twice",
             "a.yaml:20:5: error[PC0206] spec.http[2].hosts: an HTTP rule has no field `hosts`",

@@ -11,8 +11,8 @@ mod header_map;
 mod host;
 mod http1;
 mod manifests;
+mod request_target;
 mod signature;
-mod target;
 
 /// A reader of foreign bytes.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +32,7 @@ pub static TARGETS: [Target; 8] = [
     Target { name: "http1", run: http1::run },
     Target { name: "manifests", run: manifests::run },
     Target { name: "signature", run: signature::run },
-    Target { name: "target", run: target::run },
+    Target { name: "request_target", run: request_target::run },
 ];
 
 /// Runs the target of a name.

@@ -1,4 +1,0 @@
-//! `portcullis_fuzz::TARGETS`: `target`.
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|input: &[u8]| portcullis_fuzz::run("target", input));

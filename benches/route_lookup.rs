@@ -11,7 +11,8 @@ use http::{HeaderMap, Method, StatusCode};
 use portcullis_filters::{DirectResponse, HeaderOperations};
 use portcullis_message::HostPattern;
 use portcullis_model::{
-    Action, Listener, ListenerProtocol, Origin, PathMatch, RequestMatch, Rule, VirtualHost,
+    Action, Listener, ListenerProtocol, Origin, PathMatch, RequestMatch, RequestOverrides,
+    RequestPolicy, Rule, VirtualHost,
 };
 use portcullis_routing::{RouteQuery, RouteTable};
 
@@ -52,6 +53,8 @@ fn listener(hosts: usize) -> Listener {
         hosts: vec![HostPattern::Any],
         https_redirect: false,
         tls: None,
+        connections: Arc::default(),
+        requests: RequestPolicy::default(),
         virtual_hosts: (0..hosts).map(virtual_host).collect(),
         plugins: Vec::new(),
     }
@@ -70,6 +73,7 @@ fn rule(host: usize, part: usize) -> Rule {
         request_headers: HeaderOperations::default(),
         response_headers: HeaderOperations::default(),
         timeout: None,
+        overrides: RequestOverrides::default(),
     }
 }
 

@@ -9,7 +9,8 @@ use portcullis_crypto::Credential;
 use portcullis_filters::{DirectResponse, HeaderOperations};
 use portcullis_message::{HostPattern, TrustedProxies};
 use portcullis_model::{
-    Action, Listener, ListenerProtocol, Model, Origin, Problem, Rule, TlsSettings, VirtualHost,
+    Action, Listener, ListenerProtocol, Model, Origin, Problem, RequestOverrides, RequestPolicy,
+    Rule, TlsSettings, VirtualHost,
 };
 use portcullis_proxy::{DebugHeaders, Drain, WorkerSettings};
 use portcullis_snapshot::{Compiled, Compiler, Published};
@@ -78,6 +79,8 @@ pub(crate) fn http(server: &str, port: u16) -> Listener {
         hosts: vec![HostPattern::Any],
         https_redirect: false,
         tls: None,
+        connections: Arc::default(),
+        requests: RequestPolicy::default(),
         virtual_hosts: vec![VirtualHost {
             host: HostPattern::Any,
             rules: vec![Arc::new(answering(server))],
@@ -107,6 +110,7 @@ fn answering(server: &str) -> Rule {
         request_headers: HeaderOperations::default(),
         response_headers: HeaderOperations::default(),
         timeout: None,
+        overrides: RequestOverrides::default(),
     }
 }
 

@@ -10,6 +10,7 @@ mod canonical_path;
 mod channel;
 mod field_rules;
 mod forwarded;
+mod head_rules;
 mod hop_by_hop;
 mod host;
 pub mod http1;
@@ -25,6 +26,7 @@ pub use canonical_path::{
 pub use channel::{BodyReceiver, BodySender, Demand, body_channel};
 pub use field_rules::{FieldError, check_fields};
 pub use forwarded::{Trust, TrustedProxies, set_forwarded};
+pub use head_rules::{Backslashes, EscapedSlashes, HeadRules, Slashes, Underscores};
 pub use hop_by_hop::remove_hop_by_hop;
 pub use host::{HostPattern, HostPatternError, normalise_host};
 pub use reply::Reply;

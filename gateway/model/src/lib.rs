@@ -5,19 +5,23 @@
 //! wrong with the input is in the [`Problem`]s beside it.
 
 mod cluster;
+mod connection_policy;
 mod duration;
 mod listener;
 mod origin;
 mod plugin;
 mod problem;
+mod request_policy;
 mod route;
 
 pub use cluster::{Cluster, ClusterName, Endpoint};
+pub use connection_policy::{ConnectionPolicy, HeadLimits, Http2Limits, ProxyProtocol};
 pub use duration::parse_duration;
 pub use listener::{Listener, ListenerProtocol, TlsSettings, VirtualHost};
 pub use origin::{ObjectId, Origin};
 pub use plugin::{FailStrategy, Phase, Plugin, PluginLimits, PluginModule};
 pub use problem::{Code, Problem, Severity};
+pub use request_policy::{RequestOverrides, RequestPolicy};
 pub use route::{Action, Destination, HeaderMatch, PathMatch, RequestMatch, Rule, StringMatch};
 
 use std::collections::BTreeMap;

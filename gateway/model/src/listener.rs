@@ -6,7 +6,7 @@ use std::sync::Arc;
 use portcullis_crypto::Credential;
 use portcullis_message::HostPattern;
 
-use crate::{ObjectId, Origin, Rule};
+use crate::{ConnectionPolicy, ObjectId, Origin, RequestPolicy, Rule};
 
 /// One server of a `Gateway`. Listeners with the same port and bind address share a socket.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +29,10 @@ pub struct Listener {
     pub https_redirect: bool,
     /// TLS termination; `None` on a plain listener.
     pub tls: Option<TlsSettings>,
+    /// What is asked of its connections; the same for all listeners of a socket.
+    pub connections: Arc<ConnectionPolicy>,
+    /// What is asked of its requests.
+    pub requests: RequestPolicy,
     /// The routes bound to it, by host: what the Gateway's and the routes' hosts have in common.
     pub virtual_hosts: Vec<VirtualHost>,
     /// The plugins that run on its requests, in running order.

@@ -7,7 +7,7 @@ use http::Method;
 use http::header::HeaderName;
 use portcullis_filters::{DirectResponse, HeaderOperations, PathRewrite, Redirect};
 
-use crate::{ClusterName, Origin};
+use crate::{ClusterName, Origin, RequestOverrides};
 
 /// One rule of a route, for instance one entry of a VirtualService's `http`.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +27,8 @@ pub struct Rule {
     pub response_headers: HeaderOperations,
     /// From the last byte of the request to the last of the reply; `None` is off.
     pub timeout: Option<Duration>,
+    /// What it sets otherwise than its listener.
+    pub overrides: RequestOverrides,
 }
 
 /// What a rule does with a request.

@@ -7,8 +7,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use portcullis_filters::{DirectResponse, HeaderOperations, MatchedPath};
 use portcullis_message::HostPattern;
 use portcullis_model::{
-    Action, HeaderMatch, Listener, ListenerProtocol, Origin, PathMatch, RequestMatch, Rule,
-    StringMatch, VirtualHost,
+    Action, HeaderMatch, Listener, ListenerProtocol, Origin, PathMatch, RequestMatch,
+    RequestOverrides, RequestPolicy, Rule, StringMatch, VirtualHost,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -124,6 +124,7 @@ fn rule(number: usize, matches: Vec<RequestMatch>) -> Arc<Rule> {
         request_headers: HeaderOperations::default(),
         response_headers: HeaderOperations::default(),
         timeout: None,
+        overrides: RequestOverrides::default(),
     })
 }
 
@@ -138,6 +139,8 @@ fn listener(hosts: Vec<HostPattern>, virtual_hosts: Vec<VirtualHost>) -> Arc<Lis
         hosts,
         https_redirect: false,
         tls: None,
+        connections: Arc::default(),
+        requests: RequestPolicy::default(),
         virtual_hosts,
         plugins: Vec::new(),
     })

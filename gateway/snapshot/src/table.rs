@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 use portcullis_model::{
-    Action, ClusterName, Destination, Listener, ListenerProtocol, ObjectId, Rule,
+    Action, ClusterName, ConnectionPolicy, Destination, Listener, ListenerProtocol, ObjectId, Rule,
 };
 use portcullis_routing::RouteTable;
 use portcullis_telemetry::{Registry, RequestTarget, TargetLabels};
@@ -18,6 +18,8 @@ use crate::{CertificateTable, ChainStep, PluginState};
 pub struct SocketTable {
     /// What is spoken on it.
     pub protocol: ListenerProtocol,
+    /// What is asked of its connections.
+    pub connections: Arc<ConnectionPolicy>,
     /// Which rule takes a request.
     pub routes: RouteTable,
     /// By the index that `routes` gives.
@@ -80,8 +82,11 @@ impl SocketTable {
         let rules = routes.rules().iter().map(|rule| CompiledRule::build(rule, parts)).collect();
         let protocol =
             listeners.first().map_or(ListenerProtocol::Http, |listener| listener.protocol);
+        let connections =
+            listeners.first().map_or_else(Arc::default, |listener| listener.connections.clone());
         SocketTable {
             protocol,
+            connections,
             routes,
             rules,
             listeners: listeners

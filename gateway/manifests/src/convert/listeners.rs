@@ -1,9 +1,10 @@
 //! Gateways to listeners, with the routes bound to them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use portcullis_message::HostPattern;
-use portcullis_model::{Listener, TlsSettings, VirtualHost};
+use portcullis_model::{Listener, RequestPolicy, TlsSettings, VirtualHost};
 
 use super::binding::bind_routes;
 use super::credentials::Credentials;
@@ -40,6 +41,8 @@ pub(crate) fn build_listeners(
                 hosts: server.hosts.iter().map(|host| host.pattern.clone()).collect(),
                 https_redirect: server.https_redirect,
                 tls,
+                connections: Arc::default(),
+                requests: RequestPolicy::default(),
                 virtual_hosts,
                 plugins: Vec::new(),
             };

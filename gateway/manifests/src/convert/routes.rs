@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use portcullis_model::{Action, ClusterName, Destination, ObjectId, RequestMatch, Rule};
+use portcullis_model::{
+    Action, ClusterName, Destination, ObjectId, RequestMatch, RequestOverrides, Rule,
+};
 
 use super::clusters::Clusters;
 use super::findings::{Findings, Spot};
@@ -96,6 +98,7 @@ fn build_rule(
         request_headers: headers.request.clone(),
         response_headers: headers.response.clone(),
         timeout: written.timeout,
+        overrides: RequestOverrides::default(),
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use portcullis_message::HostPattern;
 use portcullis_model::{ListenerProtocol, Origin};
 
-use crate::codes;
 use crate::draft::RawObject;
+use crate::kinds::gateway_tls::{CredentialName, TLS, read_credential, warn_of_plain_tls};
 use crate::metadata::{Metadata, OBJECT, read_metadata};
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::{Gravity, Report};
@@ -47,14 +47,6 @@ pub(crate) struct ServerHost {
     pub(crate) pattern: HostPattern,
 }
 
-/// `tls.credentialName`
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct CredentialName {
-    pub(crate) namespace: Arc<str>,
-    pub(crate) name: Arc<str>,
-    pub(crate) origin: Origin,
-}
-
 static GATEWAY: Schema =
     Schema { what: "a Gateway", served: &["selector", "servers"], not_yet: &[], skipped: &[] };
 static SERVER: Schema = Schema {
@@ -69,28 +61,6 @@ static PORT: Schema = Schema {
     not_yet: &[],
     skipped: &["targetPort"],
 };
-static TLS: Schema = Schema {
-    what: "a server's tls",
-    served: &["httpsRedirect", "mode", "credentialName"],
-    not_yet: &[
-        "serverCertificate",
-        "privateKey",
-        "caCertificates",
-        "caCrl",
-        "credentialNames",
-        "caCertCredentialName",
-        "tlsCertificates",
-        "subjectAltNames",
-        "verifyCertificateSpki",
-        "verifyCertificateHash",
-        "minProtocolVersion",
-        "maxProtocolVersion",
-        "cipherSuites",
-        "insecureSkipVerify",
-    ],
-    skipped: &[],
-};
-
 /// Reads a Gateway.
 pub(crate) fn read_gateway(raw: &RawObject, report: &Report) -> Option<Gateway> {
     let metadata = read_metadata(raw, report);
@@ -198,65 +168,4 @@ fn read_hosts(fields: &Fields<'_>, own: &Arc<str>) -> Vec<ServerHost> {
         field.refuse("a server without hosts takes no request", "write `*` for every host");
     }
     hosts
-}
-
-/// On a plain port only `httpsRedirect` means anything.
-fn warn_of_plain_tls(tls: &Fields<'_>) {
-    for name in ["mode", "credentialName"] {
-        if let Some(field) = tls.field(name) {
-            field.not_served(
-                Gravity::Warns,
-                format!("`{name}` has no effect on a port that speaks no TLS"),
-                "set port.protocol to HTTPS, or remove it",
-            );
-        }
-    }
-}
-
-/// The Secret of a server with TLS; `None` where the server cannot be served.
-fn read_credential(tls: &Fields<'_>, namespace: &Arc<str>) -> Option<CredentialName> {
-    match tls.field("mode") {
-        None => {
-            tls.cursor().not_served(
-                Gravity::Degrades,
-                "an omitted `mode` means PASSTHROUGH, which is known, but not served yet",
-                "write `mode: SIMPLE` where TLS ends at the gateway; until then nothing listens for this server",
-            );
-            return None;
-        }
-        Some(mode) => check_mode(&mode)?,
-    }
-    let Some(field) = tls.field("credentialName") else {
-        let message = "the server has no `credentialName`, so it has no certificate";
-        let help =
-            "name a Secret with tls.crt and tls.key; until then nothing listens for this server";
-        tls.cursor().report(Gravity::Degrades, codes::MISSING, message, help);
-        return None;
-    };
-    let text = field.text()?;
-    let text = text.strip_prefix("kubernetes://").unwrap_or(text);
-    let (namespace, name) = match text.split_once('/') {
-        Some((namespace, name)) => (namespace.into(), name),
-        None => (namespace.clone(), text),
-    };
-    Some(CredentialName { namespace, name: name.into(), origin: field.origin() })
-}
-
-fn check_mode(mode: &Cursor<'_>) -> Option<()> {
-    match mode.text()? {
-        "SIMPLE" => Some(()),
-        text @ ("PASSTHROUGH" | "MUTUAL" | "AUTO_PASSTHROUGH" | "ISTIO_MUTUAL"
-        | "OPTIONAL_MUTUAL") => {
-            mode.not_served(
-                Gravity::Degrades,
-                format!("the mode {text} is known, but not served yet"),
-                "nothing listens for this server; `SIMPLE` is served",
-            );
-            None
-        }
-        text => {
-            mode.refuse(format!("`{text}` is no TLS mode"), "write SIMPLE");
-            None
-        }
-    }
 }

@@ -3,6 +3,7 @@
 mod destination_rule;
 mod endpoint_slice;
 mod gateway;
+mod gateway_tls;
 mod header_operations;
 mod plugin_annotations;
 mod plugin_configuration;
@@ -27,7 +28,8 @@ use crate::report::Report;
 
 pub(crate) use destination_rule::{ConnectionPool, DestinationRule, Subset, UpstreamTls};
 pub(crate) use endpoint_slice::EndpointSlice;
-pub(crate) use gateway::{CredentialName, Gateway, Server, ServerHost};
+pub(crate) use gateway::{Gateway, Server, ServerHost};
+pub(crate) use gateway_tls::CredentialName;
 pub(crate) use plugin_target::Coverage;
 pub(crate) use protection::Protection;
 pub(crate) use route_action::{RouteAction, RouteDestination};

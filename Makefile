@@ -23,12 +23,14 @@ test: plugins ## every test
 	cd sdk/rust && cargo test --workspace
 	cd plugins && cargo test --workspace
 	.ci/test
+	benches/instructions
 
 check: plugins ## format, lints, dependencies: what a change has to pass besides the tests
 	.ci/check
 
 bench: plugins ## micro-benchmarks
 	cargo bench --package portcullis-benches
+	benches/instructions
 
 fuzz: ## fuzzing, a minute for each target; needs cargo-fuzz and a nightly compiler. make test replays the seeds
 	.ci/fuzz

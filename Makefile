@@ -1,7 +1,7 @@
 # One line each: what is done stands in the script or crate that is named here.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build plugins test check bench fuzz clean setup
+.PHONY: help run build plugins test soak check bench fuzz clean setup
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -27,6 +27,9 @@ test: plugins ## every test
 
 check: plugins ## format, lints, dependencies: what a change has to pass besides the tests
 	.ci/check
+
+soak: plugins ## what takes minutes: rollouts with the defaults, idle connections, faults over time
+	.ci/soak
 
 bench: plugins ## micro-benchmarks
 	cargo bench --package portcullis-benches

@@ -15,6 +15,7 @@
     reason = "a step of a test that fails should panic where it happens"
 )]
 
+mod alb;
 mod answers;
 mod body;
 mod call;
@@ -30,6 +31,7 @@ mod seen;
 mod tls;
 mod upstream;
 
+pub use alb::{Alb, AlbSettings, TargetState};
 pub use body::{BodyWriter, TestBody};
 pub use call::{Call, Reply};
 pub use certificates::{Authority, Certificates};

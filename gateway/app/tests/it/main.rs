@@ -24,6 +24,7 @@ mod observability;
 mod plugins;
 mod reload;
 mod route_actions;
+mod rollout;
 mod routes;
 mod shipped_plugins;
 mod shop;

@@ -49,7 +49,7 @@ pub fn http2_request(fields: &[(&str, &str)]) -> Vec<u8> {
 }
 
 /// A field of HPACK, spelled out: no table, no Huffman code.
-fn literal(name: &str, value: &str) -> Vec<u8> {
+pub(crate) fn literal(name: &str, value: &str) -> Vec<u8> {
     let mut field = vec![0, u8::try_from(name.len()).unwrap()];
     field.extend_from_slice(name.as_bytes());
     // A length of seven bits.

@@ -6,6 +6,7 @@
 #![allow(clippy::panic, reason = "a target that finds something has to say so")]
 
 mod access_log;
+mod client_hello;
 mod forwarded;
 mod header_map;
 mod host;
@@ -24,8 +25,9 @@ pub struct Target {
 }
 
 /// All of them.
-pub static TARGETS: [Target; 8] = [
+pub static TARGETS: [Target; 9] = [
     Target { name: "access_log", run: access_log::run },
+    Target { name: "client_hello", run: client_hello::run },
     Target { name: "forwarded", run: forwarded::run },
     Target { name: "header_map", run: header_map::run },
     Target { name: "host", run: host::run },

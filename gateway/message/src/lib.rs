@@ -8,6 +8,7 @@ mod body;
 mod body_error;
 mod canonical_path;
 mod channel;
+mod client_hello;
 mod field_rules;
 mod forwarded;
 mod head_rules;
@@ -24,6 +25,7 @@ pub use canonical_path::{
     Canonical, PathError, canonical_path, canonical_path_for, canonical_target,
 };
 pub use channel::{BodyReceiver, BodySender, Demand, body_channel};
+pub use client_hello::{ClientHello, FirstBytes, MOST_HELLO, read_client_hello};
 pub use field_rules::{FieldError, check_fields};
 pub use forwarded::{Trust, TrustedProxies, set_forwarded};
 pub use head_rules::{Backslashes, EscapedSlashes, HeadRules, Slashes, Underscores};

@@ -15,6 +15,7 @@ mod head_rules;
 mod hop_by_hop;
 mod host;
 pub mod http1;
+mod http2_frames;
 mod reply;
 mod request_head;
 
@@ -30,6 +31,7 @@ pub use field_rules::{FieldError, check_fields};
 pub use forwarded::{Trust, TrustedProxies, set_forwarded};
 pub use head_rules::{Backslashes, EscapedSlashes, HeadRules, Slashes, Underscores};
 pub use hop_by_hop::remove_hop_by_hop;
+pub use http2_frames::{Flood, FrameGuard, FrameLimits, RefusedStream};
 pub use host::{HostPattern, HostPatternError, normalise_host};
 pub use reply::Reply;
 pub use request_head::{CanonicalHead, HeadError, canonical_head};

@@ -29,9 +29,9 @@ pub(crate) fn config_dump(state: &AdminState) -> Value {
 }
 
 fn listener(listener: &Listener) -> Value {
-    let credential = listener.tls.as_ref().map(|tls| match &tls.credential {
-        Some(_) => "present",
-        None => "missing",
+    let credential = listener.tls.as_ref().map(|tls| match tls.credentials.is_empty() {
+        false => "present",
+        true => "missing",
     });
     json!({
         "gateway": &*listener.gateway,

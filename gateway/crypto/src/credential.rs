@@ -7,7 +7,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
-use crate::{provider, sha256};
+use crate::{CertificateFacts, provider, sha256};
 
 /// A certificate chain and its key, ready for handshakes. Equal where the PEM was.
 #[derive(Clone)]
@@ -31,6 +31,9 @@ pub enum CredentialError {
     /// The key belongs to another certificate.
     #[error("the private key does not belong to the certificate")]
     Mismatch,
+    /// What should be an OCSP response is none.
+    #[error("holds no OCSP response in DER")]
+    Staple,
 }
 
 impl Credential {
@@ -52,10 +55,45 @@ impl Credential {
         Ok(Credential { certified: Arc::new(certified), fingerprint: fingerprint(chain, key) })
     }
 
+    /// The same with an OCSP response in DER, which clients get that ask for one.
+    pub fn with_staple(self, response: &[u8]) -> Result<Self, CredentialError> {
+        if !is_one_der_sequence(response) {
+            return Err(CredentialError::Staple);
+        }
+        let mut certified = CertifiedKey::clone(&self.certified);
+        certified.ocsp = Some(response.to_vec());
+        let both = [self.fingerprint, sha256(response)];
+        Ok(Credential { certified: Arc::new(certified), fingerprint: sha256(both.as_flattened()) })
+    }
+
+    /// What the certificate says; `None` where it says it in a way that nobody should repeat.
+    pub fn facts(&self) -> Option<CertificateFacts> {
+        CertificateFacts::read(self.certified.cert.first()?).ok()
+    }
+
+    /// Whether the key is one for RSA: slower than others, and understood by every client.
+    pub fn is_rsa(&self) -> bool {
+        self.certified.key.algorithm() == rustls::SignatureAlgorithm::RSA
+    }
+
     /// For rustls.
     pub fn certified_key(&self) -> &Arc<CertifiedKey> {
         &self.certified
     }
+}
+
+/// Whether the bytes are a SEQUENCE, whole and alone. The client checks the rest.
+fn is_one_der_sequence(bytes: &[u8]) -> bool {
+    let [0x30, length, rest @ ..] = bytes else { return false };
+    let (long, count) = (length & 0x80 != 0, usize::from(length & 0x7f));
+    if !long {
+        return rest.len() == count;
+    }
+    let Some((digits, content)) = rest.split_at_checked(count) else { return false };
+    let announced = digits
+        .iter()
+        .try_fold(0_usize, |sum, digit| sum.checked_mul(256).map(|sum| sum + usize::from(*digit)));
+    count > 0 && announced == Some(content.len())
 }
 
 fn read_chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, CredentialError> {

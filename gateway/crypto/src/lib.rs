@@ -3,14 +3,29 @@
 //!
 //! What it is *not*: it holds no policy; who trusts what is configuration.
 
+mod certificate_facts;
+mod client_verification;
 mod credential;
 mod digest;
+mod distinguished_name;
+mod parameters;
 mod provider;
 mod random;
 mod signature;
+mod trust;
+#[cfg(test)]
+mod verification_tests;
+mod websocket;
 
+pub use certificate_facts::{CertificateError, CertificateFacts};
+pub use client_verification::{ClientVerification, Demand, PeerRules};
 pub use credential::{Credential, CredentialError};
 pub use digest::{hex, sha256};
+pub use parameters::{
+    SuiteName, Tls12Suite, TlsParameters, TlsVersions, cipher_suite, served_suites,
+};
 pub use provider::provider;
 pub use random::fill_random;
 pub use signature::{Hash, SignatureError, verify_signature};
+pub use trust::{TrustAnchors, TrustError};
+pub use websocket::{websocket_accept, websocket_key};

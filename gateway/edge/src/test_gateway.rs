@@ -85,6 +85,7 @@ pub(crate) fn http(server: &str, port: u16) -> Listener {
             host: HostPattern::Any,
             rules: vec![Arc::new(answering(server))],
         }],
+        tcp_routes: Vec::new(),
         plugins: Vec::new(),
     }
 }
@@ -93,7 +94,11 @@ pub(crate) fn http(server: &str, port: u16) -> Listener {
 pub(crate) fn https(server: &str, port: u16, credential: Credential) -> Listener {
     Listener {
         protocol: ListenerProtocol::Https,
-        tls: Some(TlsSettings { credential: Some(credential) }),
+        tls: Some(TlsSettings {
+            credentials: vec![credential],
+            client_auth: portcullis_model::ClientAuth::NotAsked,
+            parameters: Default::default(),
+        }),
         ..http(server, port)
     }
 }

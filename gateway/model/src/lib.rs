@@ -13,16 +13,18 @@ mod plugin;
 mod problem;
 mod request_policy;
 mod route;
+mod tcp_route;
 
 pub use cluster::{Cluster, ClusterName, Endpoint};
 pub use connection_policy::{ConnectionPolicy, HeadLimits, Http2Limits, ProxyProtocol};
 pub use duration::parse_duration;
-pub use listener::{Listener, ListenerProtocol, TlsSettings, VirtualHost};
+pub use listener::{ClientAuth, Listener, ListenerProtocol, TlsSettings, VirtualHost};
 pub use origin::{ObjectId, Origin};
 pub use plugin::{FailStrategy, Phase, Plugin, PluginLimits, PluginModule};
 pub use problem::{Code, Problem, Severity};
 pub use request_policy::{RequestOverrides, RequestPolicy};
 pub use route::{Action, Destination, HeaderMatch, PathMatch, RequestMatch, Rule, StringMatch};
+pub use tcp_route::{TcpDestination, TcpRoute, TcpRule};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

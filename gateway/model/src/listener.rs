@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use portcullis_crypto::Credential;
+use portcullis_crypto::{ClientVerification, Credential, TlsParameters};
 use portcullis_message::HostPattern;
 
-use crate::{ConnectionPolicy, ObjectId, Origin, RequestPolicy, Rule};
+use crate::{ConnectionPolicy, ObjectId, Origin, RequestPolicy, Rule, TcpRoute};
 
 /// One server of a `Gateway`. Listeners with the same port and bind address share a socket.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +35,8 @@ pub struct Listener {
     pub requests: RequestPolicy,
     /// The routes bound to it, by host: what the Gateway's and the routes' hosts have in common.
     pub virtual_hosts: Vec<VirtualHost>,
+    /// Where its connections go, in the order in which that is decided; empty unless it passes bytes on.
+    pub tcp_routes: Vec<TcpRoute>,
     /// The plugins that run on its requests, in running order.
     pub plugins: Vec<ObjectId>,
 }
@@ -46,6 +48,11 @@ pub enum ListenerProtocol {
     Http,
     /// The same over TLS that ends here.
     Https,
+    /// TLS that is passed on as it comes, by the server name in its first message; with [`Listener::tls`] it
+    /// ends here and the bytes in it are passed on.
+    Tls,
+    /// Bytes that are passed on.
+    Tcp,
 }
 
 impl ListenerProtocol {
@@ -54,16 +61,39 @@ impl ListenerProtocol {
         match self {
             ListenerProtocol::Http => "HTTP",
             ListenerProtocol::Https => "HTTPS",
+            ListenerProtocol::Tls => "TLS",
+            ListenerProtocol::Tcp => "TCP",
         }
+    }
+
+    /// Whether HTTP is spoken on it, so that rules of requests apply.
+    pub fn is_http(self) -> bool {
+        matches!(self, ListenerProtocol::Http | ListenerProtocol::Https)
     }
 }
 
-/// How TLS ends at a listener.
+/// How TLS ends at a listener. Listeners of one socket whose settings are equal share their connections.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TlsSettings {
-    /// The certificate and key; `None` where the Secret is missing or broken and never was good: handshakes
-    /// for this listener's hosts are refused, everything else is served.
-    pub credential: Option<Credential>,
+    /// Certificates with their keys, the preferred one first; a client gets the first that it understands. Empty
+    /// where the Secret is missing or broken and never was good: handshakes for this listener's hosts are
+    /// refused, everything else is served.
+    pub credentials: Vec<Credential>,
+    /// What is asked of clients.
+    pub client_auth: ClientAuth,
+    /// Versions and cipher suites.
+    pub parameters: TlsParameters,
+}
+
+/// What a listener asks of its clients' certificates.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClientAuth {
+    /// Nothing (`SIMPLE`).
+    NotAsked,
+    /// They are verified (`MUTUAL`, `OPTIONAL_MUTUAL`, `ISTIO_MUTUAL`).
+    Verified(Arc<ClientVerification>),
+    /// They should be, but there is nothing to verify them by: handshakes are refused.
+    Unverifiable,
 }
 
 /// The rules for one host on one listener, in the order in which they are tried.

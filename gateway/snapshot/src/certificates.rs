@@ -24,7 +24,7 @@ impl CertificateTable {
         for listener in listeners {
             let Some(tls) = &listener.tls else { continue };
             let certificate =
-                tls.credential.as_ref().map(|credential| credential.certified_key().clone());
+                tls.credentials.first().map(|credential| credential.certified_key().clone());
             seen += 1;
             table.only = if seen == 1 { certificate.clone() } else { None };
             for host in &listener.hosts {

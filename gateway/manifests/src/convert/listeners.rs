@@ -29,7 +29,9 @@ pub(crate) fn build_listeners(
             let virtual_hosts = virtual_hosts(hosts, &mut merger, findings);
             let id = &open.gateway.metadata.id;
             let tls = server.credential.as_ref().map(|name| TlsSettings {
-                credential: credentials.find(id, server, name, findings),
+                credentials: credentials.find(id, server, name, findings).into_iter().collect(),
+                client_auth: portcullis_model::ClientAuth::NotAsked,
+                parameters: Default::default(),
             });
             let listener = Listener {
                 origin: server.origin.clone(),
@@ -41,6 +43,7 @@ pub(crate) fn build_listeners(
                 hosts: server.hosts.iter().map(|host| host.pattern.clone()).collect(),
                 https_redirect: server.https_redirect,
                 tls,
+                // EdgePolicies set these two.
                 connections: Arc::default(),
                 requests: RequestPolicy::default(),
                 virtual_hosts,

@@ -68,6 +68,7 @@ fn read_credential(root: &Fields<'_>, certificate: &str, key: &str) -> Option<Cr
         Err(error) => error,
     };
     let (name, help) = match error {
+        CredentialError::Staple => ("tls.ocsp-staple", "put the OCSP response there in DER, encoded as base64"),
         CredentialError::Certificate(_) => {
             (certificate, "put the certificate chain there as PEM, leaf first")
         }

@@ -42,7 +42,7 @@ fn servers_become_listeners() {
     assert_eq!((&*secure.server, secure.port), ("secure", 443));
     assert_eq!(secure.bind, Some("127.0.0.1".parse().unwrap()));
     assert_eq!(secure.hosts[0].to_string(), "a.example.com");
-    assert!(secure.tls.as_ref().unwrap().credential.is_some());
+    assert_eq!(secure.tls.as_ref().unwrap().credentials.len(), 1);
 }
 
 #[test]
@@ -53,18 +53,18 @@ fn a_missing_secret_degrades_its_own_server_alone() {
         "gw.yaml:14:41: error[PC0301] Gateway/edge/gw spec.servers[1].tls.credentialName: there is no Secret/edge/cert; write the Secret with `tls.crt` and `tls.key`, or correct the name; until then TLS handshakes for the server's hosts are refused"
     );
     assert_eq!(conversion.model.listeners.len(), 2);
-    assert_eq!(conversion.model.listeners[1].tls.as_ref().unwrap().credential, None);
+    assert_eq!(conversion.model.listeners[1].tls.as_ref().unwrap().credentials, []);
 }
 
 #[test]
 fn a_server_keeps_its_certificate_when_the_secret_goes() {
     let first = convert(&[("gw.yaml", TLS), ("secret.yaml", &secret())]);
-    let credential = first.model.listeners[1].tls.clone().unwrap().credential;
+    let credential = first.model.listeners[1].tls.clone().unwrap().credentials;
     let mut last_good = first.last_good;
     for text in [TLS.to_owned(), TLS.replace("credentialName: cert", "credentialName: typo")] {
         let conversion = convert_after(&[("gw.yaml", &text)], &last_good);
         assert!(only_problem(&conversion).contains("the server keeps its last certificate"));
-        assert_eq!(conversion.model.listeners[1].tls.as_ref().unwrap().credential, credential);
+        assert_eq!(conversion.model.listeners[1].tls.as_ref().unwrap().credentials, credential);
         last_good = conversion.last_good;
     }
 }

@@ -12,6 +12,7 @@ mod header_map;
 mod host;
 mod http1;
 mod manifests;
+mod proxy_header;
 mod request_target;
 mod signature;
 
@@ -25,7 +26,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub static TARGETS: [Target; 9] = [
+pub static TARGETS: [Target; 10] = [
     Target { name: "access_log", run: access_log::run },
     Target { name: "client_hello", run: client_hello::run },
     Target { name: "forwarded", run: forwarded::run },
@@ -33,6 +34,7 @@ pub static TARGETS: [Target; 9] = [
     Target { name: "host", run: host::run },
     Target { name: "http1", run: http1::run },
     Target { name: "manifests", run: manifests::run },
+    Target { name: "proxy_header", run: proxy_header::run },
     Target { name: "signature", run: signature::run },
     Target { name: "request_target", run: request_target::run },
 ];

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -19,6 +20,8 @@ pub enum Body {
     Empty,
     /// Bytes at hand; `None` once they are read.
     Full(Option<Bytes>),
+    /// Bytes at hand with trailers after them; each `None` once it is read.
+    Trailing(Box<(Option<Bytes>, Option<HeaderMap>)>),
     /// A body still arriving on an HTTP/2 connection.
     Incoming(Incoming),
     /// A body still arriving on an HTTP/1 connection, handed over by demand.
@@ -54,6 +57,11 @@ impl HttpBody for Body {
         match self.get_mut() {
             Body::Empty => Poll::Ready(None),
             Body::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Body::Trailing(left) => {
+                let (bytes, trailers) = &mut **left;
+                let data = bytes.take().map(Frame::data);
+                Poll::Ready(data.or_else(|| trailers.take().map(Frame::trailers)).map(Ok))
+            }
             Body::Incoming(incoming) => Pin::new(incoming)
                 .poll_frame(cx)
                 .map(|frame| frame.map(|f| f.map_err(BodyError::Broken))),
@@ -65,6 +73,7 @@ impl HttpBody for Body {
         match self {
             Body::Empty => true,
             Body::Full(bytes) => bytes.is_none(),
+            Body::Trailing(left) => left.0.is_none() && left.1.is_none(),
             Body::Incoming(incoming) => incoming.is_end_stream(),
             Body::Channel(receiver) => receiver.is_end_stream(),
         }
@@ -75,6 +84,9 @@ impl HttpBody for Body {
             Body::Empty => SizeHint::with_exact(0),
             Body::Full(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Body::Trailing(left) => {
+                SizeHint::with_exact(left.0.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
             Body::Incoming(incoming) => incoming.size_hint(),
             Body::Channel(receiver) => receiver.size_hint(),

@@ -1,9 +1,9 @@
 //! Who the client is, and what the upstream is told of it: `X-Forwarded-For`, `X-Forwarded-Proto`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use http::HeaderMap;
-use http::header::{HeaderName, HeaderValue};
+use http::header::{FORWARDED, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -28,13 +28,16 @@ pub enum Trust {
 }
 
 impl TrustedProxies {
-    /// Whether a peer at this address is believed.
+    /// Whether a peer at this address is believed: where networks are named, if it is in one of them, else if
+    /// hops are counted.
     pub fn trust(&self, peer: IpAddr) -> Trust {
-        if self.hops > 0 || self.is_ours(peer) { Trust::Trusted } else { Trust::Untrusted }
+        let trusted = if self.networks.is_empty() { self.hops > 0 } else { self.contains(peer) };
+        if trusted { Trust::Trusted } else { Trust::Untrusted }
     }
 
     /// The client's address: that of the peer, or behind trusted proxies the nearest address in
-    /// `X-Forwarded-For` that is not one of them (by hop count where one is set, else by network).
+    /// `X-Forwarded-For` that is not one of them (by hop count where one is set, else by network). Where the
+    /// chain ends early or is broken, the farthest address that can be read.
     pub fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         if self.trust(peer) == Trust::Untrusted {
             return peer;
@@ -47,7 +50,7 @@ impl TrustedProxies {
             };
             seen += 1;
             client = address;
-            let reached = if self.hops > 0 { seen == self.hops } else { !self.is_ours(address) };
+            let reached = if self.hops > 0 { seen == self.hops } else { !self.contains(address) };
             if reached {
                 return client;
             }
@@ -55,7 +58,8 @@ impl TrustedProxies {
         client
     }
 
-    fn is_ours(&self, address: IpAddr) -> bool {
+    /// Whether an address is in one of the networks; IPv4 in IPv6 counts as IPv4.
+    pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.networks.iter().any(|network| network.contains(&address))
     }
@@ -68,18 +72,33 @@ fn forwarded_for(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
     addresses.map(|part| parse_address(part.trim()))
 }
 
+/// With or without a port, which an ALB can be told to add; IPv6 with or without brackets.
 fn parse_address(text: &str) -> Option<IpAddr> {
-    let bare = text.trim_start_matches('[').trim_end_matches(']');
-    bare.parse()
-        .ok()
-        .or_else(|| text.parse::<std::net::SocketAddr>().ok().map(|socket| socket.ip()))
+    let in_brackets = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let address = match in_brackets {
+        Some(bare) => bare.parse::<Ipv6Addr>().ok()?.into(),
+        None => match text.parse() {
+            Ok(address) => address,
+            Err(_) => text.parse::<SocketAddr>().ok()?.ip(),
+        },
+    };
+    Some(address.to_canonical())
+}
+
+/// What a trusted proxy says that the client used; `None` where it says nothing, or not one thing: a list, two
+/// lines or another word could be read in two ways, and then the connection itself counts.
+pub fn forwarded_scheme(headers: &HeaderMap) -> Option<&'static str> {
+    let mut lines = headers.get_all(X_FORWARDED_PROTO).iter();
+    let said = lines.next().filter(|_| lines.next().is_none())?.as_bytes();
+    ["https", "http"].into_iter().find(|scheme| said.eq_ignore_ascii_case(scheme.as_bytes()))
 }
 
 /// Sets `X-Forwarded-For` and `X-Forwarded-Proto` for the upstream and removes what an outside client
-/// may not say: `X-Envoy-*`, `X-Portcullis-*`, and from an untrusted peer every `X-Forwarded-*` and
-/// `X-Amzn-Oidc-*`, by which an ALB says who is logged in.
+/// may not say: `X-Envoy-*`, `X-Portcullis-*`, and from an untrusted peer every `X-Forwarded-*`, `Forwarded`,
+/// `X-Amzn-Oidc-*` and `X-Amzn-Mtls-*`, by which an ALB says who is logged in and whose certificate it saw.
 ///
-/// From an untrusted peer `X-Forwarded-For` becomes the peer's address; a trusted one's is appended to.
+/// From an untrusted peer `X-Forwarded-For` becomes the peer's address; a trusted one's is appended to. `scheme` is
+/// what the client used, as decided before: what upstreams are told agrees with what was done.
 pub fn set_forwarded(
     headers: &mut HeaderMap,
     peer: &HeaderValue,
@@ -96,27 +115,41 @@ pub fn set_forwarded(
         Trust::Trusted => {
             let chain = append_peer(headers, peer);
             headers.insert(X_FORWARDED_FOR, chain);
-            headers.entry(X_FORWARDED_PROTO).or_insert(scheme);
+            headers.insert(X_FORWARDED_PROTO, scheme);
         }
     }
 }
 
 fn remove_claims(headers: &mut HeaderMap, trust: Trust) {
-    let is_claim = |name: &HeaderName| {
-        let Some(rest) = name.as_str().strip_prefix("x-") else { return false };
-        rest.starts_with("envoy-")
-            || rest.starts_with("portcullis-")
-            || (trust == Trust::Untrusted
-                && (rest.starts_with("forwarded-") || rest.starts_with("amzn-oidc-"))
-                // These two are overwritten anyway.
-                && *name != X_FORWARDED_FOR
-                && *name != X_FORWARDED_PROTO)
-    };
     // In one pass: HTTP/2 lets a client repeat two thousand claims for two thousand bytes.
-    let claims: Vec<HeaderName> = headers.keys().filter(|name| is_claim(name)).cloned().collect();
+    let claims: Vec<HeaderName> =
+        headers.keys().filter(|name| is_claim(name, trust)).cloned().collect();
     for name in claims {
         headers.remove(name);
     }
+}
+
+/// Most names differ from every claim in their first byte.
+fn is_claim(name: &HeaderName, trust: Trust) -> bool {
+    let Some((b'x' | b'f', _)) = name.as_str().as_bytes().split_first() else { return false };
+    let begins_with = |claim| begins_with(name.as_str(), claim);
+    begins_with("x-envoy-")
+        || begins_with("x-portcullis-")
+        || (trust == Trust::Untrusted
+            && (begins_with("x-forwarded-")
+                || begins_with("x-amzn-oidc-")
+                || begins_with("x-amzn-mtls-")
+                || name == FORWARDED)
+            // These two are overwritten anyway.
+            && *name != X_FORWARDED_FOR
+            && *name != X_FORWARDED_PROTO)
+}
+
+/// An underscore counts as a hyphen, since to many an upstream they are the same; where underscores are refused, no
+/// such name comes here.
+fn begins_with(name: &str, claim: &str) -> bool {
+    let alike = |(a, b): (u8, u8)| a == b || (a == b'_' && b == b'-');
+    name.len() >= claim.len() && name.bytes().zip(claim.bytes()).all(alike)
 }
 
 fn append_peer(headers: &HeaderMap, peer: &HeaderValue) -> HeaderValue {
@@ -157,6 +190,89 @@ mod tests {
         let proxies = TrustedProxies { networks: vec!["10.0.0.0/8".parse().unwrap()], hops: 0 };
         let forwarded = headers("6.6.6.6, 1.1.1.1, 10.0.0.9");
         assert_eq!(proxies.client_address(address("10.0.0.1"), &forwarded), address("1.1.1.1"));
+    }
+
+    #[test]
+    fn addresses_of_both_families_in_every_spelling() {
+        let networks = ["10.0.0.0/8", "fd00::/8"].map(|network| network.parse().unwrap());
+        let proxies = TrustedProxies { networks: networks.to_vec(), hops: 0 };
+        for (chain, client) in [
+            ("2001:db8::1", "2001:db8::1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("[2001:db8::1]:4711, fd00::5", "2001:db8::1"),
+            ("192.0.2.1:4711, ::ffff:10.0.0.9, [fd00::5]:80", "192.0.2.1"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            // What cannot be read ends the walk where it is.
+            ("192.0.2.1, [[2001:db8::1]], fd00::5", "fd00::5"),
+            ("192.0.2.1, , fd00::5", "fd00::5"),
+            ("192.0.2.1, unknown", "fd00::1"),
+            ("", "fd00::1"),
+        ] {
+            let found = proxies.client_address(address("fd00::1"), &headers(chain));
+            assert_eq!(found, address(client), "{chain}");
+        }
+    }
+
+    #[test]
+    fn lines_are_one_chain() {
+        let proxies = TrustedProxies { networks: vec!["10.0.0.0/8".parse().unwrap()], hops: 0 };
+        let mut two = headers("6.6.6.6, 192.0.2.1");
+        two.append(X_FORWARDED_FOR, HeaderValue::from_static("10.0.0.9"));
+        assert_eq!(proxies.client_address(address("10.0.0.1"), &two), address("192.0.2.1"));
+    }
+
+    #[test]
+    fn hops_beside_networks_count_for_these_networks_alone() {
+        let proxies = TrustedProxies { networks: vec!["10.0.0.0/8".parse().unwrap()], hops: 2 };
+        let chain = headers("6.6.6.6, 192.0.2.1, 198.51.100.1");
+        assert_eq!(proxies.trust(address("::ffff:10.0.0.1")), Trust::Trusted);
+        assert_eq!(proxies.client_address(address("10.0.0.1"), &chain), address("192.0.2.1"));
+        assert_eq!(proxies.trust(address("9.9.9.9")), Trust::Untrusted);
+        assert_eq!(proxies.client_address(address("9.9.9.9"), &chain), address("9.9.9.9"));
+    }
+
+    #[test]
+    fn a_scheme_is_said_once_and_plainly() {
+        for (said, scheme) in [
+            (&["https"][..], Some("https")),
+            (&["HTTP"], Some("http")),
+            (&["https", "https"], None),
+            (&["https, http"], None),
+            (&["https,https"], None),
+            (&["httpsx"], None),
+            (&["wss"], None),
+            (&[""], None),
+            (&[], None),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in said {
+                headers.append(X_FORWARDED_PROTO, HeaderValue::from_static(value));
+            }
+            assert_eq!(forwarded_scheme(&headers), scheme, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn claims_are_known_in_every_spelling() {
+        for name in [
+            "forwarded",
+            "x-forwarded-host",
+            "x_forwarded_host",
+            "x-forwarded-client-cert",
+            "x-amzn-oidc-identity",
+            "x-amzn-mtls-clientcert-subject",
+            "x_amzn_mtls_clientcert",
+        ] {
+            let name = HeaderName::from_static(name);
+            assert!(
+                is_claim(&name, Trust::Untrusted) && !is_claim(&name, Trust::Trusted),
+                "{name}"
+            );
+        }
+        for name in ["x-amzn-trace-id", "x-amzn-oidc", "x-forwarded", "from", "x-real-ip"] {
+            assert!(!is_claim(&HeaderName::from_static(name), Trust::Untrusted), "{name}");
+        }
+        assert!(is_claim(&HeaderName::from_static("x_envoy_internal"), Trust::Trusted));
     }
 
     #[test]

@@ -8,14 +8,14 @@ mod upload;
 use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
-use portcullis_message::BodyError;
 use portcullis_message::http1::{
     BodyDecoder, Decoded, Framing, HeadReader, Limits, Persistence, ReplyHead,
 };
+use portcullis_message::{BodyError, Upgrade, switches_to_websocket};
 use tokio::net::TcpStream;
 
 use crate::failure::{SendError, UpstreamFailure};
@@ -37,6 +37,8 @@ pub(crate) struct Http1 {
     received: Received,
     heads: HeadReader,
     method: Method,
+    /// Whether the request asked to switch protocols.
+    upgrade: Option<Upgrade>,
     interim_replies: usize,
     body: BodyDecoder,
     persistence: Persistence,
@@ -53,6 +55,7 @@ impl Http1 {
             received: Received::new(),
             heads: HeadReader::default(),
             method: Method::GET,
+            upgrade: None,
             interim_replies: 0,
             body: BodyDecoder::new(Framing::Empty),
             persistence: Persistence::KeepAlive,
@@ -72,6 +75,7 @@ impl Http1 {
     /// Queues a request; nothing is written yet. Its head comes back, see [`Http1::explain`].
     pub(crate) fn begin(&mut self, request: Request<RequestBody>) -> Parts {
         self.method = request.method().clone();
+        self.upgrade = request.extensions().get::<Upgrade>().copied();
         self.interim_replies = 0;
         self.upload.begin(request)
     }
@@ -151,6 +155,11 @@ impl Http1 {
         }
     }
 
+    /// The stream, and what came on it after a 101.
+    pub(crate) fn into_stream(self: Box<Self>) -> (Socket, BytesMut) {
+        (self.socket, self.received.buffer)
+    }
+
     /// Whether the reply's body was read to its end.
     pub(crate) fn is_reply_read(&self) -> bool {
         self.body.is_ended()
@@ -195,7 +204,12 @@ impl Http1 {
             let refuse = |why: &str| Err(UpstreamFailure::Protocol(why.to_owned()));
             let ReplyHead { response, framing, persistence } = head;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                return refuse("the reply switches protocols");
+                if let Err(why) = self.check_switch(&response) {
+                    return refuse(why);
+                }
+                self.body = BodyDecoder::new(Framing::UntilClose);
+                self.persistence = Persistence::Close;
+                return Ok(Some(response));
             }
             if !response.status().is_informational() {
                 self.body = BodyDecoder::new(framing);
@@ -208,6 +222,19 @@ impl Http1 {
             }
         }
         Ok(None)
+    }
+
+    /// Whether the upstream may stop speaking HTTP here.
+    fn check_switch(&self, response: &Response<()>) -> Result<(), &'static str> {
+        if self.upgrade.is_none() {
+            Err("the reply switches protocols unasked")
+        } else if !switches_to_websocket(response.version(), response.headers()) {
+            Err("the reply switches to another protocol")
+        } else if !self.upload.is_whole() {
+            Err("the reply switches protocols before the request has ended")
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether all of the request is written; what little is missing may go out now. Nobody waits for it.

@@ -11,6 +11,7 @@ use portcullis_message::BodyError;
 use crate::endpoint::ActiveRequest;
 use crate::http1::Finished;
 use crate::shelf::{PooledConnection, Shelf};
+use crate::tunnel::UpstreamTunnel;
 
 /// The body of an upstream's reply.
 ///
@@ -20,7 +21,7 @@ use crate::shelf::{PooledConnection, Shelf};
 pub struct UpstreamBody {
     stage: Stage,
     shelf: Rc<Shelf>,
-    _active: ActiveRequest,
+    active: ActiveRequest,
 }
 
 /// How far a body is.
@@ -39,9 +40,18 @@ impl UpstreamBody {
         shelf: Rc<Shelf>,
         active: ActiveRequest,
     ) -> Self {
-        let mut this = UpstreamBody { stage: Stage::Flowing(connection), shelf, _active: active };
+        let mut this = UpstreamBody { stage: Stage::Flowing(connection), shelf, active };
         this.note_end();
         this
+    }
+
+    /// The connection with what follows on it, after a 101; `None` where it has ended already.
+    pub fn into_tunnel(self) -> Option<UpstreamTunnel> {
+        let Stage::Flowing(PooledConnection { http1, counted, .. }) = self.stage else {
+            return None;
+        };
+        let (socket, read_ahead) = http1.into_stream();
+        Some(UpstreamTunnel { socket, read_ahead, _counted: counted, _active: self.active })
     }
 
     /// Gives the connection back where the body has ended.

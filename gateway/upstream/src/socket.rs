@@ -53,6 +53,11 @@ impl Socket {
         }
     }
 
+    /// Says that nothing more will be written.
+    pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
     /// The error that a write met.
     pub(crate) fn write_error(&self) -> Option<&io::Error> {
         self.write_error.as_ref()

@@ -43,6 +43,8 @@ pub struct LocalReply {
     pub reply: Reply,
     /// The response-code details, one printable word: the plugin's own, else `wasm_local_response`.
     pub details: Cow<'static, str>,
+    /// What a gRPC client is told (0 to 16), where the plugin says so.
+    pub grpc_status: Option<u16>,
 }
 
 impl Effects {

@@ -2,7 +2,9 @@
 //! are left out.
 
 use bytes::{BufMut, BytesMut};
-use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HOST, HeaderName, TRANSFER_ENCODING};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, DATE, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
+};
 use http::{HeaderMap, Method, StatusCode, Uri, Version};
 
 use crate::http1::date::DATE_LENGTH;
@@ -13,8 +15,8 @@ pub const CHUNK_END: &[u8] = b"\r\n";
 /// The end of a chunked body without trailers.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
-/// Writes the head of a request in origin form. `Content-Length`, `Transfer-Encoding` and `Connection` of
-/// `headers` are left out; [`Framing::UntilClose`] writes no framing, as [`Framing::Empty`].
+/// Writes the head of a request in origin form. `Content-Length`, `Transfer-Encoding`, `Connection` and
+/// `Upgrade` of `headers` are left out; [`Framing::UntilClose`] writes no framing, as [`Framing::Empty`].
 pub fn write_request_head(
     out: &mut BytesMut,
     method: &Method,
@@ -48,7 +50,7 @@ pub struct ReplyStart<'a> {
     pub version: Version,
     /// The status.
     pub status: StatusCode,
-    /// The fields. `Content-Length`, `Transfer-Encoding` and `Connection` are left out.
+    /// The fields. `Content-Length`, `Transfer-Encoding`, `Connection` and `Upgrade` are left out.
     pub headers: &'a HeaderMap,
     /// Where the body ends; [`Framing::UntilClose`] goes with [`Persistence::Close`].
     pub framing: Framing,
@@ -94,6 +96,15 @@ impl ReplyStart<'_> {
     }
 }
 
+/// Makes the head that was just written ask for another protocol, or, a 101, switch to it.
+pub fn add_upgrade(out: &mut BytesMut, protocol: &HeaderValue) {
+    // Before the empty line that ends the head.
+    out.truncate(out.len().saturating_sub(b"\r\n".len()));
+    write_field(out, b"connection", b"upgrade");
+    write_field(out, b"upgrade", protocol.as_bytes());
+    out.put_slice(b"\r\n");
+}
+
 /// Writes the interim reply that has a client send its body.
 pub fn write_continue(out: &mut BytesMut) {
     out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
@@ -128,7 +139,7 @@ const ROOM: usize = 192;
 
 /// Whether a field is ours to write.
 fn is_ours(name: &HeaderName) -> bool {
-    *name == CONTENT_LENGTH || *name == TRANSFER_ENCODING || *name == CONNECTION
+    *name == CONTENT_LENGTH || *name == TRANSFER_ENCODING || *name == CONNECTION || *name == UPGRADE
 }
 
 fn write_framing(out: &mut BytesMut, framing: Framing) {

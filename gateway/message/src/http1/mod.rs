@@ -22,8 +22,8 @@ pub use body::BodyDecoder;
 pub use date::{DATE_LENGTH, DateLine};
 pub use decoded::Decoded;
 pub use encode::{
-    CHUNK_END, LAST_CHUNK, ReplyStart, write_chunk_size, write_continue, write_request_head,
-    write_trailers,
+    CHUNK_END, LAST_CHUNK, ReplyStart, add_upgrade, write_chunk_size, write_continue,
+    write_request_head, write_trailers,
 };
 pub use error::{FramingError, HeadError};
 pub use framing::{Expectation, Framing, Persistence};

@@ -9,10 +9,11 @@ use http::header::{HeaderValue, TRAILER};
 use http::request::Parts;
 use http::{HeaderMap, Request};
 use http_body::Body as _;
-use portcullis_message::Body;
 use portcullis_message::http1::{
-    CHUNK_END, Framing, LAST_CHUNK, write_chunk_size, write_request_head, write_trailers,
+    CHUNK_END, Framing, LAST_CHUNK, add_upgrade, write_chunk_size, write_request_head,
+    write_trailers,
 };
+use portcullis_message::{Body, Upgrade, WEBSOCKET};
 
 use crate::failure::UpstreamFailure;
 use crate::http1::frame::framing_of;
@@ -82,6 +83,9 @@ impl Upload {
             self.announced.extend(parts.headers.get_all(TRAILER).iter().cloned());
         }
         write_request_head(&mut self.prefix, &parts.method, &parts.uri, &parts.headers, framing);
+        if parts.extensions.get::<Upgrade>().is_some() {
+            add_upgrade(&mut self.prefix, &WEBSOCKET);
+        }
         self.body_stage = if framing.is_empty() { BodyStage::Ended } else { BodyStage::Flowing };
         self.rest = framing.length().map_or(Rest::Chunked, Rest::Length);
         self.body = Some(body);

@@ -29,12 +29,13 @@ pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
          body_length: u32,
          headers: u32,
          headers_length: u32,
-         _grpc_status: u32| {
+         grpc_status: u32| {
             let asked = Asked {
                 status,
                 details: (details, details_length),
                 body: (body, body_length),
                 headers: (headers, headers_length),
+                grpc_status,
             };
             run(guest, "proxy_send_local_response", |guest| send(guest, &asked))
         },
@@ -48,6 +49,7 @@ struct Asked {
     details: (u32, u32),
     body: (u32, u32),
     headers: (u32, u32),
+    grpc_status: u32,
 }
 
 /// Deferred until the callback has returned. A second one in the same callback is accepted and ignored.
@@ -74,8 +76,14 @@ fn send(guest: &mut Guest<'_>, asked: &Asked) -> CallResult {
         %details,
         "answers the request itself"
     );
-    state.wishes.reply = Some(LocalReply { reply: Reply { status, headers, body }, details });
+    let reply = Reply { status, headers, body };
+    state.wishes.reply = Some(LocalReply { reply, details, grpc_status: grpc(asked.grpc_status) });
     Ok(())
+}
+
+/// A status of gRPC; guests that mean none say -1.
+fn grpc(asked: u32) -> Option<u16> {
+    u16::try_from(asked).ok().filter(|status| *status <= 16)
 }
 
 /// One word for a line of the access log: what would break the line, or let a guest write fields of its own

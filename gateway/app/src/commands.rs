@@ -13,6 +13,7 @@ pub(crate) use version::version;
 use std::path::PathBuf;
 
 use portcullis_manifests::{LastGood, into_model};
+use portcullis_message::HeadRules;
 use portcullis_model::{Model, Problem};
 use portcullis_sources::FileSource;
 
@@ -23,7 +24,7 @@ fn read_configuration(paths: &[PathBuf]) -> Result<(Model, Vec<Problem>), Comman
     require_paths(paths)?;
     let runtime = control_runtime()?;
     let update = runtime.block_on(FileSource::new(paths.to_vec()).latest_draft());
-    let conversion = into_model(&update.draft, &LastGood::default());
+    let conversion = into_model(&update.draft, &LastGood::default(), HeadRules::default());
     let mut problems = update.problems;
     problems.extend(conversion.problems);
     Ok((conversion.model, problems))

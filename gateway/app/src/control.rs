@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use portcullis_edge::Workers;
 use portcullis_manifests::{Draft, LastGood, into_model};
+use portcullis_message::HeadRules;
 use portcullis_model::{PluginModule, Problem, Severity};
 use portcullis_snapshot::{Compiled, Compiler, Published, Snapshot};
 use portcullis_telemetry::Registry;
@@ -83,7 +84,7 @@ struct Applier {
 impl Applier {
     fn apply(&mut self, draft: &Draft, mut problems: Vec<Problem>) -> Applied {
         let started = Instant::now();
-        let conversion = into_model(draft, &self.last_good);
+        let conversion = into_model(draft, &self.last_good, HeadRules::default());
         self.last_good = conversion.last_good;
         let previous = self.parts.published.current();
         let watch = local_modules(&conversion.model);

@@ -81,6 +81,12 @@ pub const PLUGIN_UNATTACHED: Code = Code("PC0312");
 pub const DUPLICATE_SERVICE: Code = Code("PC0313");
 /// A DestinationRule whose host is no service here.
 pub const RULE_WITHOUT_SERVICE: Code = Code("PC0314");
+/// Two EdgePolicies set the same field for the same target.
+pub const SETTING_CONFLICT: Code = Code("PC0315");
+/// Servers that share a port and address are to have different settings of connections.
+pub const SOCKET_SHARED: Code = Code("PC0316");
+/// What an EdgePolicy is for is missing, or the section of it.
+pub const TARGET_MISSING: Code = Code("PC0317");
 
 /// A plugin's module cannot be read.
 pub const PLUGIN_UNREADABLE: Code = Code("PC0401");

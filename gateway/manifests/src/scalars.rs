@@ -47,12 +47,24 @@ pub(crate) fn parse_quantity(text: &str) -> Option<usize> {
         "k" => 1000,
         "M" => 1000 * 1000,
         "G" => 1000 * 1000 * 1000,
+        "T" => 1000 * 1000 * 1000 * 1000,
         "Ki" => 1 << 10,
         "Mi" => 1 << 20,
         "Gi" => 1 << 30,
+        "Ti" => 1 << 40,
         _ => return None,
     };
     number.parse::<usize>().ok()?.checked_mul(unit)
+}
+
+/// A size as [`parse_quantity`] reads it, in the largest unit in which it is whole.
+pub(crate) fn show_quantity(bytes: u64) -> String {
+    let units = [(40, "Ti"), (30, "Gi"), (20, "Mi"), (10, "Ki")];
+    let fits = |(shift, _): &(u32, &str)| bytes > 0 && bytes.trailing_zeros() >= *shift;
+    match units.into_iter().find(fits) {
+        Some((shift, unit)) => format!("{}{unit}", bytes >> shift),
+        None => bytes.to_string(),
+    }
 }
 
 /// A host or wildcard.
@@ -111,6 +123,9 @@ mod tests {
     fn quantities_are_kubernetes() {
         assert_eq!(parse_quantity("16Mi"), Some(16 << 20));
         assert_eq!(parse_quantity("5k"), Some(5000));
+        for size in [0, 1, 1000, 1 << 10, 3 << 20, 1 << 40] {
+            assert_eq!(parse_quantity(&show_quantity(size)), Some(size as usize));
+        }
         assert_eq!(parse_quantity("Mi"), None);
         assert_eq!(parse_quantity("99999999999Gi"), None);
     }

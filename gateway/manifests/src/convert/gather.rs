@@ -11,8 +11,8 @@ use crate::codes;
 use crate::draft::{Draft, DraftFile, RawObject};
 use crate::duplicate_keys::report_duplicate_keys;
 use crate::kinds::{
-    DestinationRule, EndpointSlice, Gateway, Object, Protection, Secret, Service, ServiceEntry,
-    VirtualService, WasmPlugin, fail_closed, is_served, protecting_group, read,
+    DestinationRule, EdgePolicy, EndpointSlice, Gateway, Object, Protection, Secret, Service,
+    ServiceEntry, VirtualService, WasmPlugin, fail_closed, is_served, protecting_group, read,
 };
 use crate::last_good::LastGood;
 use crate::report::Report;
@@ -29,6 +29,7 @@ pub(crate) struct Objects {
     pub(crate) secrets: Vec<Arc<Secret>>,
     pub(crate) plugins: Vec<Arc<WasmPlugin>>,
     pub(crate) protections: Vec<Arc<Protection>>,
+    pub(crate) edge_policies: Vec<Arc<EdgePolicy>>,
     /// What is written but could not be used, so that others do not call it missing.
     pub(crate) broken: HashSet<ObjectId>,
 }
@@ -196,6 +197,7 @@ impl Objects {
             Object::Secret(object) => self.secrets.push(object),
             Object::WasmPlugin(object) => self.plugins.push(object),
             Object::Protection(object) => self.protections.push(object),
+            Object::EdgePolicy(object) => self.edge_policies.push(object),
         }
     }
 
@@ -208,5 +210,6 @@ impl Objects {
         self.endpoint_slices.sort_by(|a, b| a.metadata.created.cmp(&b.metadata.created));
         self.plugins.sort_by(|a, b| a.metadata.created.cmp(&b.metadata.created));
         self.protections.sort_by(|a, b| a.metadata.created.cmp(&b.metadata.created));
+        self.edge_policies.sort_by(|a, b| a.metadata.created.cmp(&b.metadata.created));
     }
 }

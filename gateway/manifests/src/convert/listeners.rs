@@ -47,6 +47,7 @@ pub(crate) fn build_listeners(
                 connections: Arc::default(),
                 requests: RequestPolicy::default(),
                 virtual_hosts,
+                tcp_routes: Vec::new(),
                 plugins: Vec::new(),
             };
             listeners.push((index, listener));

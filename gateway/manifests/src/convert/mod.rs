@@ -4,6 +4,8 @@ mod binding;
 mod clusters;
 mod coverage;
 mod credentials;
+mod edge_policies;
+mod edge_targets;
 mod findings;
 mod gather;
 mod listeners;
@@ -16,11 +18,14 @@ mod services;
 #[cfg(test)]
 mod tests;
 
+use portcullis_message::HeadRules;
 use portcullis_model::{Model, Problem};
 
 use self::clusters::build_clusters;
 use self::coverage::Attachment;
 use self::credentials::Credentials;
+use self::edge_policies::EdgePolicies;
+use self::edge_targets::check_targets;
 use self::findings::Findings;
 use self::gather::gather;
 use self::listeners::build_listeners;
@@ -45,22 +50,26 @@ pub struct Conversion {
 
 /// Makes the model that a draft asks for. It always succeeds: a bad object is replaced by its last good
 /// version, or left out where there is none; a plugin that never was good stays in its chains as
-/// [`Broken`](portcullis_model::PluginModule::Broken), so that its failStrategy answers.
-pub fn into_model(draft: &Draft, last_good: &LastGood) -> Conversion {
+/// [`Broken`](portcullis_model::PluginModule::Broken), so that its failStrategy answers. `head_rules` are those of
+/// listeners for which no EdgePolicy says otherwise.
+pub fn into_model(draft: &Draft, last_good: &LastGood, head_rules: HeadRules) -> Conversion {
     let mut findings = Findings::default();
     let mut next = LastGood::default();
     let objects = gather(draft, last_good, &mut next, &mut findings);
     let services = Services::collect(&objects, &mut findings);
     let clusters = build_clusters(&objects, &services, &mut findings);
     let gateways = open_gateways(&objects.gateways, last_good, &mut next, &mut findings);
+    check_targets(&objects, &mut findings);
+    let mut policies = EdgePolicies::new(&objects.edge_policies);
     let lookup = Lookup { services: &services, clusters: &clusters };
     let routes: Vec<_> = objects
         .virtual_services
         .iter()
-        .map(|service| build_route(service, lookup, &mut findings))
+        .map(|service| build_route(service, lookup, &mut policies, &mut findings))
         .collect();
     let mut credentials = Credentials::new(&objects, last_good, &mut next);
     let mut listeners = build_listeners(&gateways, &routes, &mut credentials, &mut findings);
+    policies.set_for_listeners(&mut listeners, &gateways, head_rules, &mut findings);
     let mut attachment = Attachment::new(&gateways, &listeners);
     let mut plugins = attach_plugins(&objects.plugins, &mut attachment, &mut findings);
     refuse_unprotected(&objects.protections, &mut attachment, &mut plugins, &mut findings);

@@ -7,6 +7,7 @@ use portcullis_model::{
 };
 
 use super::clusters::Clusters;
+use super::edge_policies::EdgePolicies;
 use super::findings::{Findings, Spot};
 use super::services::{KnownService, Services};
 use crate::codes;
@@ -37,11 +38,14 @@ pub(crate) struct Lookup<'l> {
 pub(crate) fn build_route(
     service: &Arc<VirtualService>,
     lookup: Lookup<'_>,
+    policies: &mut EdgePolicies<'_>,
     findings: &mut Findings,
 ) -> Route {
     let mut rules = Vec::with_capacity(service.rules.len());
     for written in &service.rules {
-        let rule = build_rule(&service.metadata.id, written, lookup, findings);
+        let id = &service.metadata.id;
+        let overrides = policies.overrides(id, written.name.as_deref(), findings);
+        let rule = Rule { overrides, ..build_rule(id, written, lookup, findings) };
         let split = split_catch_all(rule);
         rules.extend(split.map(|rule| PlacedRule { rule: Arc::new(rule), index: written.index }));
     }

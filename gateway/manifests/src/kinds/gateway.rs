@@ -7,6 +7,8 @@ use portcullis_message::HostPattern;
 use portcullis_model::{ListenerProtocol, Origin};
 
 use crate::draft::RawObject;
+use crate::kinds::edge_setting::PlacedSetting;
+use crate::kinds::gateway_annotations::read_annotations;
 use crate::kinds::gateway_tls::{CredentialName, TLS, read_credential, warn_of_plain_tls};
 use crate::metadata::{Metadata, OBJECT, read_metadata};
 use crate::reader::{Cursor, Fields, Schema};
@@ -20,6 +22,8 @@ pub(crate) struct Gateway {
     /// Labels of the workloads that it is for; none is for all.
     pub(crate) selector: Vec<(String, String)>,
     pub(crate) servers: Vec<Server>,
+    /// What its annotations set.
+    pub(crate) settings: Vec<PlacedSetting>,
 }
 
 /// One of its servers; those that are not served yet are left out.
@@ -77,7 +81,8 @@ pub(crate) fn read_gateway(raw: &RawObject, report: &Report) -> Option<Gateway> 
             );
         }
     }
-    Some(Gateway { metadata, selector, servers })
+    let settings = read_annotations(raw, report);
+    Some(Gateway { metadata, selector, servers, settings })
 }
 
 fn read_server(fields: &Fields<'_>, index: usize, namespace: &Arc<str>) -> Option<Server> {
@@ -92,6 +97,8 @@ fn read_server(fields: &Fields<'_>, index: usize, namespace: &Arc<str>) -> Optio
     let https_redirect = tls.as_ref().and_then(|tls| tls.field("httpsRedirect"));
     let https_redirect = https_redirect.and_then(|field| field.boolean()).unwrap_or(false);
     let credential = match protocol {
+        // Not read yet.
+        ListenerProtocol::Tls | ListenerProtocol::Tcp => None,
         ListenerProtocol::Http => {
             tls.iter().for_each(warn_of_plain_tls);
             None

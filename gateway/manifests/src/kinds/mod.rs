@@ -1,8 +1,12 @@
 //! The kinds: one file each, from the object as written to a typed one.
 
 mod destination_rule;
+mod edge_fields;
+mod edge_policy;
+mod edge_setting;
 mod endpoint_slice;
 mod gateway;
+mod gateway_annotations;
 mod gateway_tls;
 mod header_operations;
 mod plugin_annotations;
@@ -27,11 +31,13 @@ use crate::draft::RawObject;
 use crate::report::Report;
 
 pub(crate) use destination_rule::{ConnectionPool, DestinationRule, Subset, UpstreamTls};
+pub(crate) use edge_policy::{EdgePolicy, PolicyTarget, TargetKind};
+pub(crate) use edge_setting::{PlacedSetting, Reach};
 pub(crate) use endpoint_slice::EndpointSlice;
 pub(crate) use gateway::{Gateway, Server, ServerHost};
 pub(crate) use gateway_tls::CredentialName;
 pub(crate) use plugin_target::Coverage;
-pub(crate) use protection::Protection;
+pub(crate) use protection::{Protection, ROOT_NAMESPACE};
 pub(crate) use route_action::{RouteAction, RouteDestination};
 pub(crate) use secret::Secret;
 pub(crate) use service::{Service, ServicePort};
@@ -40,6 +46,7 @@ pub(crate) use virtual_service::{GatewayName, HttpRule, VirtualService, is_catch
 pub(crate) use wasm_plugin::WasmPlugin;
 
 use destination_rule::read_destination_rule;
+use edge_policy::read_edge_policy;
 use endpoint_slice::read_endpoint_slice;
 use gateway::read_gateway;
 use protection::read_protection;
@@ -62,6 +69,7 @@ pub(crate) enum Object {
     Secret(Arc<Secret>),
     WasmPlugin(Arc<WasmPlugin>),
     Protection(Arc<Protection>),
+    EdgePolicy(Arc<EdgePolicy>),
 }
 
 /// Whether a kind of an API group is one whose objects become part of the model, so that two of one name
@@ -120,6 +128,7 @@ pub(crate) fn read(raw: &RawObject, directory: &Path, report: &Report) -> Option
         Kind::Secret => Object::Secret(read_secret(raw, report)?.into()),
         Kind::WasmPlugin => Object::WasmPlugin(read_wasm_plugin(raw, directory, report).into()),
         Kind::Protection => Object::Protection(read_protection(raw, report)?.into()),
+        Kind::EdgePolicy => Object::EdgePolicy(read_edge_policy(raw, report)?.into()),
         Kind::Namespace => return None,
     })
 }

@@ -22,7 +22,7 @@ pub(crate) struct Protection {
 }
 
 /// The namespace whose policies are for every namespace.
-const ROOT_NAMESPACE: &str = "istio-system";
+pub(crate) const ROOT_NAMESPACE: &str = "istio-system";
 
 /// Beside what narrows it, the fields are not read before they are served.
 static SPEC: Schema = Schema {

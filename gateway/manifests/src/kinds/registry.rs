@@ -18,6 +18,7 @@ pub(super) enum Kind {
     Secret,
     Namespace,
     WasmPlugin,
+    EdgePolicy,
     /// Of several kinds: it would protect something.
     Protection,
 }
@@ -117,7 +118,13 @@ static GROUPS: [Group; 9] = [
         not_yet: &[],
         skipped: &[],
     },
-    Group { name: "portcullis.dev", versions: &["v1"], served: &[], not_yet: &[], skipped: &[] },
+    Group {
+        name: "portcullis.dev",
+        versions: &["v1"],
+        served: &[("EdgePolicy", Kind::EdgePolicy)],
+        not_yet: &[],
+        skipped: &[],
+    },
     Group {
         name: "",
         versions: &["v1"],

@@ -1,6 +1,7 @@
 //! Drafts to models and problems, as users meet them.
 
 mod bad_input;
+mod edge_policies;
 mod gateways;
 mod plugins;
 mod protections;
@@ -10,6 +11,7 @@ mod services;
 
 use std::fmt::Write;
 
+use portcullis_message::HeadRules;
 use portcullis_model::{Action, Listener, Model, PathMatch, Rule};
 
 use super::{Conversion, into_model};
@@ -48,7 +50,7 @@ pub(super) fn convert_after(files: &[(&str, &str)], last_good: &LastGood) -> Con
         directory: "/etc/portcullis".into(),
         text: (*text).to_owned(),
     });
-    into_model(&Draft::read(files.collect()), last_good)
+    into_model(&Draft::read(files.collect()), last_good, HeadRules::default())
 }
 
 pub(super) fn convert(files: &[(&str, &str)]) -> Conversion {

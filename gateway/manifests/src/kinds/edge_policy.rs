@@ -1,0 +1,152 @@
+//! `EdgePolicy`: how a Gateway's connections and requests are limited and read.
+
+use std::sync::Arc;
+
+use portcullis_model::Origin;
+
+use super::edge_fields::read_settings;
+use super::edge_setting::{PlacedSetting, Reach};
+use crate::codes;
+use crate::draft::RawObject;
+use crate::metadata::{Metadata, OBJECT, read_metadata};
+use crate::reader::{Cursor, Fields, Schema};
+use crate::report::{Gravity, Report};
+
+/// An EdgePolicy.
+#[derive(Clone, Debug)]
+pub(crate) struct EdgePolicy {
+    pub(crate) metadata: Metadata,
+    /// What it is for; none is for every Gateway of its namespace, in the root namespace of all.
+    pub(crate) targets: Vec<PolicyTarget>,
+    pub(crate) settings: Vec<PlacedSetting>,
+}
+
+/// Something that a policy is for, in its own namespace.
+#[derive(Clone, Debug)]
+pub(crate) struct PolicyTarget {
+    pub(crate) kind: TargetKind,
+    pub(crate) name: Arc<str>,
+    /// A server's name, or a rule's.
+    pub(crate) section: Option<Arc<str>>,
+    pub(crate) origin: Origin,
+    /// The field's path.
+    pub(crate) field: String,
+}
+
+/// What a policy can be for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TargetKind {
+    Gateway,
+    VirtualService,
+}
+
+impl TargetKind {
+    /// The kind's name.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            TargetKind::Gateway => "Gateway",
+            TargetKind::VirtualService => "VirtualService",
+        }
+    }
+}
+
+static SPEC: Schema = Schema {
+    what: "an EdgePolicy",
+    served: &["targetRefs", "timeouts", "limits", "http2", "path", "headers"],
+    not_yet: &[],
+    skipped: &[],
+};
+static TARGET: Schema = Schema {
+    what: "a target",
+    served: &["group", "kind", "name", "namespace", "sectionName"],
+    not_yet: &[],
+    skipped: &[],
+};
+
+const GROUP: &str = "networking.istio.io";
+
+/// Reads an EdgePolicy.
+pub(crate) fn read_edge_policy(raw: &RawObject, report: &Report) -> Option<EdgePolicy> {
+    let metadata = read_metadata(raw, report);
+    let root = Cursor::root(&raw.node, report);
+    let fields = root.fields(&OBJECT)?;
+    let spec = fields.required("spec")?;
+    let spec = spec.fields(&SPEC)?;
+    let targets = read_targets(&spec, &metadata.id.namespace);
+    let settings = read_settings(&spec);
+    if settings.is_empty() && !report.is_broken() {
+        spec.cursor().report(
+            Gravity::Warns,
+            codes::MISSING,
+            "the EdgePolicy sets nothing",
+            "write one of `timeouts`, `limits`, `http2`, `path`, `headers`",
+        );
+    }
+    check_reach(&targets, &settings, report);
+    Some(EdgePolicy { metadata, targets, settings })
+}
+
+fn read_targets(spec: &Fields<'_>, namespace: &Arc<str>) -> Vec<PolicyTarget> {
+    let Some(field) = spec.field("targetRefs") else { return Vec::new() };
+    if field.is_empty_list() {
+        field.refuse(
+            "an empty list is no target",
+            "leave `targetRefs` out to cover every Gateway of the namespace",
+        );
+    }
+    field.items().filter_map(|item| read_target(&item, namespace)).collect()
+}
+
+fn read_target(item: &Cursor<'_>, own: &Arc<str>) -> Option<PolicyTarget> {
+    let fields = item.fields(&TARGET)?;
+    if let Some(field) = fields.field("group")
+        && field.text()? != GROUP
+    {
+        let message = "an EdgePolicy is for objects of Istio's group";
+        field.refuse(message, format!("write `{GROUP}`, or leave `group` out"));
+    }
+    if let Some(field) = fields.field("namespace")
+        && field.text()? != &**own
+    {
+        let message = format!("an EdgePolicy is for its own namespace, `{own}`");
+        field.refuse(message, "write the policy in the target's namespace");
+    }
+    let kind = fields.required("kind").and_then(|field| read_kind(&field));
+    let name = fields.required("name").and_then(|field| field.text());
+    let section = match fields.field("sectionName") {
+        Some(field) => Some(field.text()?.into()),
+        None => None,
+    };
+    let (origin, field) = (item.origin(), item.path());
+    Some(PolicyTarget { kind: kind?, name: name?.into(), section, origin, field })
+}
+
+fn read_kind(field: &Cursor<'_>) -> Option<TargetKind> {
+    match field.text()? {
+        "Gateway" => Some(TargetKind::Gateway),
+        "VirtualService" => Some(TargetKind::VirtualService),
+        text => {
+            let message = format!("an EdgePolicy cannot be for a {text}");
+            field.refuse(message, "write Gateway or VirtualService");
+            None
+        }
+    }
+}
+
+/// Before a request is known there is no VirtualService, so that much cannot be set for one.
+fn check_reach(targets: &[PolicyTarget], settings: &[PlacedSetting], report: &Report) {
+    let Some(target) = targets.iter().find(|target| target.kind == TargetKind::VirtualService)
+    else {
+        return;
+    };
+    for placed in settings.iter().filter(|placed| placed.setting.reach() != Reach::Rule) {
+        let message = format!(
+            "this cannot be set for a VirtualService, which {} names: it counts before the route is known",
+            target.field
+        );
+        let help = "set it for the Gateway, in an EdgePolicy of its own; for a VirtualService there are limits.requestBody, limits.minRate, timeouts.streamIdle and timeouts.stalledBody";
+        let (field, origin) = (placed.field.clone(), placed.origin.clone());
+        let said = (message, help.to_owned());
+        report.add(Gravity::Breaks, codes::BAD_VALUE, field, origin, said);
+    }
+}

@@ -1,0 +1,53 @@
+//! The annotations of a Gateway, `portcullis.dev/…`.
+
+use portcullis_model::ProxyProtocol;
+
+use super::edge_setting::{PlacedSetting, Setting};
+use crate::codes;
+use crate::draft::RawObject;
+use crate::metadata::annotations;
+use crate::reader::Cursor;
+use crate::report::{Gravity, Report};
+use crate::scalars::choice;
+use crate::suggest::closest;
+
+const PREFIX: &str = "portcullis.dev/";
+const PROXY_PROTOCOL: &str = "proxy-protocol";
+
+/// Reads what a Gateway's annotations set for its sockets, and reports annotations of ours that are unknown.
+pub(super) fn read_annotations(raw: &RawObject, report: &Report) -> Vec<PlacedSetting> {
+    let mut settings = Vec::new();
+    let Some(annotations) = annotations(raw) else { return settings };
+    Cursor::root(&raw.node, report).within(&["metadata", "annotations"], annotations, |all| {
+        if all.is_null() {
+            return;
+        }
+        for (name, value) in all.entries() {
+            match name.strip_prefix(PREFIX) {
+                None => {}
+                Some(PROXY_PROTOCOL) => settings.extend(read_proxy_protocol(&value)),
+                Some(name) => unknown(&value, name),
+            }
+        }
+    });
+    settings
+}
+
+fn read_proxy_protocol(value: &Cursor<'_>) -> Option<PlacedSetting> {
+    let words = [
+        ("accept", ProxyProtocol::Accept),
+        ("require", ProxyProtocol::Require),
+        ("off", ProxyProtocol::Off),
+    ];
+    let setting = Setting::ProxyProtocol(choice(value, &words)?);
+    Some(PlacedSetting { setting, field: value.path(), origin: value.origin() })
+}
+
+fn unknown(value: &Cursor<'_>, name: &str) {
+    let help = match closest(name, [PROXY_PROTOCOL].into_iter()) {
+        Some(near) => format!("did you mean `{PREFIX}{near}`?"),
+        None => format!("known is {PREFIX}{PROXY_PROTOCOL}"),
+    };
+    let message = format!("there is no annotation `{PREFIX}{name}` of a Gateway");
+    value.report(Gravity::Breaks, codes::UNKNOWN_FIELD, message, help);
+}

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use http::Method;
 use http::uri::PathAndQuery;
 
+use crate::head_rules::{Backslashes, EscapedSlashes, HeadRules, Slashes};
+
 /// A path and query in their canonical form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Canonical {
@@ -21,7 +23,8 @@ pub enum PathError {
     /// It does not begin with `/`, or is `*` for another method than OPTIONS.
     #[error("a path begins with `/`")]
     NotAbsolute,
-    /// `%2F`, `%5C` or `%00`: some servers take them for what they stand for, others do not.
+    /// `%2F`, `%5C` or `%00`: some servers take them for what they stand for, others do not. Where the first two are
+    /// kept, a dot segment beside one is refused still.
     #[error("`%2F`, `%5C` and `%00` are refused in a path")]
     EscapedSeparator,
     /// A `%` without two hexadecimal digits.
@@ -45,15 +48,16 @@ pub enum PathError {
 }
 
 /// The canonical form of a path (RFC 3986 section 6.2.2): dot segments removed, escapes of unreserved
-/// characters decoded and all others in upper case, repeated slashes merged. The query stays as it is.
+/// characters decoded and all others in upper case, repeated slashes merged unless the rules keep them. The query
+/// stays as it is.
 ///
-/// One pass and no allocation where it is canonical already. Idempotent.
+/// One pass and no allocation where it is canonical already. Idempotent under every set of rules.
 ///
 /// # Errors
 /// It could be read in more than one way, or is no path. `*` passes; whether it may stand is the method's
 /// matter, see [`canonical_path_for`].
-pub fn canonical_path(path: &PathAndQuery) -> Result<Canonical, PathError> {
-    match canonical_target(path.as_str().as_bytes())? {
+pub fn canonical_path(path: &PathAndQuery, rules: HeadRules) -> Result<Canonical, PathError> {
+    match canonical_target(path.as_str().as_bytes(), rules)? {
         Cow::Borrowed(_) => Ok(Canonical::AsSent),
         Cow::Owned(changed) => PathAndQuery::from_maybe_shared(Bytes::from(changed))
             .map(Canonical::Changed)
@@ -65,22 +69,26 @@ pub fn canonical_path(path: &PathAndQuery) -> Result<Canonical, PathError> {
 ///
 /// # Errors
 /// As [`canonical_path`], and `*` for another method.
-pub fn canonical_path_for(method: &Method, path: &PathAndQuery) -> Result<Canonical, PathError> {
+pub fn canonical_path_for(
+    method: &Method,
+    path: &PathAndQuery,
+    rules: HeadRules,
+) -> Result<Canonical, PathError> {
     if path.as_str() == "*" && *method != Method::OPTIONS {
         return Err(PathError::NotAbsolute);
     }
-    canonical_path(path)
+    canonical_path(path, rules)
 }
 
 /// As [`canonical_path`], on the bytes of a request target in origin-form.
 ///
 /// # Errors
 /// As [`canonical_path`].
-pub fn canonical_target(target: &[u8]) -> Result<Cow<'_, [u8]>, PathError> {
+pub fn canonical_target(target: &[u8], rules: HeadRules) -> Result<Cow<'_, [u8]>, PathError> {
     let (form, length) = match target {
         b"*" => return Ok(Cow::Borrowed(target)),
         [] | [b'?', ..] => (Form::Differs, 0),
-        [b'/', ..] => scan(target)?,
+        [b'/', ..] => scan(target, rules)?,
         [b'#', ..] => return Err(PathError::Fragment),
         _ => return Err(PathError::NotAbsolute),
     };
@@ -88,8 +96,12 @@ pub fn canonical_target(target: &[u8]) -> Result<Cow<'_, [u8]>, PathError> {
     check_query(query)?;
     match form {
         Form::Canonical => Ok(Cow::Borrowed(target)),
+        Form::EscapedSlashes => {
+            path.split(|byte| *byte == b'/').try_for_each(check_escaped_slashes)?;
+            Ok(Cow::Borrowed(target))
+        }
         Form::Differs => {
-            let mut changed = rebuild(path)?;
+            let mut changed = rebuild(path, rules)?;
             changed.extend_from_slice(query);
             Ok(Cow::Owned(changed))
         }
@@ -99,11 +111,13 @@ pub fn canonical_target(target: &[u8]) -> Result<Cow<'_, [u8]>, PathError> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     Canonical,
+    /// Canonical, but for what stands beside escaped slashes, which is to be looked at.
+    EscapedSlashes,
     Differs,
 }
 
 /// Whether a path is canonical, and where it ends.
-fn scan(target: &[u8]) -> Result<(Form, usize), PathError> {
+fn scan(target: &[u8], rules: HeadRules) -> Result<(Form, usize), PathError> {
     let mut form = Form::Canonical;
     let mut rest = target;
     // Most bytes of most paths are plain, so they are passed by quickly.
@@ -111,10 +125,15 @@ fn scan(target: &[u8]) -> Result<(Form, usize), PathError> {
         let Some([byte, after @ ..]) = rest.get(plain..) else { break };
         match byte {
             b'?' => return Ok((form, target.len() - after.len() - 1)),
-            b'/' if may_be_removed(after) => form = Form::Differs,
+            b'/' if may_be_removed(after, rules.slashes) => form = Form::Differs,
             b'/' => {}
-            b'%' if read_escape(after)? == Escape::Kept => {}
-            b'%' => form = Form::Differs,
+            b'%' => match read_escape(after, rules.escaped_slashes)? {
+                Escape::Kept => {}
+                Escape::Slash if form == Form::Canonical => form = Form::EscapedSlashes,
+                Escape::Slash => {}
+                Escape::Raised(..) | Escape::Decoded(_) => form = Form::Differs,
+            },
+            b'\\' if rules.backslashes == Backslashes::ToSlash => form = Form::Differs,
             b'\\' => return Err(PathError::Backslash),
             b'#' => return Err(PathError::Fragment),
             _ => return Err(PathError::Byte),
@@ -124,9 +143,11 @@ fn scan(target: &[u8]) -> Result<(Form, usize), PathError> {
     Ok((form, target.len()))
 }
 
-/// Whether what follows a slash is another one, or may be a dot segment.
-fn may_be_removed(after: &[u8]) -> bool {
-    let (b"." | b"..", rest) = split_dots(after) else { return after.first() == Some(&b'/') };
+/// Whether what follows a slash is another one that is merged with it, or may be a dot segment.
+fn may_be_removed(after: &[u8], slashes: Slashes) -> bool {
+    let (b"." | b"..", rest) = split_dots(after) else {
+        return after.first() == Some(&b'/') && slashes == Slashes::Merged;
+    };
     matches!(rest, [] | [b'/' | b'?' | b';', ..] | [b'%', b'3', b'b' | b'B', ..])
 }
 
@@ -171,6 +192,8 @@ fn check_query(query: &[u8]) -> Result<(), PathError> {
 enum Escape {
     /// It stays as it is.
     Kept,
+    /// The same: `%2F` or `%5C`.
+    Slash,
     /// It stays, its digits in upper case.
     Raised(u8, u8),
     /// It stands for a character that needs none.
@@ -178,17 +201,20 @@ enum Escape {
 }
 
 /// Reads the two digits after a `%`.
-fn read_escape(after: &[u8]) -> Result<Escape, PathError> {
+fn read_escape(after: &[u8], slashes: EscapedSlashes) -> Result<Escape, PathError> {
     let [high, low, ..] = after else { return Err(PathError::BrokenEscape) };
     let byte = (digit(*high)? << 4) | digit(*low)?;
     match byte {
-        b'/' | b'\\' | 0 => Err(PathError::EscapedSeparator),
+        b'/' | b'\\' | 0 if byte == 0 || slashes == EscapedSlashes::Refused => {
+            Err(PathError::EscapedSeparator)
+        }
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
             Ok(Escape::Decoded(byte))
         }
         _ if high.is_ascii_lowercase() || low.is_ascii_lowercase() => {
             Ok(Escape::Raised(high.to_ascii_uppercase(), low.to_ascii_uppercase()))
         }
+        b'/' | b'\\' => Ok(Escape::Slash),
         _ => Ok(Escape::Kept),
     }
 }
@@ -204,15 +230,20 @@ fn digit(byte: u8) -> Result<u8, PathError> {
 
 /// Writes a path that [`scan`] let through in its canonical form. Dot segments go before slashes are merged, as
 /// browsers and Envoy do it: `/a//../b` is `/a/b`.
-fn rebuild(path: &[u8]) -> Result<Vec<u8>, PathError> {
+fn rebuild(path: &[u8], rules: HeadRules) -> Result<Vec<u8>, PathError> {
     let mut out = Vec::with_capacity(path.len() + 1);
-    let mut segments =
-        path.strip_prefix(b"/").unwrap_or(path).split(|byte| *byte == b'/').peekable();
+    // A backslash is here only where it is to become a slash.
+    let is_slash = |byte: &u8| matches!(byte, b'/' | b'\\');
+    let mut segments = path.strip_prefix(b"/").unwrap_or(path).split(is_slash).peekable();
     while let Some(segment) = segments.next() {
         let start = out.len();
         out.push(b'/');
-        push_decoded(&mut out, segment)?;
-        match dot_segment(out.get(start + 1..).unwrap_or_default())? {
+        push_decoded(&mut out, segment, rules.escaped_slashes)?;
+        let decoded = out.get(start + 1..).unwrap_or_default();
+        if rules.escaped_slashes == EscapedSlashes::Kept {
+            check_escaped_slashes(decoded)?;
+        }
+        match dot_segment(decoded)? {
             DotSegment::None => continue,
             DotSegment::Current => out.truncate(start),
             DotSegment::Parent => {
@@ -225,11 +256,36 @@ fn rebuild(path: &[u8]) -> Result<Vec<u8>, PathError> {
             out.push(b'/');
         }
     }
-    out.dedup_by(|byte, before| (*byte, *before) == (b'/', b'/'));
+    if rules.slashes == Slashes::Merged {
+        out.dedup_by(|byte, before| (*byte, *before) == (b'/', b'/'));
+    }
     Ok(out)
 }
 
-fn push_decoded(out: &mut Vec<u8>, segment: &[u8]) -> Result<(), PathError> {
+/// A server that takes `%2F` or `%5C` for a slash would find a dot segment beside it.
+fn check_escaped_slashes(segment: &[u8]) -> Result<(), PathError> {
+    let mut rest = segment;
+    let mut pieces = 0;
+    while let Some(length) = rest.windows(3).position(|escape| matches!(escape, b"%2F" | b"%5C")) {
+        pieces += 1;
+        check_piece(rest.get(..length).unwrap_or_default())?;
+        rest = rest.get(length + 3..).unwrap_or_default();
+    }
+    if pieces == 0 { Ok(()) } else { check_piece(rest) }
+}
+
+fn check_piece(piece: &[u8]) -> Result<(), PathError> {
+    match dot_segment(piece)? {
+        DotSegment::None => Ok(()),
+        DotSegment::Current | DotSegment::Parent => Err(PathError::EscapedSeparator),
+    }
+}
+
+fn push_decoded(
+    out: &mut Vec<u8>,
+    segment: &[u8],
+    slashes: EscapedSlashes,
+) -> Result<(), PathError> {
     let mut rest = segment;
     while let [byte, after @ ..] = rest {
         rest = after;
@@ -237,8 +293,8 @@ fn push_decoded(out: &mut Vec<u8>, segment: &[u8]) -> Result<(), PathError> {
             out.push(*byte);
             continue;
         }
-        match read_escape(after)? {
-            Escape::Kept => out.push(b'%'),
+        match read_escape(after, slashes)? {
+            Escape::Kept | Escape::Slash => out.push(b'%'),
             Escape::Raised(high, low) => {
                 out.extend_from_slice(&[b'%', high, low]);
                 rest = after.get(2..).unwrap_or_default();
@@ -294,8 +350,11 @@ mod tests {
 
     use super::*;
 
+    const SAFEST: HeadRules = HeadRules::SAFEST;
+
     fn canonical(target: &str) -> Result<String, PathError> {
-        canonical_target(target.as_bytes()).map(|path| String::from_utf8(path.to_vec()).unwrap())
+        canonical_target(target.as_bytes(), SAFEST)
+            .map(|path| String::from_utf8(path.to_vec()).unwrap())
     }
 
     #[test]
@@ -311,10 +370,10 @@ mod tests {
             "/a?b/../%2f//\\?c%",
             "*",
         ] {
-            let path = canonical_target(target.as_bytes());
+            let path = canonical_target(target.as_bytes(), SAFEST);
             assert_eq!(path, Ok(Cow::Borrowed(target.as_bytes())));
             assert!(matches!(path, Ok(Cow::Borrowed(_))), "{target}");
-            assert_eq!(canonical_path(&target.parse().unwrap()), Ok(Canonical::AsSent));
+            assert_eq!(canonical_path(&target.parse().unwrap(), SAFEST), Ok(Canonical::AsSent));
         }
     }
 
@@ -396,8 +455,8 @@ mod tests {
     #[test]
     fn a_star_is_for_options_alone() {
         let star = PathAndQuery::from_static("*");
-        assert_eq!(canonical_path_for(&Method::OPTIONS, &star), Ok(Canonical::AsSent));
-        assert_eq!(canonical_path_for(&Method::GET, &star), Err(PathError::NotAbsolute));
+        assert_eq!(canonical_path_for(&Method::OPTIONS, &star, SAFEST), Ok(Canonical::AsSent));
+        assert_eq!(canonical_path_for(&Method::GET, &star, SAFEST), Err(PathError::NotAbsolute));
     }
 
     /// Targets that are made of what the rules are about.
@@ -410,8 +469,8 @@ mod tests {
     }
 
     fn check(target: &[u8]) {
-        let Ok(once) = canonical_target(target) else { return };
-        let twice = canonical_target(&once).unwrap();
+        let Ok(once) = canonical_target(target, SAFEST) else { return };
+        let twice = canonical_target(&once, SAFEST).unwrap();
         assert_eq!(twice, once);
         assert!(matches!(twice, Cow::Borrowed(_)));
         if *once != *b"*" {
@@ -440,8 +499,8 @@ mod tests {
         #[test]
         fn a_changed_path_is_a_path(target in targets()) {
             if let Ok(path) = PathAndQuery::try_from(target.as_str()) {
-                let expected = canonical_target(path.as_str().as_bytes());
-                match canonical_path(&path) {
+                let expected = canonical_target(path.as_str().as_bytes(), SAFEST);
+                match canonical_path(&path, SAFEST) {
                     Ok(Canonical::AsSent) => prop_assert_eq!(expected.unwrap(), path.as_str().as_bytes()),
                     Ok(Canonical::Changed(changed)) => {
                         prop_assert_eq!(expected.unwrap(), changed.as_str().as_bytes());

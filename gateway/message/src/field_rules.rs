@@ -3,6 +3,8 @@
 use http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode, Version};
 
+use crate::head_rules::Underscores;
+
 /// Why a field was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FieldError {
@@ -36,12 +38,16 @@ pub enum FieldError {
 ///
 /// # Errors
 /// The first field that is refused.
-pub fn check_fields(headers: &HeaderMap, version: Version) -> Result<(), FieldError> {
+pub fn check_fields(
+    headers: &HeaderMap,
+    version: Version,
+    underscores: Underscores,
+) -> Result<(), FieldError> {
     let mut framing = Framing::default();
     // Few names ask for more than this one look: their length tells.
     for (name, value) in headers {
         let text = name.as_str();
-        if text.as_bytes().contains(&b'_') {
+        if text.as_bytes().contains(&b'_') && underscores == Underscores::Refused {
             return Err(FieldError::Underscore);
         }
         check_ends(value.as_bytes())?;
@@ -157,7 +163,7 @@ mod tests {
             .iter()
             .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap()))
             .collect();
-        check_fields(&headers, version)
+        check_fields(&headers, version, Underscores::Refused)
     }
 
     #[test]
@@ -241,6 +247,19 @@ mod tests {
                 "{field:?}"
             );
         }
+    }
+
+    #[test]
+    fn underscores_pass_where_they_are_allowed_and_nothing_else_does() {
+        let check = |name: &'static str, value: &'static str| {
+            let name = HeaderName::from_static(name);
+            let headers = HeaderMap::from_iter([(name, HeaderValue::from_static(value))]);
+            check_fields(&headers, Version::HTTP_11, Underscores::Allowed)
+        };
+        assert_eq!(check("x_user", "root"), Ok(()));
+        assert_eq!(check("content_length", "no number"), Ok(()));
+        assert_eq!(check("x_user", " root"), Err(FieldError::Blank));
+        assert_eq!(check("content-length", "+1"), Err(FieldError::ContentLength));
     }
 
     #[test]

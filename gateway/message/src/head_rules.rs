@@ -27,7 +27,7 @@ pub enum Slashes {
 pub enum EscapedSlashes {
     /// 400.
     Refused,
-    /// It stays.
+    /// It stays; a dot segment beside it, as in `..%2F`, is 400 still.
     Kept,
 }
 
@@ -51,16 +51,19 @@ pub enum Underscores {
 
 impl Default for HeadRules {
     fn default() -> Self {
-        HeadRules {
-            slashes: Slashes::Merged,
-            escaped_slashes: EscapedSlashes::Refused,
-            backslashes: Backslashes::Refused,
-            underscores: Underscores::Refused,
-        }
+        Self::SAFEST
     }
 }
 
 impl HeadRules {
+    /// What can be read in two ways is refused or brought into one form.
+    pub const SAFEST: HeadRules = HeadRules {
+        slashes: Slashes::Merged,
+        escaped_slashes: EscapedSlashes::Refused,
+        backslashes: Backslashes::Refused,
+        underscores: Underscores::Refused,
+    };
+
     /// Istio's: BASE normalisation of paths, underscores allowed (`--compat istio`).
     pub const ISTIO: HeadRules = HeadRules {
         slashes: Slashes::Kept,

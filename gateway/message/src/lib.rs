@@ -13,6 +13,8 @@ mod crc32c;
 mod field_rules;
 mod forwarded;
 mod head_rules;
+#[cfg(test)]
+mod head_rules_tests;
 mod health;
 mod hop_by_hop;
 mod host;
@@ -21,6 +23,7 @@ mod http2_frames;
 mod proxy_header;
 mod reply;
 mod request_head;
+mod upgrade;
 
 pub use authority::{AuthorityError, check_authority, same_authority};
 pub use body::Body;
@@ -35,8 +38,9 @@ pub use forwarded::{Trust, TrustedProxies, forwarded_scheme, set_forwarded};
 pub use head_rules::{Backslashes, EscapedSlashes, HeadRules, Slashes, Underscores};
 pub use health::{Health, HealthPath};
 pub use hop_by_hop::remove_hop_by_hop;
-pub use http2_frames::{Flood, FrameGuard, FrameLimits, RefusedStream};
 pub use host::{HostPattern, HostPatternError, normalise_host};
+pub use http2_frames::{Flood, FrameGuard, FrameLimits, RefusedStream};
 pub use proxy_header::{ProxyHeader, ProxyHeaderError, read_proxy_header};
 pub use reply::Reply;
 pub use request_head::{CanonicalHead, HeadError, canonical_head};
+pub use upgrade::{ConnectProtocol, Upgrade, WEBSOCKET, asks_for_websocket, switches_to_websocket};

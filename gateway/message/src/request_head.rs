@@ -7,6 +7,7 @@ use http::{HeaderMap, Method, StatusCode, Version};
 use crate::authority::{AuthorityError, check_authority, same_authority};
 use crate::canonical_path::{Canonical, PathError, canonical_path_for};
 use crate::field_rules::{FieldError, check_fields};
+use crate::head_rules::HeadRules;
 
 /// Whom and what a request asks for.
 #[derive(Debug)]
@@ -42,24 +43,30 @@ pub enum HeadError {
 ///
 /// The authority is that of the target (HTTP/2, absolute-form) before that of `Host`, which it replaces (RFC 9112
 /// section 3.2.2).
+///
+/// `rules_for` is told the authority's bytes, not yet checked, and says by which rules the rest is read.
 pub fn canonical_head(
     method: &Method,
     uri: Uri,
     version: Version,
     headers: &mut HeaderMap,
+    rules_for: impl FnOnce(&[u8]) -> HeadRules,
 ) -> CanonicalHead {
     let fields = headers.len();
     let host = headers.remove(HOST);
     let hosts = fields - headers.len();
     let target = uri.into_parts();
-    let checked = check_fields(headers, version)
+    let asked = target.authority.as_ref().map(|authority| authority.as_str().as_bytes());
+    let asked = asked.or(host.as_ref().map(HeaderValue::as_bytes));
+    let rules = rules_for(asked.unwrap_or_default());
+    let checked = check_fields(headers, version, rules.underscores)
         .map_err(HeadError::from)
         .and_then(|()| check_scheme(target.scheme.as_ref()))
         .and_then(|()| check_hosts(host.as_ref(), hosts, version))
         .and_then(|()| {
             check_target(target.authority.as_ref(), target.scheme.as_ref(), host.as_ref(), version)
         })
-        .and_then(|()| check_path(method, target.path_and_query.as_ref()));
+        .and_then(|()| check_path(method, target.path_and_query.as_ref(), rules));
     let in_target =
         target.authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
     let sent = target.path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
@@ -117,9 +124,13 @@ fn check_target(
     if same { Ok(()) } else { Err(AuthorityError::Disagreement.into()) }
 }
 
-fn check_path(method: &Method, path: Option<&PathAndQuery>) -> Result<Canonical, HeadError> {
+fn check_path(
+    method: &Method,
+    path: Option<&PathAndQuery>,
+    rules: HeadRules,
+) -> Result<Canonical, HeadError> {
     match path {
-        Some(path) => Ok(canonical_path_for(method, path)?),
+        Some(path) => Ok(canonical_path_for(method, path, rules)?),
         // Its target is an authority alone.
         None if *method == Method::CONNECT => Ok(Canonical::AsSent),
         None => Err(PathError::NotAbsolute.into()),
@@ -166,7 +177,8 @@ mod tests {
             .iter()
             .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap()))
             .collect();
-        let head = canonical_head(&method, uri.parse().unwrap(), version, &mut headers);
+        let rules = |_: &[u8]| HeadRules::default();
+        let head = canonical_head(&method, uri.parse().unwrap(), version, &mut headers, rules);
         assert!(!headers.contains_key(HOST));
         head
     }
@@ -251,6 +263,27 @@ mod tests {
                 Ok(path) => assert_eq!((head.refusal, head.path.as_str()), (None, path), "{uri}"),
                 Err(code) => assert_eq!(head.refusal.map(HeadError::code), Some(code), "{uri}"),
             }
+        }
+    }
+
+    #[test]
+    fn the_rules_are_those_of_the_authority() {
+        for (uri, host, expected) in [
+            ("/a//b", "lax", (None, "/a//b")),
+            ("/a//b", "strict", (Some("header_underscore_refused"), "/a//b")),
+            ("http://lax/a//b", "strict", (None, "/a//b")),
+            ("http://strict/a//b", "lax", (Some("header_underscore_refused"), "/a//b")),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, host.parse().unwrap());
+            headers.insert("x_a", "b".parse().unwrap());
+            let rules = |authority: &[u8]| match authority {
+                b"lax" => HeadRules::ISTIO,
+                _ => HeadRules::default(),
+            };
+            let uri = uri.parse().unwrap();
+            let head = canonical_head(&Method::GET, uri, Version::HTTP_11, &mut headers, rules);
+            assert_eq!((head.refusal.map(HeadError::code), head.path.as_str()), expected);
         }
     }
 

@@ -4,35 +4,48 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::header::{HeaderName, HeaderValue};
-use http::{HeaderMap, Method, Request};
+use http::header::HeaderName;
+use http::{HeaderMap, Request};
 use http_body::Body as _;
 use portcullis_exchange::{Connection, Exchange, Protocol, RequestHead};
-use portcullis_message::{Body, Trust, canonical_head, remove_hop_by_hop, set_forwarded};
+use portcullis_message::{
+    Body, HeadRules, Trust, canonical_head, forwarded_scheme, remove_hop_by_hop, set_forwarded,
+};
 use portcullis_snapshot::Pinned;
 
+use crate::choose::Table;
 use crate::request_id::new_request_id;
+use crate::room::check_head;
+use crate::upgrade::{show_upgrade, take_upgrade};
 use crate::{ProxyError, Worker};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 
 /// The record of a request in its canonical form, its body, and what is wrong with its head.
 pub(crate) fn admit_request(
     worker: &Worker,
     snapshot: &Rc<Pinned>,
+    table: Option<&Table>,
     connection: &Arc<Connection>,
     request: Request<Body>,
 ) -> (Box<Exchange>, Body, Result<(), ProxyError>) {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    let measured = check_head(&parts, table.map(|table| &table.connections.head));
+    let (upgrade, connect) = match take_upgrade(&mut parts) {
+        Ok(upgrade) => (upgrade, Ok(())),
+        Err(error) => (None, Err(error)),
+    };
     let mut headers = parts.headers;
     let protocol = Protocol::from(parts.version);
-    let head = canonical_head(&parts.method, parts.uri, parts.version, &mut headers);
+    let rules =
+        |authority: &[u8]| table.map_or(HeadRules::SAFEST, |table| table.head_rules(authority));
+    let head = canonical_head(&parts.method, parts.uri, parts.version, &mut headers, rules);
     let admitted = match head.refusal {
         Some(refusal) => Err(ProxyError::HeadRefused(refusal)),
-        None if parts.method == Method::CONNECT => Err(ProxyError::ConnectRefused),
-        None => Ok(()),
+        None => connect,
     };
+    let admitted = measured.and(admitted);
     let scheme = scheme(connection, &headers);
     let mut exchange = Box::new(Exchange::new(
         connection.clone(),
@@ -45,6 +58,7 @@ pub(crate) fn admit_request(
             headers,
         },
     ));
+    exchange.upgrade = upgrade;
     exchange.original_path = head.sent_path.map(|path| path.as_str().into());
     exchange.generation = snapshot.generation;
     if body.is_end_stream() {
@@ -62,7 +76,14 @@ fn admit_headers(worker: &Worker, connection: &Connection, exchange: &mut Exchan
         exchange.client_address = SocketAddr::new(client, connection.peer.port());
     }
     remove_hop_by_hop(headers);
+    if exchange.upgrade.is_some() {
+        show_upgrade(headers);
+    }
     set_forwarded(headers, &connection.peer_value, connection.trust, exchange.request.scheme);
+    // What an outsider says of it is gone already.
+    if let Some(certificate) = connection.forwarded_client_cert() {
+        headers.insert(X_FORWARDED_CLIENT_CERT, certificate.clone());
+    }
     let kept = headers.get(&X_REQUEST_ID).filter(|_| connection.trust == Trust::Trusted);
     exchange.request_id = kept.cloned().unwrap_or_else(new_request_id);
     headers.insert(X_REQUEST_ID, exchange.request_id.clone());
@@ -70,10 +91,9 @@ fn admit_headers(worker: &Worker, connection: &Connection, exchange: &mut Exchan
 
 /// What the client used: a trusted proxy says so, else the connection.
 fn scheme(connection: &Connection, headers: &HeaderMap) -> &'static str {
-    let claimed = headers.get(X_FORWARDED_PROTO).filter(|_| connection.trust == Trust::Trusted);
-    match claimed.map(HeaderValue::as_bytes) {
-        Some(b"https") => "https",
-        Some(b"http") => "http",
-        _ => connection.scheme(),
-    }
+    let claimed = match connection.trust {
+        Trust::Trusted => forwarded_scheme(headers),
+        Trust::Untrusted => None,
+    };
+    claimed.unwrap_or_else(|| connection.scheme())
 }

@@ -1,18 +1,21 @@
 //! A request in flight: its record together with what it holds, from admission to the log line.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use portcullis_exchange::{Exchange, ResponseFlag};
-use portcullis_snapshot::{Pinned, SocketKey};
+use http::{HeaderMap, StatusCode};
+use portcullis_exchange::{Exchange, ResponseFlag, ResponseHead};
+use portcullis_message::HeadRules;
+use portcullis_snapshot::{CompiledListener, Pinned};
 use portcullis_telemetry::RequestTarget;
 use portcullis_upstream::RequestProgress;
 
-use crate::Worker;
 use crate::choose::{Choice, Table};
 use crate::route_timeout::RouteTimeout;
 use crate::running::RunningSteps;
+use crate::{DrainPhase, Progress, Worker};
 
 /// What a request holds while it lasts. When it is dropped before [`Flight::finish`], the client went away.
 pub(crate) struct Flight {
@@ -27,16 +30,23 @@ pub(crate) struct Flight {
     pub(crate) steps: RunningSteps,
     /// How much of the request body went upstream.
     pub(crate) progress: Option<Arc<RequestProgress>>,
+    /// What its deadlines are held against.
+    pub(crate) watched: Rc<Progress>,
     /// The route's timeout, once the request is on its way.
     pub(crate) timeout: Option<RouteTimeout>,
     finished: bool,
 }
 
 impl Flight {
-    pub(crate) fn begin(worker: Rc<Worker>, snapshot: Rc<Pinned>, exchange: Box<Exchange>) -> Self {
-        let key = SocketKey { port: exchange.connection.port, bind: exchange.connection.bind };
+    pub(crate) fn begin(
+        worker: Rc<Worker>,
+        snapshot: Rc<Pinned>,
+        table: Option<Table>,
+        exchange: Box<Exchange>,
+        watched: Rc<Progress>,
+    ) -> Self {
         Flight {
-            table: snapshot.socket(key).cloned(),
+            table,
             worker,
             snapshot,
             exchange,
@@ -44,9 +54,16 @@ impl Flight {
             destination: None,
             steps: RunningSteps::default(),
             progress: None,
+            watched,
             timeout: None,
             finished: false,
         }
+    }
+
+    /// By which rules the request's head is read again after it was changed: those of its listener.
+    pub(crate) fn head_rules(&self) -> HeadRules {
+        let listener = self.table.as_ref().and_then(|table| self.choice.listener(table));
+        listener.map_or(HeadRules::SAFEST, CompiledListener::head_rules)
     }
 
     /// Whether the record keeps its heads when they are sent on: for plugins, the log, or the metrics of gRPC.
@@ -56,12 +73,21 @@ impl Flight {
             || self.exchange.request.is_grpc()
     }
 
+    /// Has the exchange leave no trace in log and metrics.
+    pub(crate) fn keep_off_the_record(&mut self) {
+        self.finished = true;
+    }
+
     /// Records the exchange: plugins' `on_log`, metrics, access log. Once only.
     pub(crate) fn finish(&mut self) {
         if std::mem::replace(&mut self.finished, true) {
             return;
         }
         self.exchange.timings.ended = Some(Instant::now());
+        if let Some(overdue) = self.watched.overdue() {
+            self.exchange.flags.set(overdue.flag());
+            self.exchange.code_details = overdue.details().into();
+        }
         if let Some(progress) = &self.progress {
             self.exchange.bytes_received = progress.bytes();
             self.exchange.timings.request_ended = progress.ended_at();
@@ -69,6 +95,21 @@ impl Flight {
         self.steps.close(&mut self.exchange);
         let target = self.target();
         self.worker.record(target, &self.exchange);
+    }
+
+    /// What served the request has panicked; the client gets 500 where it got nothing yet. A second panic here would
+    /// end the process.
+    fn finish_in_panic(&mut self) {
+        let exchange = &mut self.exchange;
+        exchange.flags.set(ResponseFlag::LocalReset);
+        exchange.code_details = "gateway_panic".into();
+        if exchange.response.is_none() {
+            let status = StatusCode::INTERNAL_SERVER_ERROR;
+            exchange.response = Some(ResponseHead::new(status, HeaderMap::new()));
+        }
+        if catch_unwind(AssertUnwindSafe(|| self.finish())).is_err() {
+            tracing::error!("a panicked request could not be recorded");
+        }
     }
 
     /// The labels under which the exchange is counted.
@@ -82,16 +123,29 @@ impl Flight {
     }
 }
 
-/// A client that goes away before its reply is complete leaves a record like any other.
+/// A request that ends before its reply is complete leaves a record like any other: its client went away, or
+/// the drain cut it off.
 impl Drop for Flight {
     fn drop(&mut self) {
-        if !self.finished {
+        if self.finished {
+            return;
+        }
+        if std::thread::panicking() {
+            return self.finish_in_panic();
+        }
+        if self.watched.is_overdue() {
+            // Broken off for that, as the record tells.
+        } else if let DrainPhase::Cutting(reason) = self.worker.settings.drain.phase() {
+            self.exchange.flags.set(ResponseFlag::DurationTimeout);
+            self.exchange.code_details = reason.details().into();
+            self.exchange.termination_details = reason.details();
+        } else {
             self.exchange.flags.set(ResponseFlag::DownstreamConnectionTermination);
             if self.exchange.code_details.is_empty() {
                 self.exchange.code_details = "downstream_remote_disconnect".into();
             }
             self.exchange.termination_details = "downstream_disconnect";
-            self.finish();
         }
+        self.finish();
     }
 }

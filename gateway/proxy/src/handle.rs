@@ -1,44 +1,71 @@
 //! The life of one request.
 
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 
 use http::{Request, Response};
 use http_body::Body as _;
 use portcullis_exchange::{Connection, RequestHead};
 use portcullis_filters::Redirect;
-use portcullis_message::{Body, Canonical, Reply, canonical_path_for, check_authority};
+use portcullis_message::{Body, Canonical, HeadRules, Reply, canonical_path_for, check_authority};
 use portcullis_model::Action;
-use portcullis_snapshot::{CompiledListener, CompiledRule, SocketTable};
+use portcullis_snapshot::{CompiledListener, CompiledRule, SocketKey, SocketTable};
 use portcullis_wasm::EndOfStream;
 
 use crate::admit::admit_request;
 use crate::choose::choose_route;
 use crate::flight::Flight;
 use crate::forward::forward;
+use crate::handshake::check_handshake;
+use crate::health::answer_health;
 use crate::outbound::Outbound;
 use crate::respond::{Answer, respond};
+use crate::room::check_memory;
 use crate::steps::run_request_steps;
-use crate::{ProxyError, ResponseBody, Worker};
+use crate::upgrade::check_accept;
+use crate::{Progress, ProxyError, ResponseBody, Worker};
 
 /// Serves one request on one snapshot, whatever happens to the configuration meanwhile. Never fails: every
-/// error becomes a reply.
+/// error becomes a reply. `progress` is its own, by which it is broken off when it takes too long.
 pub async fn handle_request(
     worker: Rc<Worker>,
     connection: Arc<Connection>,
     request: Request<Body>,
+    progress: Rc<Progress>,
 ) -> Response<ResponseBody> {
     let snapshot = worker.pin();
-    let (exchange, body, admitted) = admit_request(&worker, &snapshot, &connection, request);
-    let mut flight = Flight::begin(worker, snapshot, exchange);
+    let key = SocketKey { port: connection.port, bind: connection.bind };
+    let table = snapshot.socket(key).cloned();
+    let (exchange, body, admitted) =
+        admit_request(&worker, &snapshot, table.as_ref(), &connection, request);
+    let mut flight = Flight::begin(worker, snapshot, table, exchange, progress.clone());
+    let admitted = admitted.and_then(|()| check_memory(&flight));
     let answer = match admitted.and_then(|()| decide(&mut flight, body)) {
         Ok(Decision::Reply(reply)) => Ok(Answer::Reply(reply)),
         Ok(Decision::Forward(mut outbound)) => {
-            forward(&mut flight, &mut outbound).await.map(Answer::Upstream)
+            let answered = in_time(&progress, pin!(forward(&mut flight, &mut outbound))).await;
+            answered
+                .and_then(|response| check_accept(response, outbound.accept.as_ref()))
+                .map(Answer::Upstream)
         }
         Err(error) => Err(error),
     };
     respond(flight, answer)
+}
+
+/// Awaits the reply's head for as long as the request may last. Once it is dropped, so is the upstream's work.
+async fn in_time<T>(
+    progress: &Progress,
+    mut forwarding: Pin<&mut impl Future<Output = Result<T, ProxyError>>>,
+) -> Result<T, ProxyError> {
+    poll_fn(|cx| match progress.take_overdue() {
+        Some(overdue) => Poll::Ready(Err(ProxyError::Overdue(overdue))),
+        None => forwarding.as_mut().poll(cx),
+    })
+    .await
 }
 
 /// What becomes of a request. Everything up to here happens at once, without waiting.
@@ -53,6 +80,7 @@ fn decide(flight: &mut Flight, body: Body) -> Result<Decision, ProxyError> {
     let table = flight.table.clone().ok_or(ProxyError::NoRoute)?;
     flight.choice = choose_route(&table, &mut flight.exchange);
     if let Some(listener) = flight.choice.listener(&table) {
+        check_handshake(flight, &table, listener)?;
         if let Some(reply) = redirect_to_https(flight, listener) {
             return Ok(Decision::Reply(reply));
         }
@@ -73,7 +101,8 @@ fn decide(flight: &mut Flight, body: Body) -> Result<Decision, ProxyError> {
 
 /// A plugin changed the head. The request stays with its listener: the plugins of another one have not seen it.
 fn choose_again(flight: &mut Flight, table: &SocketTable) -> Result<(), ProxyError> {
-    canonicalise_again(&mut flight.exchange.request)?;
+    let rules = flight.head_rules();
+    canonicalise_again(&mut flight.exchange.request, rules)?;
     let choice = choose_route(table, &mut flight.exchange);
     if choice.listener != flight.choice.listener {
         flight.choice.rule = None;
@@ -83,9 +112,9 @@ fn choose_again(flight: &mut Flight, table: &SocketTable) -> Result<(), ProxyErr
     Ok(())
 }
 
-/// What a plugin set is held to the same rules as what a client sends.
-fn canonicalise_again(request: &mut RequestHead) -> Result<(), ProxyError> {
-    match canonical_path_for(&request.method, &request.path) {
+/// What a plugin set is held to the same rules as what a client sends to the listener.
+fn canonicalise_again(request: &mut RequestHead, rules: HeadRules) -> Result<(), ProxyError> {
+    match canonical_path_for(&request.method, &request.path, rules) {
         Ok(Canonical::AsSent) => {}
         Ok(Canonical::Changed(path)) => request.path = path,
         Err(_) => return Err(ProxyError::ChangedHeadRefused("plugin_path_refused")),

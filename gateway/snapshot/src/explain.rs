@@ -7,7 +7,7 @@ use http::uri::{PathAndQuery, Uri};
 use http::{HeaderMap, HeaderValue, Method, Version};
 use portcullis_exchange::{Protocol, RequestHead};
 use portcullis_filters::MatchedPath;
-use portcullis_message::{HeadError, canonical_head, normalise_host};
+use portcullis_message::{HeadError, HeadRules, canonical_head, normalise_host};
 use portcullis_model::{Action, FailStrategy, PluginModule};
 use portcullis_routing::{ConsideredRule as Considered, Outcome, RouteQuery};
 use portcullis_upstream::Cluster;
@@ -121,8 +121,9 @@ pub struct UpstreamRequest {
 
 /// Explains one request, as if it came by HTTP/1.1.
 pub fn explain(snapshot: &Snapshot, request: &RequestToExplain) -> Explanation {
-    match canonical(request) {
-        Ok(request) => explain_canonical(snapshot, &request),
+    let table = socket_for(snapshot, request.port);
+    match canonical(request, table) {
+        Ok(request) => explain_canonical(snapshot, table, &request),
         Err(error) => {
             let mut explanation = Explanation::default();
             refuse(error, &mut explanation);
@@ -132,11 +133,18 @@ pub fn explain(snapshot: &Snapshot, request: &RequestToExplain) -> Explanation {
 }
 
 /// The request in its canonical form, by the function that admits those of clients.
-fn canonical(request: &RequestToExplain) -> Result<RequestToExplain, HeadError> {
+fn canonical(
+    request: &RequestToExplain,
+    table: Option<&Arc<SocketTable>>,
+) -> Result<RequestToExplain, HeadError> {
+    let rules = |authority: &[u8]| {
+        table.map_or_else(HeadRules::default, |table| table.head_rules(authority))
+    };
     let mut canonical = request.clone();
     canonical.headers.insert(HOST, request.authority.clone());
     let uri = Uri::from(request.path.clone());
-    let head = canonical_head(&request.method, uri, Version::HTTP_11, &mut canonical.headers);
+    let head =
+        canonical_head(&request.method, uri, Version::HTTP_11, &mut canonical.headers, rules);
     canonical.path = head.path;
     head.refusal.map_or(Ok(canonical), Err)
 }
@@ -147,10 +155,14 @@ fn refuse(error: HeadError, explanation: &mut Explanation) {
     explanation.refusal = Some(format!("{}: {error}", error.code()));
 }
 
-fn explain_canonical(snapshot: &Snapshot, request: &RequestToExplain) -> Explanation {
+fn explain_canonical(
+    snapshot: &Snapshot,
+    table: Option<&Arc<SocketTable>>,
+    request: &RequestToExplain,
+) -> Explanation {
     let not_found =
         Explanation { outcome: "not_found", status: Some(404), ..Explanation::default() };
-    let Some(table) = socket_for(snapshot, request.port) else { return not_found };
+    let Some(table) = table else { return not_found };
     let host = normalise_host(request.authority.to_str().unwrap_or(""));
     let query = RouteQuery {
         host: &host,
@@ -178,7 +190,7 @@ fn explain_canonical(snapshot: &Snapshot, request: &RequestToExplain) -> Explana
         .route
         .and_then(|route| Some((table.rules.get(route.rule_index)?, route.matched)));
     if let Some((rule, matched)) = chosen {
-        explain_rule(rule, matched, request, &mut explanation);
+        explain_rule(rule, (matched, listener.head_rules()), request, &mut explanation);
     }
     if let Some(step) = refuses_all(listener, snapshot) {
         explanation.outcome = "refused";
@@ -227,7 +239,7 @@ fn explain_listener(listener: &CompiledListener, explanation: &mut Explanation) 
 
 fn explain_rule(
     rule: &CompiledRule,
-    matched: MatchedPath,
+    matched: (MatchedPath, HeadRules),
     request: &RequestToExplain,
     explanation: &mut Explanation,
 ) {
@@ -249,7 +261,7 @@ fn explain_rule(
 
 fn explain_forward(
     rule: &CompiledRule,
-    matched: MatchedPath,
+    (matched, rules): (MatchedPath, HeadRules),
     request: &RequestToExplain,
     explanation: &mut Explanation,
 ) {
@@ -275,7 +287,7 @@ fn explain_forward(
             protocol: Protocol::Http11,
             headers: request.headers.clone(),
         };
-        match rule.prepare_head(destination, &mut head, matched) {
+        match rule.prepare_head(destination, &mut head, matched, rules) {
             Ok(_) => explanation.upstream_request = Some(upstream_request(&head)),
             Err(error) => refuse(error.into(), explanation),
         }

@@ -3,14 +3,14 @@
 use http::uri::PathAndQuery;
 use portcullis_exchange::RequestHead;
 use portcullis_filters::MatchedPath;
-use portcullis_message::{Canonical, PathError, canonical_path};
+use portcullis_message::{Canonical, HeadRules, PathError, canonical_path};
 use portcullis_model::Action;
 
 use crate::{CompiledDestination, CompiledRule};
 
 impl CompiledRule {
     /// Rewrites path and authority and applies the rule's, then the destination's header operations.
-    /// Returns the path as it was where it was rewritten.
+    /// Returns the path as it was where it was rewritten. `rules` are those of the request's listener.
     ///
     /// # Errors
     /// The rewritten path has no canonical form: rewriting the prefix `/foo` of `/foo..;a` to `/` uncovers a dot
@@ -20,8 +20,9 @@ impl CompiledRule {
         destination: &CompiledDestination,
         head: &mut RequestHead,
         matched: MatchedPath,
+        rules: HeadRules,
     ) -> Result<Option<PathAndQuery>, PathError> {
-        let original = self.rewrite(head, matched)?;
+        let original = self.rewrite(head, matched, rules)?;
         for operations in [&self.rule.request_headers, &destination.settings.request_headers] {
             operations.apply(&mut head.headers);
         }
@@ -32,6 +33,7 @@ impl CompiledRule {
         &self,
         head: &mut RequestHead,
         matched: MatchedPath,
+        rules: HeadRules,
     ) -> Result<Option<PathAndQuery>, PathError> {
         let Action::Forward { path_rewrite, .. } = &self.rule.action else {
             return Ok(None);
@@ -43,7 +45,7 @@ impl CompiledRule {
         let Some(rewritten) = rewrite.and_then(|rewrite| rewrite.apply(&head.path, matched)) else {
             return Ok(None);
         };
-        let rewritten = match canonical_path(&rewritten)? {
+        let rewritten = match canonical_path(&rewritten, rules)? {
             Canonical::AsSent => rewritten,
             Canonical::Changed(path) => path,
         };

@@ -3,11 +3,10 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use portcullis_snapshot::SocketKey;
-use rustls::ServerConfig;
 use socket2::{Domain, Protocol, Socket as RawSocket, TcpKeepalive, Type};
 
 /// Connections that wait to be accepted.
@@ -21,8 +20,8 @@ pub(crate) struct Socket {
     pub(crate) key: SocketKey,
     /// Where it is really bound.
     pub(crate) address: SocketAddr,
-    /// How TLS handshakes are made, should its listeners speak TLS.
-    pub(crate) tls: Arc<ServerConfig>,
+    /// How many connections came in on it and are open.
+    pub(crate) connections: Arc<AtomicUsize>,
 }
 
 /// A listening socket's number, never given twice.

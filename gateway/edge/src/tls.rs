@@ -1,25 +1,18 @@
-//! TLS as it ends here: certificates by server name, always from the current snapshot.
+//! TLS as it ends here: the policy for a server name, always from the current snapshot.
 
-use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use portcullis_crypto::provider;
-use portcullis_exchange::TlsFacts;
-use portcullis_snapshot::{Published, SocketKey};
-use rustls::crypto::aws_lc_rs::Ticketer;
-use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
-use rustls::sign::CertifiedKey;
-use rustls::version::{TLS12, TLS13};
+use portcullis_crypto::CertificateFacts;
+use portcullis_exchange::{TlsFacts, TlsStanding, forwarded_client_cert};
+use portcullis_proxy::Worker as ProxyWorker;
+use portcullis_snapshot::{ALPN_H2, SocketKey, TlsPolicy};
+use rustls::server::Acceptor;
 use rustls::{CipherSuite, ProtocolVersion, ServerConfig, ServerConnection};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
-
-/// ALPN's name of HTTP/2.
-const H2: &[u8] = b"h2";
-/// ALPN's name of HTTP/1.1.
-const HTTP_1_1: &[u8] = b"http/1.1";
 
 /// What the client chose to speak inside TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,61 +21,115 @@ pub(crate) enum Chosen {
     Http2,
 }
 
-/// How handshakes are made on one socket, for as long as it is open: a certificate that changes is simply
-/// found by the next handshake. Session tickets are on, 0-RTT is off.
-pub(crate) fn server_config(
-    certificates: Arc<dyn ResolvesServerCert>,
-) -> Result<Arc<ServerConfig>, rustls::Error> {
-    let mut config = ServerConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&TLS13, &TLS12])?
-        .with_no_client_auth()
-        .with_cert_resolver(certificates);
-    config.alpn_protocols = vec![H2.to_vec(), HTTP_1_1.to_vec()];
-    config.ticketer = Ticketer::new()?;
-    // Tickets need no memory of ours, nor the lock around it.
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    Ok(Arc::new(config))
-}
-
-/// Makes a handshake.
+/// Makes a handshake under the policy that the snapshot of this moment has for the name asked for.
 pub(crate) async fn handshake<I>(
-    config: &Arc<ServerConfig>,
+    proxy: &ProxyWorker,
+    socket: SocketKey,
     io: I,
 ) -> io::Result<(TlsStream<I>, TlsFacts, Chosen)>
 where
     I: AsyncRead + AsyncWrite + Unpin,
 {
-    let stream = TlsAcceptor::from(config.clone()).accept(io).await?;
+    shake_hands(proxy, socket, io, |config| config).await
+}
+
+/// The same for a listener that passes on what is inside: whatever protocol the client offers is none of ours.
+pub(crate) async fn handshake_for_bytes<I>(
+    proxy: &ProxyWorker,
+    socket: SocketKey,
+    io: I,
+) -> io::Result<(TlsStream<I>, TlsFacts, Chosen)>
+where
+    I: AsyncRead + AsyncWrite + Unpin,
+{
+    shake_hands(proxy, socket, io, |config| {
+        let mut config = ServerConfig::clone(&config);
+        config.alpn_protocols.clear();
+        Arc::new(config)
+    })
+    .await
+}
+
+async fn shake_hands<I>(
+    proxy: &ProxyWorker,
+    socket: SocketKey,
+    io: I,
+    adapt: fn(Arc<ServerConfig>) -> Arc<ServerConfig>,
+) -> io::Result<(TlsStream<I>, TlsFacts, Chosen)>
+where
+    I: AsyncRead + AsyncWrite + Unpin,
+{
+    let start = LazyConfigAcceptor::new(Acceptor::default(), io).await?;
+    let reception = receive(proxy, socket, start.client_hello().server_name())?;
+    let (generation, policy) = match reception {
+        Reception::Under { generation, policy } => (generation, policy),
+        Reception::Refused(config) => {
+            // The handshake fails, and the client is told.
+            start.into_stream(config).await?;
+            return Err(io::Error::other("no certificate for this name"));
+        }
+    };
+    let stream = start.into_stream(adapt(policy.config.clone())).await?;
     let (_, connection) = stream.get_ref();
-    let facts = facts(connection);
+    let facts = facts(connection, generation, &policy)?;
     let chosen = match connection.alpn_protocol() {
-        Some(H2) => Chosen::Http2,
+        Some(ALPN_H2) => Chosen::Http2,
         _ => Chosen::Http1,
     };
     Ok((stream, facts, chosen))
 }
 
-/// The certificates of a socket in whatever snapshot is current when a client asks.
-pub(crate) struct CurrentCertificates {
-    pub(crate) published: Arc<Published>,
-    pub(crate) socket: SocketKey,
+/// How a client is received.
+enum Reception {
+    Under { generation: u64, policy: Arc<TlsPolicy> },
+    Refused(Arc<rustls::ServerConfig>),
 }
 
-impl ResolvesServerCert for CurrentCertificates {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let snapshot = self.published.current();
-        snapshot.socket(self.socket)?.certificates.find(hello.server_name()).cloned()
+fn receive(
+    proxy: &ProxyWorker,
+    socket: SocketKey,
+    server_name: Option<&str>,
+) -> io::Result<Reception> {
+    let snapshot = proxy.pin();
+    let gone = || io::Error::other("the listener is gone");
+    let table = &snapshot.socket(socket).ok_or_else(gone)?.tls;
+    match table.find(server_name) {
+        Some(policy) => {
+            Ok(Reception::Under { generation: snapshot.generation, policy: policy.clone() })
+        }
+        None => table.refusing().cloned().map(Reception::Refused).ok_or_else(gone),
     }
 }
 
-impl fmt::Debug for CurrentCertificates {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CurrentCertificates({:?})", self.socket)
+/// What the client's certificate says, read once for the connection. A resumed session does not verify it
+/// again, so its time is looked at here.
+fn peer(connection: &ServerConnection) -> io::Result<Option<Box<CertificateFacts>>> {
+    let Some(certificate) = connection.peer_certificates().and_then(<[_]>::first) else {
+        return Ok(None);
+    };
+    let facts = CertificateFacts::read(certificate).map_err(io::Error::other)?;
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
+    let now = i64::try_from(since.as_secs()).map_err(io::Error::other)?;
+    match facts.is_valid_at(now) {
+        true => Ok(Some(Box::new(facts))),
+        false => Err(io::Error::other("the client's certificate has expired")),
     }
 }
 
-fn facts(connection: &ServerConnection) -> TlsFacts {
-    TlsFacts {
+fn facts(
+    connection: &ServerConnection,
+    generation: u64,
+    policy: &TlsPolicy,
+) -> io::Result<TlsFacts> {
+    let peer = peer(connection)?;
+    let local = policy.local.clone();
+    Ok(TlsFacts {
+        forwarded_client_cert: peer
+            .as_deref()
+            .and_then(|peer| forwarded_client_cert(local.as_deref(), peer)),
+        peer,
+        local,
+        standing: TlsStanding::new(policy.verdict, generation, policy.id.number()),
         server_name: connection.server_name().map(Into::into),
         version: match connection.protocol_version() {
             Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
@@ -97,90 +144,5 @@ fn facts(connection: &ServerConnection) -> TlsFacts {
             Some(suite) => suite.as_str().unwrap_or("unknown"),
             None => "unknown",
         },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-
-    use portcullis_crypto::Credential;
-    use rustls::pki_types::{CertificateDer, ServerName};
-    use rustls::{ClientConfig, RootCertStore};
-    use tokio::io::DuplexStream;
-    use tokio_rustls::TlsConnector;
-
-    use super::*;
-
-    /// What a socket's certificate table is to the product: one certificate, replaced at will.
-    #[derive(Debug)]
-    struct Replaceable(Mutex<Option<Arc<CertifiedKey>>>);
-
-    impl ResolvesServerCert for Replaceable {
-        fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-            self.0.lock().unwrap().clone()
-        }
-    }
-
-    fn certificate() -> (Arc<CertifiedKey>, CertificateDer<'static>) {
-        let made = rcgen::generate_simple_self_signed(["a.test".to_owned()]).unwrap();
-        let key = made.signing_key.serialize_pem();
-        let credential = Credential::from_pem(made.cert.pem().as_bytes(), key.as_bytes()).unwrap();
-        (credential.certified_key().clone(), made.cert.der().clone())
-    }
-
-    fn client(trusted: &CertificateDer<'static>, alpn: &[&[u8]]) -> ClientConfig {
-        let mut roots = RootCertStore::empty();
-        roots.add(trusted.clone()).unwrap();
-        let mut config = ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
-        config
-    }
-
-    async fn shake(
-        server: &Arc<ServerConfig>,
-        client: ClientConfig,
-    ) -> io::Result<(TlsStream<DuplexStream>, TlsFacts, Chosen)> {
-        let (near, far) = tokio::io::duplex(64 * 1024);
-        let name = ServerName::try_from("a.test").unwrap();
-        let connect = TlsConnector::from(Arc::new(client)).connect(name, far);
-        let (server, client) = tokio::join!(handshake(server, near), connect);
-        client?;
-        server
-    }
-
-    #[tokio::test]
-    async fn the_handshake_settles_name_version_and_protocol() {
-        let (key, trusted) = certificate();
-        let config = server_config(Arc::new(Replaceable(Mutex::new(Some(key))))).unwrap();
-        let (_, facts, chosen) = shake(&config, client(&trusted, &[H2, HTTP_1_1])).await.unwrap();
-        assert_eq!(facts.server_name.as_deref(), Some("a.test"));
-        assert_eq!(facts.version, "TLSv1.3");
-        assert!(facts.cipher_suite.starts_with("TLS_"), "{}", facts.cipher_suite);
-        assert_eq!(chosen, Chosen::Http2);
-        let (_, _, chosen) = shake(&config, client(&trusted, &[])).await.unwrap();
-        assert_eq!(chosen, Chosen::Http1);
-    }
-
-    #[tokio::test]
-    async fn a_new_certificate_serves_the_next_handshake() {
-        let ((first, trusted_first), (second, trusted_second)) = (certificate(), certificate());
-        let current = Arc::new(Replaceable(Mutex::new(Some(first))));
-        let config = server_config(current.clone()).unwrap();
-        shake(&config, client(&trusted_first, &[])).await.unwrap();
-        *current.0.lock().unwrap() = Some(second);
-        shake(&config, client(&trusted_second, &[])).await.unwrap();
-        assert!(shake(&config, client(&trusted_first, &[])).await.is_err());
-    }
-
-    #[tokio::test]
-    async fn a_name_without_certificate_is_refused() {
-        let (_, trusted) = certificate();
-        let config = server_config(Arc::new(Replaceable(Mutex::new(None)))).unwrap();
-        assert!(shake(&config, client(&trusted, &[])).await.is_err());
-    }
+    })
 }

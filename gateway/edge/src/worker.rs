@@ -12,8 +12,8 @@ use tokio::task::JoinHandle;
 use crate::balance::Load;
 use crate::clock::Clock;
 use crate::connections::Connections;
+use crate::handshaken::Handshaken;
 use crate::http1::Workbench;
-use crate::limits::Limits;
 use crate::mailbox::Mailbox;
 use crate::socket::{Socket, SocketId};
 
@@ -22,11 +22,11 @@ pub(crate) struct Worker {
     pub(crate) index: usize,
     /// What serves the requests.
     pub(crate) proxy: Rc<ProxyWorker>,
-    pub(crate) limits: Limits,
     pub(crate) clock: Rc<Clock>,
     /// What its HTTP/1 connections share.
     pub(crate) bench: Rc<Workbench>,
     pub(crate) connections: Rc<Connections>,
+    pub(crate) handshaken: Rc<Handshaken>,
     /// Of every worker, this one included.
     pub(crate) load: Arc<Load>,
     /// Of every worker, by index.

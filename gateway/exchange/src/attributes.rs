@@ -102,8 +102,14 @@ fn of_connection(exchange: &Exchange, name: &str) -> Option<AttributeValue> {
     let connection = &exchange.connection;
     Some(match name {
         "id" => int(connection.id),
-        // No listener asks for a client certificate yet.
-        "mtls" => AttributeValue::Bool(false),
+        "mtls" => AttributeValue::Bool(connection.peer_certificate().is_some()),
+        "subject_peer_certificate" => text(&connection.peer_certificate()?.subject),
+        "uri_san_peer_certificate" => text(connection.peer_certificate()?.uris.first()?),
+        "dns_san_peer_certificate" => text(connection.peer_certificate()?.dns_names.first()?),
+        "sha256_peer_certificate_digest" => text(&connection.peer_certificate()?.sha256),
+        "subject_local_certificate" => text(&connection.local_certificate()?.subject),
+        "uri_san_local_certificate" => text(connection.local_certificate()?.uris.first()?),
+        "dns_san_local_certificate" => text(connection.local_certificate()?.dns_names.first()?),
         "requested_server_name" => text(connection.tls.as_ref()?.server_name.as_deref()?),
         "tls_version" => text(connection.tls.as_ref()?.version),
         "termination_details" if exchange.termination_details.is_empty() => return None,

@@ -4,7 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use http::HeaderValue;
+use portcullis_crypto::CertificateFacts;
 use portcullis_message::Trust;
+
+use crate::TlsStanding;
 
 /// What is true of a downstream connection for as long as it lives.
 #[derive(Debug)]
@@ -36,12 +39,35 @@ pub struct TlsFacts {
     pub version: &'static str,
     /// The cipher suite's name.
     pub cipher_suite: &'static str,
+    /// What our own certificate says, shared by all connections that have it.
+    pub local: Option<Arc<CertificateFacts>>,
+    /// What the client's certificate says, where it was asked for one and has it; it was verified.
+    pub peer: Option<Box<CertificateFacts>>,
+    /// `X-Forwarded-Client-Cert` for such a client.
+    pub forwarded_client_cert: Option<HeaderValue>,
+    /// Whether the handshake still is what the configuration asks for.
+    pub standing: TlsStanding,
 }
 
 impl Connection {
     /// `https` on TLS, else `http`.
     pub fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }
+    }
+
+    /// What upstreams are told of the client's verified certificate.
+    pub fn forwarded_client_cert(&self) -> Option<&HeaderValue> {
+        self.tls.as_ref()?.forwarded_client_cert.as_ref()
+    }
+
+    /// What the client's verified certificate says.
+    pub fn peer_certificate(&self) -> Option<&CertificateFacts> {
+        self.tls.as_ref()?.peer.as_deref()
+    }
+
+    /// What our own certificate says.
+    pub fn local_certificate(&self) -> Option<&CertificateFacts> {
+        self.tls.as_ref()?.local.as_deref()
     }
 }
 
@@ -71,6 +97,8 @@ pub enum Protocol {
     Http11,
     /// HTTP/2
     Http2,
+    /// None: bytes are passed on.
+    Tcp,
 }
 
 impl Protocol {
@@ -80,6 +108,7 @@ impl Protocol {
             Protocol::Http10 => "HTTP/1.0",
             Protocol::Http11 => "HTTP/1.1",
             Protocol::Http2 => "HTTP/2",
+            Protocol::Tcp => "-",
         }
     }
 }

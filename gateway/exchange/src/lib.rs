@@ -9,15 +9,19 @@ mod attribute_value;
 mod attributes;
 mod connection;
 mod flags;
+mod forwarded_client_cert;
 mod head;
 mod timings;
+mod tls_standing;
 
 pub use attribute_value::AttributeValue;
 pub use attributes::attribute;
 pub use connection::{Connection, Protocol, TlsFacts};
 pub use flags::{ResponseFlag, ResponseFlags};
+pub use forwarded_client_cert::forwarded_client_cert;
 pub use head::{RequestHead, ResponseHead};
 pub use timings::Timings;
+pub use tls_standing::{TlsStanding, Verdict};
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -25,6 +29,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderValue;
+use portcullis_message::Upgrade;
 
 /// One request and its reply, from the head's arrival to the log line.
 ///
@@ -42,6 +47,8 @@ pub struct Exchange {
     pub client_address: SocketAddr,
     /// `x-request-id`.
     pub request_id: HeaderValue,
+    /// How the client asked for a WebSocket, where it did. `upgrade` then stands among the request's fields.
+    pub upgrade: Option<Upgrade>,
     /// The reply's head once it is known.
     pub response: Option<ResponseHead>,
     /// The generation of the configuration that serves it.
@@ -52,6 +59,8 @@ pub struct Exchange {
     pub route: Option<Arc<str>>,
     /// The chosen cluster, as `outbound|80|v2|reviews.shop.svc.cluster.local`.
     pub cluster: Option<Arc<str>>,
+    /// The server name that a client asked for on a connection whose TLS does not end here.
+    pub passed_name: Option<Arc<str>>,
     /// The endpoint that it went to.
     pub upstream: Option<Upstream>,
     /// When what happened.
@@ -93,11 +102,13 @@ impl Exchange {
             request,
             original_path: None,
             request_id: HeaderValue::from_static(""),
+            upgrade: None,
             response: None,
             generation: 0,
             gateway: None,
             route: None,
             cluster: None,
+            passed_name: None,
             upstream: None,
             timings: Timings::start(),
             bytes_received: 0,
@@ -109,6 +120,12 @@ impl Exchange {
             state: Vec::new(),
             request_changed: false,
         }
+    }
+
+    /// The record of a connection whose bytes are passed on, from its acceptance on. It has no request.
+    pub fn of_connection(connection: Arc<Connection>) -> Self {
+        let request = RequestHead { protocol: Protocol::Tcp, ..RequestHead::default() };
+        Exchange::new(connection, request)
     }
 
     /// An exchange for tests: `GET /` from nowhere.

@@ -87,6 +87,12 @@ pub const SETTING_CONFLICT: Code = Code("PC0315");
 pub const SOCKET_SHARED: Code = Code("PC0316");
 /// What an EdgePolicy is for is missing, or the section of it.
 pub const TARGET_MISSING: Code = Code("PC0317");
+/// A `tls` or `tcp` rule that no server of its Gateways has a use for.
+pub const TCP_RULE_UNUSED: Code = Code("PC0318");
+/// A file with a certificate, key, authority or revocation list that cannot be used.
+pub const CERTIFICATE_FILE: Code = Code("PC0320");
+/// A server is to verify its clients, but there is nothing to verify them by.
+pub const CLIENTS_UNVERIFIABLE: Code = Code("PC0321");
 
 /// A plugin's module cannot be read.
 pub const PLUGIN_UNREADABLE: Code = Code("PC0401");

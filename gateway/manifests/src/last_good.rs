@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use portcullis_crypto::Credential;
+use portcullis_crypto::{Credential, TrustAnchors};
 use portcullis_model::ObjectId;
 
 use crate::kinds::Object;
@@ -12,7 +12,15 @@ use crate::kinds::Object;
 #[derive(Clone, Debug, Default)]
 pub struct LastGood {
     objects: HashMap<ObjectId, Kept>,
-    credentials: HashMap<ServerId, Credential>,
+    credentials: HashMap<ServerId, Vec<Credential>>,
+    anchors: HashMap<ServerId, KeptAnchors>,
+}
+
+/// Who vouched for a server's clients, and by which name.
+#[derive(Clone, Debug)]
+pub(crate) struct KeptAnchors {
+    pub(crate) reference: String,
+    pub(crate) anchors: TrustAnchors,
 }
 
 /// An object and the file that it stood in.
@@ -41,13 +49,28 @@ impl LastGood {
         self.objects.insert(id, Kept { object, file });
     }
 
-    /// The credential that a server had last.
-    pub(crate) fn credential(&self, server: &ServerId) -> Option<&Credential> {
-        self.credentials.get(server)
+    /// The credentials that a server had last.
+    pub(crate) fn credentials(&self, server: &ServerId) -> &[Credential] {
+        self.credentials.get(server).map_or(&[], Vec::as_slice)
     }
 
-    /// Keeps a server's credential.
-    pub(crate) fn keep_credential(&mut self, server: ServerId, credential: Credential) {
-        self.credentials.insert(server, credential);
+    /// Keeps a server's credentials.
+    pub(crate) fn keep_credentials(&mut self, server: ServerId, credentials: Vec<Credential>) {
+        self.credentials.insert(server, credentials);
+    }
+
+    /// Who vouched for a server's clients last.
+    pub(crate) fn anchors(&self, server: &ServerId) -> Option<&KeptAnchors> {
+        self.anchors.get(server)
+    }
+
+    /// Keeps who vouches for a server's clients.
+    pub(crate) fn keep_anchors(
+        &mut self,
+        server: ServerId,
+        reference: String,
+        anchors: TrustAnchors,
+    ) {
+        self.anchors.insert(server, KeptAnchors { reference, anchors });
     }
 }

@@ -5,6 +5,7 @@
 //! What it is *not*: it does no I/O. It neither reads files nor watches them, and a plugin's module is
 //! only a path here.
 
+mod certificate_files;
 pub mod codes;
 mod convert;
 mod documents;
@@ -21,6 +22,7 @@ mod scalars;
 mod suggest;
 mod yaml;
 
-pub use convert::{Conversion, into_model};
+pub use certificate_files::CertificateFiles;
+pub use convert::{Conversion, into_model, into_model_with};
 pub use draft::{Draft, SourceFile};
 pub use last_good::LastGood;

@@ -1,9 +1,11 @@
 //! What can go wrong with a request, whose fault it is, and the one place that answers it.
 
 use http::StatusCode;
-use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use portcullis_exchange::{Exchange, Protocol, ResponseFlag};
 use portcullis_message::{HeadError, Reply};
+
+use crate::Overdue;
 
 /// Why a request did not get the upstream's reply.
 #[derive(Debug, thiserror::Error)]
@@ -17,9 +19,30 @@ pub enum ProxyError {
     /// The client asked for a tunnel, and no rule allows one.
     #[error("CONNECT is not served here")]
     ConnectRefused,
+    /// The client asked for a tunnel of a protocol that is not served (RFC 9220 section 3).
+    #[error("no such protocol is served by CONNECT")]
+    ConnectProtocolRefused,
+    /// The head has more fields, or larger ones, than its listener allows.
+    #[error("the request head is too large")]
+    HeadTooLarge(&'static str),
+    /// There is no memory for another request.
+    #[error("out of memory")]
+    Overloaded,
     /// The client's body broke off.
     #[error("the request body broke off")]
     RequestBodyBroken,
+    /// The client's body is larger than allowed.
+    #[error("the request body is too large")]
+    RequestTooLarge,
+    /// It took too long.
+    #[error("overdue: {0:?}")]
+    Overdue(Overdue),
+    /// The request is for a listener with another TLS policy than its connection's.
+    #[error("misdirected request")]
+    Misdirected,
+    /// What is asked of clients was tightened after the connection's handshake.
+    #[error("the TLS policy was tightened")]
+    HandshakeOutdated,
     /// No rule takes the request.
     #[error("no route")]
     NoRoute,
@@ -72,11 +95,21 @@ pub fn reply_for(error: &ProxyError, exchange: &mut Exchange) -> Reply {
         reply.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
         reply.body = verdict.body.into();
     }
-    // Where such a request ends is the client's word alone.
-    if matches!(error, ProxyError::HeadRefused(_)) && exchange.request.protocol != Protocol::Http2 {
+    if matches!(error, ProxyError::Overloaded) {
+        reply.headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    if ends_connection(error) && exchange.request.protocol != Protocol::Http2 {
         reply.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     reply
+}
+
+/// Where such a request ends is the client's word alone, or it will not come to its end.
+fn ends_connection(error: &ProxyError) -> bool {
+    matches!(
+        error,
+        ProxyError::HeadRefused(_) | ProxyError::Overdue(_) | ProxyError::HandshakeOutdated
+    )
 }
 
 fn verdict(error: &ProxyError) -> Verdict {
@@ -94,11 +127,50 @@ fn verdict(error: &ProxyError) -> Verdict {
         ProxyError::ConnectRefused => {
             make(StatusCode::METHOD_NOT_ALLOWED, None, "connect_not_allowed", "method not allowed")
         }
+        ProxyError::ConnectProtocolRefused => make(
+            StatusCode::NOT_IMPLEMENTED,
+            None,
+            "connect_protocol_not_served",
+            "not implemented",
+        ),
+        ProxyError::HeadTooLarge(details) => make(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Some(Flag::DownstreamProtocolError),
+            details,
+            "request header fields too large",
+        ),
+        ProxyError::Overloaded => make(
+            StatusCode::SERVICE_UNAVAILABLE,
+            Some(Flag::OverloadManager),
+            "overload",
+            "overload",
+        ),
         ProxyError::RequestBodyBroken => make(
             StatusCode::BAD_REQUEST,
             Some(Flag::DownstreamConnectionTermination),
             "downstream_body_broke_off",
             "",
+        ),
+        ProxyError::RequestTooLarge => make(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            None,
+            "request_payload_too_large",
+            "payload too large",
+        ),
+        ProxyError::Overdue(overdue) => {
+            make(overdue.status(), Some(overdue.flag()), overdue.details(), "stream timeout")
+        }
+        ProxyError::Misdirected => make(
+            StatusCode::MISDIRECTED_REQUEST,
+            None,
+            "misdirected_request",
+            "misdirected request",
+        ),
+        ProxyError::HandshakeOutdated => make(
+            StatusCode::MISDIRECTED_REQUEST,
+            None,
+            "tls_policy_tightened",
+            "misdirected request",
         ),
         ProxyError::NoRoute => {
             make(StatusCode::NOT_FOUND, Some(Flag::NoRoute), "route_not_found", "")

@@ -78,7 +78,11 @@ impl Compiler {
         let parts = Parts { clusters: &clusters, plugins: &plugins, registry: &self.registry };
         let sockets = by_socket(&model.listeners)
             .into_iter()
-            .map(|(key, listeners)| (key, Arc::new(SocketTable::build(&listeners, &parts))))
+            .map(|(key, listeners)| {
+                let before = previous.and_then(|previous| previous.socket(key));
+                let table = SocketTable::build(&listeners, &parts, before.map(|table| &**table));
+                (key, Arc::new(table))
+            })
             .collect();
         Snapshot {
             generation,

@@ -4,17 +4,20 @@
 //! What it is *not*: it reads no files and serves no requests. A snapshot is immutable; a request pins one
 //! and sees nothing else.
 
-mod certificates;
 mod chain;
 mod compile;
 mod explain;
 mod plugins;
 mod published;
 mod snapshot;
+mod socket_head_rules;
 mod table;
+mod tcp_table;
+mod tls_fit;
+mod tls_policy;
+mod tls_table;
 mod upstream_head;
 
-pub use certificates::CertificateTable;
 pub use chain::ChainStep;
 pub use compile::{Compiled, Compiler};
 pub use explain::{Explanation, RequestToExplain, explain};
@@ -22,3 +25,7 @@ pub use plugins::{Builtins, PluginHost, PluginState};
 pub use published::{GenerationRecord, Pinned, Published, View};
 pub use snapshot::{Snapshot, SocketKey};
 pub use table::{CompiledDestination, CompiledListener, CompiledRule, SocketTable};
+pub use tcp_table::{CompiledTcpDestination, CompiledTcpRule, ConnectionRoute, Handling, TcpTable};
+pub use tls_fit::TlsFit;
+pub use tls_policy::{ALPN_H2, PolicyId, TlsPolicy};
+pub use tls_table::{ListenerPolicy, TlsTable};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::HeaderValue;
+use portcullis_message::HeadRules;
 use portcullis_model::{
     Action, ClusterName, ConnectionPolicy, Destination, Listener, ListenerProtocol, ObjectId, Rule,
 };
@@ -12,7 +13,8 @@ use portcullis_telemetry::{Registry, RequestTarget, TargetLabels};
 use portcullis_upstream::Cluster;
 
 use crate::chain::chain;
-use crate::{CertificateTable, ChainStep, PluginState};
+use crate::socket_head_rules::common_head_rules;
+use crate::{ChainStep, ListenerPolicy, PluginState, TcpTable, TlsTable};
 
 /// The listeners that share one socket, compiled.
 pub struct SocketTable {
@@ -20,20 +22,26 @@ pub struct SocketTable {
     pub protocol: ListenerProtocol,
     /// What is asked of its connections.
     pub connections: Arc<ConnectionPolicy>,
+    /// By which rules all its requests' heads are read; `None` where listeners differ.
+    pub(crate) common_head_rules: Option<HeadRules>,
     /// Which rule takes a request.
     pub routes: RouteTable,
+    /// Where connections go whose bytes are passed on; `None` where all listeners speak HTTP.
+    pub tcp: Option<TcpTable>,
     /// By the index that `routes` gives.
     pub listeners: Vec<CompiledListener>,
     /// By the index that `routes` gives.
     pub rules: Vec<CompiledRule>,
-    /// By server name.
-    pub certificates: CertificateTable,
+    /// How TLS is spoken, by server name.
+    pub tls: TlsTable,
 }
 
 /// One listener, as a request needs it.
 pub struct CompiledListener {
     /// What it was compiled from.
     pub settings: Arc<Listener>,
+    /// What it has to do with TLS.
+    pub tls: ListenerPolicy,
     /// The plugins that run on its requests.
     pub chain: Arc<[ChainStep]>,
 }
@@ -76,8 +84,13 @@ pub(crate) struct Parts<'a> {
 }
 
 impl SocketTable {
-    /// Compiles the listeners of one socket.
-    pub(crate) fn build(listeners: &[Arc<Listener>], parts: &Parts<'_>) -> Self {
+    /// Compiles the listeners of one socket, which was `previous` before.
+    pub(crate) fn build(
+        listeners: &[Arc<Listener>],
+        parts: &Parts<'_>,
+        previous: Option<&SocketTable>,
+    ) -> Self {
+        let tls = TlsTable::build(listeners, previous.map(|table| &table.tls));
         let routes = RouteTable::build(listeners);
         let rules = routes.rules().iter().map(|rule| CompiledRule::build(rule, parts)).collect();
         let protocol =
@@ -87,16 +100,20 @@ impl SocketTable {
         SocketTable {
             protocol,
             connections,
+            common_head_rules: common_head_rules(listeners.iter().map(|listener| &**listener)),
             routes,
             rules,
             listeners: listeners
                 .iter()
-                .map(|listener| CompiledListener {
+                .enumerate()
+                .map(|(index, listener)| CompiledListener {
                     settings: listener.clone(),
+                    tls: tls.of_listener(index),
                     chain: chain(&listener.plugins, parts.plugins),
                 })
                 .collect(),
-            certificates: CertificateTable::build(listeners),
+            tcp: TcpTable::build(listeners, parts),
+            tls,
         }
     }
 }

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use portcullis_message::HostPattern;
-use portcullis_model::{Listener, RequestPolicy, TlsSettings, VirtualHost};
+use portcullis_model::{Listener, RequestPolicy, VirtualHost};
 
 use super::binding::bind_routes;
-use super::credentials::Credentials;
 use super::findings::Findings;
 use super::merge::Merger;
 use super::open::OpenGateway;
 use super::routes::Route;
+use super::server_tls::Credentials;
+use super::tcp_routes::TcpBinder;
 
 /// Makes the listeners of the open Gateways, each with the index of its Gateway.
 pub(crate) fn build_listeners(
@@ -22,17 +23,18 @@ pub(crate) fn build_listeners(
 ) -> Vec<(usize, Listener)> {
     let bindings = bind_routes(gateways, routes, findings);
     let mut merger = Merger::new(routes);
+    let mut connections = TcpBinder::new(routes);
     let mut listeners = Vec::new();
     for (index, open) in gateways.iter().enumerate() {
         for (number, server) in open.servers.iter().enumerate() {
             let hosts = bindings.hosts(index, number);
-            let virtual_hosts = virtual_hosts(hosts, &mut merger, findings);
             let id = &open.gateway.metadata.id;
-            let tls = server.credential.as_ref().map(|name| TlsSettings {
-                credentials: credentials.find(id, server, name, findings).into_iter().collect(),
-                client_auth: portcullis_model::ClientAuth::NotAsked,
-                parameters: Default::default(),
-            });
+            let (virtual_hosts, tcp_routes) = match server.protocol.is_http() {
+                true => (virtual_hosts(hosts, routes, &mut merger, findings), Vec::new()),
+                false => (Vec::new(), connections.bind(id, server, hosts, findings)),
+            };
+            let tls =
+                server.tls.as_ref().map(|tls| credentials.settings(id, server, tls, findings));
             let listener = Listener {
                 origin: server.origin.clone(),
                 gateway: format!("{}/{}", id.namespace, id.name).into(),
@@ -47,17 +49,19 @@ pub(crate) fn build_listeners(
                 connections: Arc::default(),
                 requests: RequestPolicy::default(),
                 virtual_hosts,
-                tcp_routes: Vec::new(),
+                tcp_routes,
                 plugins: Vec::new(),
             };
             listeners.push((index, listener));
         }
     }
+    connections.report_unused(findings);
     listeners
 }
 
 fn virtual_hosts(
     hosts: &BTreeMap<HostPattern, Vec<usize>>,
+    routes: &[Route],
     merger: &mut Merger<'_>,
     findings: &mut Findings,
 ) -> Vec<VirtualHost> {
@@ -65,5 +69,9 @@ fn virtual_hosts(
         host: host.clone(),
         rules: merger.merge(members, findings).to_vec(),
     };
-    hosts.iter().map(of).collect()
+    // Rules for connections alone take no requests away from others.
+    let has_rules = |members: &Vec<usize>| {
+        members.iter().any(|number| routes.get(*number).is_some_and(Route::takes_requests))
+    };
+    hosts.iter().filter(|(_, members)| has_rules(members)).map(of).collect()
 }

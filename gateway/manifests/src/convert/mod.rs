@@ -14,7 +14,9 @@ mod open;
 mod plugins;
 mod protections;
 mod routes;
+mod server_tls;
 mod services;
+mod tcp_routes;
 #[cfg(test)]
 mod tests;
 
@@ -23,7 +25,7 @@ use portcullis_model::{Model, Problem};
 
 use self::clusters::build_clusters;
 use self::coverage::Attachment;
-use self::credentials::Credentials;
+use self::credentials::Stores;
 use self::edge_policies::EdgePolicies;
 use self::edge_targets::check_targets;
 use self::findings::Findings;
@@ -32,8 +34,11 @@ use self::listeners::build_listeners;
 use self::open::open_gateways;
 use self::plugins::attach_plugins;
 use self::protections::refuse_unprotected;
-use self::routes::{Lookup, build_route};
+use self::routes::{Lookup, Lost, build_route};
+use self::server_tls::Credentials;
 use self::services::Services;
+use self::tcp_routes::build_tcp_rules;
+use crate::CertificateFiles;
 use crate::draft::Draft;
 use crate::last_good::LastGood;
 
@@ -53,6 +58,16 @@ pub struct Conversion {
 /// [`Broken`](portcullis_model::PluginModule::Broken), so that its failStrategy answers. `head_rules` are those of
 /// listeners for which no EdgePolicy says otherwise.
 pub fn into_model(draft: &Draft, last_good: &LastGood, head_rules: HeadRules) -> Conversion {
+    into_model_with(draft, last_good, head_rules, &CertificateFiles::none())
+}
+
+/// The same where certificates in files can be read.
+pub fn into_model_with(
+    draft: &Draft,
+    last_good: &LastGood,
+    head_rules: HeadRules,
+    files: &CertificateFiles<'_>,
+) -> Conversion {
     let mut findings = Findings::default();
     let mut next = LastGood::default();
     let objects = gather(draft, last_good, &mut next, &mut findings);
@@ -61,13 +76,15 @@ pub fn into_model(draft: &Draft, last_good: &LastGood, head_rules: HeadRules) ->
     let gateways = open_gateways(&objects.gateways, last_good, &mut next, &mut findings);
     check_targets(&objects, &mut findings);
     let mut policies = EdgePolicies::new(&objects.edge_policies);
-    let lookup = Lookup { services: &services, clusters: &clusters };
-    let routes: Vec<_> = objects
+    let lookup = Lookup { services: &services, clusters: &clusters, lost: Lost::Requests };
+    let mut routes: Vec<_> = objects
         .virtual_services
         .iter()
         .map(|service| build_route(service, lookup, &mut policies, &mut findings))
         .collect();
-    let mut credentials = Credentials::new(&objects, last_good, &mut next);
+    build_tcp_rules(&mut routes, lookup, &mut findings);
+    let stores = Stores::new(&objects, files);
+    let mut credentials = Credentials::new(stores, last_good, &mut next);
     let mut listeners = build_listeners(&gateways, &routes, &mut credentials, &mut findings);
     policies.set_for_listeners(&mut listeners, &gateways, head_rules, &mut findings);
     let mut attachment = Attachment::new(&gateways, &listeners);

@@ -9,10 +9,11 @@ use portcullis_model::{ListenerProtocol, Origin};
 use crate::draft::RawObject;
 use crate::kinds::edge_setting::PlacedSetting;
 use crate::kinds::gateway_annotations::read_annotations;
-use crate::kinds::gateway_tls::{CredentialName, TLS, read_credential, warn_of_plain_tls};
+use crate::kinds::gateway_protocol::read_protocol_and_tls;
+use crate::kinds::gateway_tls::{ServerTls, TLS};
 use crate::metadata::{Metadata, OBJECT, read_metadata};
 use crate::reader::{Cursor, Fields, Schema};
-use crate::report::{Gravity, Report};
+use crate::report::Report;
 use crate::scalars::{host_pattern, port};
 
 /// A Gateway.
@@ -39,8 +40,15 @@ pub(crate) struct Server {
     pub(crate) protocol: ListenerProtocol,
     pub(crate) hosts: Vec<ServerHost>,
     pub(crate) https_redirect: bool,
-    /// The Secret of an HTTPS server.
-    pub(crate) credential: Option<CredentialName>,
+    /// How TLS ends at it.
+    pub(crate) tls: Option<ServerTls>,
+}
+
+impl Server {
+    /// Whether TLS ends at it.
+    pub(crate) fn ends_tls(&self) -> bool {
+        self.tls.is_some()
+    }
 }
 
 /// A host that a server takes, for the routes of some namespaces.
@@ -91,29 +99,12 @@ fn read_server(fields: &Fields<'_>, index: usize, namespace: &Arc<str>) -> Optio
     let port_field = fields.required("port")?;
     let port_fields = port_field.fields(&PORT)?;
     let number = port_fields.required("number").and_then(|field| port(&field));
-    let protocol = port_fields.required("protocol").and_then(|field| read_protocol(&field))?;
+    let protocol = port_fields.required("protocol")?;
     let tls = fields.field("tls");
     let tls = tls.as_ref().and_then(|field| field.fields(&TLS));
     let https_redirect = tls.as_ref().and_then(|tls| tls.field("httpsRedirect"));
     let https_redirect = https_redirect.and_then(|field| field.boolean()).unwrap_or(false);
-    let credential = match protocol {
-        // Not read yet.
-        ListenerProtocol::Tls | ListenerProtocol::Tcp => None,
-        ListenerProtocol::Http => {
-            tls.iter().for_each(warn_of_plain_tls);
-            None
-        }
-        ListenerProtocol::Https => match &tls {
-            Some(tls) => Some(read_credential(tls, namespace)?),
-            None => {
-                fields.missing(
-                    "tls",
-                    "an HTTPS server needs tls with mode SIMPLE and credentialName",
-                );
-                return None;
-            }
-        },
-    };
+    let (protocol, ends_tls) = read_protocol_and_tls(fields, &protocol, tls.as_ref(), namespace)?;
     let name = [fields.field("name"), port_fields.field("name")];
     let name = name.iter().flatten().find_map(|field| field.text());
     Some(Server {
@@ -125,29 +116,8 @@ fn read_server(fields: &Fields<'_>, index: usize, namespace: &Arc<str>) -> Optio
         protocol,
         hosts,
         https_redirect,
-        credential,
+        tls: ends_tls,
     })
-}
-
-/// `None` where the protocol is unknown, or known but not served yet.
-fn read_protocol(field: &Cursor<'_>) -> Option<ListenerProtocol> {
-    let text = field.text()?;
-    match text.to_ascii_uppercase().as_str() {
-        "HTTP" | "HTTP2" | "GRPC" | "GRPC-WEB" => Some(ListenerProtocol::Http),
-        "HTTPS" => Some(ListenerProtocol::Https),
-        "TCP" | "TLS" | "MONGO" | "MYSQL" | "REDIS" | "UDP" => {
-            field.not_served(
-                Gravity::Warns,
-                format!("the protocol {text} is known, but not served yet"),
-                "nothing listens for this server; HTTP, HTTP2, GRPC and HTTPS are served",
-            );
-            None
-        }
-        _ => {
-            field.refuse(format!("`{text}` is no protocol"), "write HTTP, HTTP2, GRPC or HTTPS");
-            None
-        }
-    }
 }
 
 fn read_bind(field: &Cursor<'_>) -> Option<IpAddr> {

@@ -7,7 +7,10 @@ mod edge_setting;
 mod endpoint_slice;
 mod gateway;
 mod gateway_annotations;
+mod gateway_protocol;
 mod gateway_tls;
+mod gateway_tls_clients;
+mod gateway_tls_parameters;
 mod header_operations;
 mod plugin_annotations;
 mod plugin_configuration;
@@ -19,6 +22,7 @@ mod route_action;
 mod secret;
 mod service;
 mod service_entry;
+mod tcp_rules;
 mod virtual_service;
 mod wasm_plugin;
 
@@ -35,13 +39,17 @@ pub(crate) use edge_policy::{EdgePolicy, PolicyTarget, TargetKind};
 pub(crate) use edge_setting::{PlacedSetting, Reach};
 pub(crate) use endpoint_slice::EndpointSlice;
 pub(crate) use gateway::{Gateway, Server, ServerHost};
-pub(crate) use gateway_tls::CredentialName;
+pub(crate) use gateway_tls::{
+    AuthoritySource, CertificateFiles, CertificateSource, ClientRules, CredentialName, NamedFile,
+    ServerTls,
+};
 pub(crate) use plugin_target::Coverage;
 pub(crate) use protection::{Protection, ROOT_NAMESPACE};
 pub(crate) use route_action::{RouteAction, RouteDestination};
-pub(crate) use secret::Secret;
+pub(crate) use secret::{Authorities, Secret};
 pub(crate) use service::{Service, ServicePort};
 pub(crate) use service_entry::{EntryEndpoint, EntryPort, ServiceEntry};
+pub(crate) use tcp_rules::{TcpList, TcpMatch, TcpRule};
 pub(crate) use virtual_service::{GatewayName, HttpRule, VirtualService, is_catch_all};
 pub(crate) use wasm_plugin::WasmPlugin;
 

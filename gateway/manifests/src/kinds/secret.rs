@@ -1,8 +1,8 @@
-//! Kubernetes' `Secret`, as far as it holds a certificate and key.
+//! Kubernetes' `Secret`, as far as it holds a certificate and key, or who vouches for clients.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use portcullis_crypto::{Credential, CredentialError};
+use portcullis_crypto::{Credential, CredentialError, TrustAnchors, TrustError};
 
 use crate::codes;
 use crate::draft::RawObject;
@@ -16,6 +16,19 @@ pub(crate) struct Secret {
     pub(crate) metadata: Metadata,
     /// `None` where it holds something else than a certificate and key.
     pub(crate) credential: Option<Credential>,
+    /// Who vouches for clients.
+    pub(crate) authorities: Authorities,
+}
+
+/// The CA certificates of a Secret, with their revocation lists.
+#[derive(Clone, Debug)]
+pub(crate) enum Authorities {
+    /// It has none.
+    Absent,
+    /// It has some that cannot be used; its certificate and key are not concerned.
+    Unusable,
+    /// These.
+    Usable(TrustAnchors),
 }
 
 static SECRET: Schema = Schema {
@@ -27,6 +40,9 @@ static SECRET: Schema = Schema {
 
 /// The names under which a certificate and its key are found, in this order.
 const NAMES: [(&str, &str); 2] = [("tls.crt", "tls.key"), ("cert", "key")];
+const AUTHORITY_NAMES: [&str; 2] = ["ca.crt", "cacert"];
+const REVOCATION_NAMES: [&str; 2] = ["ca.crl", "crl"];
+const STAPLE: &str = "tls.ocsp-staple";
 
 /// Reads a Secret. No message ever shows a value.
 pub(crate) fn read_secret(raw: &RawObject, report: &Report) -> Option<Secret> {
@@ -45,7 +61,73 @@ pub(crate) fn read_secret(raw: &RawObject, report: &Report) -> Option<Secret> {
             (false, true) => missing(&root, certificate, key),
         }
     }
-    Some(Secret { metadata, credential })
+    let credential = credential.and_then(|credential| add_staple(&root, credential));
+    Some(Secret { metadata, credential, authorities: read_authorities(&root) })
+}
+
+/// An OCSP response beside the certificate.
+fn add_staple(root: &Fields<'_>, credential: Credential) -> Option<Credential> {
+    if !has_entry(root, STAPLE) {
+        return Some(credential);
+    }
+    match credential.with_staple(&read_entry(root, STAPLE)?) {
+        Ok(credential) => Some(credential),
+        Err(error) => {
+            let (message, help) = (
+                format!("`{STAPLE}` {error}"),
+                "put the response there in DER, as base64 under `data`",
+            );
+            with_entry(root, STAPLE, |entry| {
+                entry.report(Gravity::Breaks, codes::CREDENTIAL, message, help);
+            });
+            None
+        }
+    }
+}
+
+/// `ca.crt` with `ca.crl`, or `cacert` with `crl`. An empty entry, as issuers leave that have no authority to
+/// tell, is none.
+fn read_authorities(root: &Fields<'_>) -> Authorities {
+    let filled = |name: &str| {
+        has_entry(root, name)
+            .then(|| read_entry(root, name))
+            .filter(|entry| entry.as_ref().is_none_or(|bytes| !bytes.trim_ascii().is_empty()))
+    };
+    let first = |names: [&'static str; 2]| {
+        names.into_iter().find_map(|name| filled(name).map(|entry| (name, entry)))
+    };
+    let (authorities, revocations) = (first(AUTHORITY_NAMES), first(REVOCATION_NAMES));
+    let (name, authorities) = match (authorities, &revocations) {
+        (Some((name, Some(authorities))), _) => (name, authorities),
+        (Some(_), _) => return Authorities::Unusable,
+        (None, None) => return Authorities::Absent,
+        (None, Some((name, _))) => {
+            let message = format!("the Secret has `{name}` but no `ca.crt`");
+            let help = "a revocation list needs the certificate of the authority that issued it";
+            root.cursor().report(Gravity::Degrades, codes::CREDENTIAL, message, help);
+            return Authorities::Unusable;
+        }
+    };
+    // One that cannot be decoded must not be taken for one that is not there.
+    if matches!(revocations, Some((_, None))) {
+        return Authorities::Unusable;
+    }
+    let list_name = revocations.as_ref().map_or("", |(name, _)| name);
+    let lists = revocations.as_ref().and_then(|(_, lists)| lists.as_deref());
+    match TrustAnchors::from_pem(&authorities, lists) {
+        Ok(anchors) => Authorities::Usable(anchors),
+        Err(error) => {
+            let (name, help) = match &error {
+                TrustError::Authority(_) => (name, "put the CA certificates there as PEM"),
+                TrustError::Revocations(_) => (list_name, "put the revocation lists there as PEM"),
+            };
+            let message = format!("`{name}` {error}");
+            with_entry(root, name, |entry| {
+                entry.report(Gravity::Degrades, codes::CREDENTIAL, message, help);
+            });
+            Authorities::Unusable
+        }
+    }
 }
 
 fn has_entry(root: &Fields<'_>, name: &str) -> bool {
@@ -68,7 +150,7 @@ fn read_credential(root: &Fields<'_>, certificate: &str, key: &str) -> Option<Cr
         Err(error) => error,
     };
     let (name, help) = match error {
-        CredentialError::Staple => ("tls.ocsp-staple", "put the OCSP response there in DER, encoded as base64"),
+        CredentialError::Staple => (STAPLE, "put the response there in DER"),
         CredentialError::Certificate(_) => {
             (certificate, "put the certificate chain there as PEM, leaf first")
         }

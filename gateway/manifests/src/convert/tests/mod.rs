@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod edge_policies;
+mod gateway_tls;
 mod gateways;
 mod plugins;
 mod protections;

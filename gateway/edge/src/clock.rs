@@ -27,6 +27,13 @@ impl Clock {
         self.seconds.get()
     }
 
+    /// So many seconds have passed since the last tick. Of a longer stop only two count: nobody could be heard
+    /// meanwhile.
+    pub(crate) fn pass(&self, seconds: u32) {
+        self.seconds.set(self.seconds.get().saturating_add(seconds.min(2)));
+    }
+
+    #[cfg(test)]
     pub(crate) fn set_seconds(&self, seconds: u32) {
         self.seconds.set(seconds);
     }

@@ -1,29 +1,36 @@
 //! One downstream connection from its acceptance to its end.
 
+use std::borrow::Borrow;
 use std::fmt::Display;
+use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
 use portcullis_exchange::{Connection, TlsFacts};
-use portcullis_model::ListenerProtocol;
-use portcullis_proxy::record_refused_head;
+use portcullis_model::{ConnectionPolicy, ListenerProtocol, ProxyProtocol};
+use portcullis_proxy::{record_broken_protocol, record_refused_head};
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
 use crate::activity::Activity;
 use crate::balance::Seat;
 use crate::http1::{Arrived, Refusal};
+use crate::limits::Limits;
+use crate::proxy_protocol::{introduce, note_refusal};
 use crate::requests::{answer, answer_streams};
 use crate::sniff::{Sniffed, sniff};
 use crate::socket::Socket;
 use crate::tls::{Chosen, handshake};
-use crate::watched::Watched;
+use crate::watched::{OnRefused, Watched};
 use crate::worker::Worker;
 use crate::{http1, http2};
 
@@ -40,7 +47,7 @@ pub(crate) fn serve(worker: &Rc<Worker>, arrival: Arrival) {
     let worker = worker.clone();
     tokio::task::spawn_local(async move {
         let Arrival { stream, peer, socket, seat } = arrival;
-        let activity = Activity::new(worker.clock.clone());
+        let activity = begin_activity(&worker, &socket, peer);
         let place = worker.connections.enter(activity.clone(), socket.id);
         let visit = Visit { worker, peer, local: local(&stream, &socket), socket, activity };
         visit.activity.clone().attend(visit.serve(stream)).await;
@@ -48,32 +55,68 @@ pub(crate) fn serve(worker: &Rc<Worker>, arrival: Arrival) {
     });
 }
 
+/// The activity of a connection that was just accepted, under its socket's policy.
+fn begin_activity(worker: &Worker, socket: &Socket, peer: SocketAddr) -> Rc<Activity> {
+    let snapshot = worker.proxy.pin();
+    let table = snapshot.socket(socket.key);
+    let limits = table.map_or_else(Limits::default, |table| Limits::from(&*table.connections));
+    // Ports of clients differ enough to spread what happens to their connections.
+    let luck = u32::from(peer.port()).wrapping_mul(0x9e37_79b1) >> 24;
+    Activity::new(worker.clock.clone(), limits, luck as u8)
+}
+
 /// What is known of a connection before HTTP is spoken on it.
-struct Visit {
-    worker: Rc<Worker>,
-    peer: SocketAddr,
+pub(crate) struct Visit {
+    pub(crate) worker: Rc<Worker>,
+    pub(crate) peer: SocketAddr,
     local: SocketAddr,
-    socket: Arc<Socket>,
-    activity: Rc<Activity>,
+    pub(crate) socket: Arc<Socket>,
+    pub(crate) activity: Rc<Activity>,
 }
 
 impl Visit {
     /// What is spoken is asked of the current snapshot: the protocol of a port may change while its socket
     /// stays open.
-    async fn serve(self, stream: TcpStream) {
-        let protocol = self.worker.proxy.pin().socket(self.socket.key).map(|table| table.protocol);
+    async fn serve(mut self, mut stream: TcpStream) {
+        let pinned = self.worker.proxy.pin();
+        // Its listener went while it waited to be accepted.
+        let Some(table) = pinned.socket(self.socket.key) else { return };
+        let (protocol, proxy_protocol) = (table.protocol, table.connections.proxy_protocol);
+        let passes_on = table.tcp.is_some();
+        drop(pinned);
+        let mut read_ahead = Bytes::new();
+        if proxy_protocol != ProxyProtocol::Off {
+            let trusted = &self.worker.proxy.settings.trusted;
+            // Boxed: most sockets have no use for its window.
+            let introduced = introduce(&mut stream, self.peer, proxy_protocol, trusted);
+            match Box::pin(introduced).await {
+                Ok(introduced) => {
+                    (self.peer, read_ahead) = (introduced.peer, introduced.read_ahead)
+                }
+                Err(why) => return note_refusal(self.peer, &why),
+            }
+        }
         match protocol {
-            Some(ListenerProtocol::Http) => self.serve_plain(stream).await,
-            Some(ListenerProtocol::Https) => self.serve_tls(stream).await,
-            // Its listener went while it waited to be accepted.
-            None => {}
+            ListenerProtocol::Http => self.serve_plain(stream, read_ahead).await,
+            // Boxed: most sockets have no use for these.
+            ListenerProtocol::Tcp => Box::pin(self.serve_tcp(stream, read_ahead)).await,
+            ListenerProtocol::Https | ListenerProtocol::Tls if passes_on => {
+                Box::pin(self.serve_by_name(stream, read_ahead)).await;
+            }
+            // A handshake leaves nothing read ahead; what does is none.
+            ListenerProtocol::Https | ListenerProtocol::Tls if read_ahead.is_empty() => {
+                self.serve_tls(stream).await;
+            }
+            ListenerProtocol::Https | ListenerProtocol::Tls => {}
         }
     }
 
-    async fn serve_plain(self, mut stream: TcpStream) {
-        match sniff(&mut stream).await {
+    async fn serve_plain(self, mut stream: TcpStream, read_ahead: Bytes) {
+        self.activity.begin_waiting();
+        match sniff(&mut stream, &read_ahead).await {
             Ok(Sniffed::Http1(read)) => {
-                let arrived = Arrived { io: stream, read_ahead: read, reset: reset_at_close };
+                let reset: fn(&TcpStream) = reset_at_close;
+                let arrived = Arrived { io: stream, read_ahead: read, reset, left: has_left };
                 self.serve_http1(arrived, None).await;
             }
             Ok(Sniffed::Http2(read)) => self.serve_http2(stream, read, None).await,
@@ -82,19 +125,26 @@ impl Visit {
         }
     }
 
-    async fn serve_tls(self, stream: TcpStream) {
-        let (stream, facts, chosen) = match handshake(&self.socket.tls, stream).await {
-            Ok(shaken) => shaken,
-            Err(error) => {
-                tracing::debug!(peer = %self.peer, %error, "TLS handshake failed");
-                return;
-            }
-        };
+    pub(crate) async fn serve_tls<I>(self, stream: I)
+    where
+        I: AsyncRead + AsyncWrite + Borrow<TcpStream> + Unpin,
+    {
+        let (stream, facts, chosen) =
+            match handshake(&self.worker.proxy, self.socket.key, stream).await {
+                Ok(shaken) => shaken,
+                Err(error) => {
+                    tracing::debug!(peer = %self.peer, %error, "TLS handshake failed");
+                    return;
+                }
+            };
         self.activity.begin_waiting();
         match chosen {
             // A TLS stream that ends without saying so has failed, and its peer sees that.
             Chosen::Http1 => {
-                let arrived = Arrived { io: stream, read_ahead: Bytes::new(), reset: |_| {} };
+                let left: fn(&TlsStream<I>) -> bool =
+                    |stream| has_left(stream.get_ref().0.borrow());
+                let read_ahead = Bytes::new();
+                let arrived = Arrived { io: stream, read_ahead, reset: |_| {}, left };
                 self.serve_http1(arrived, Some(facts)).await;
             }
             Chosen::Http2 => self.serve_http2(stream, Bytes::new(), Some(facts)).await,
@@ -106,6 +156,7 @@ impl Visit {
         I: AsyncRead + AsyncWrite + Unpin,
     {
         let connection = self.connection(tls);
+        let _record = self.worker.handshaken.enter(&connection, &self.activity);
         let (proxy, bench, activity) =
             (&self.worker.proxy, self.worker.bench.clone(), self.activity.clone());
         let service = |request| answer(proxy.clone(), connection.clone(), request, &self.activity);
@@ -121,13 +172,35 @@ impl Visit {
         I: AsyncRead + AsyncWrite + Unpin,
     {
         let connection = self.connection(tls);
-        let service = answer_streams(self.worker.proxy.clone(), connection, self.activity.clone());
-        let io = Watched::new(io, read_ahead, self.activity.clone());
-        let outcome = http2::serve(io, service, &self.activity).await;
-        self.note(outcome);
+        let _record = self.worker.handshaken.enter(&connection, &self.activity);
+        let service =
+            answer_streams(self.worker.proxy.clone(), connection.clone(), self.activity.clone());
+        let policy = self.policy();
+        let refused = self.on_refused(&connection);
+        let limits = http2::frame_limits(&policy);
+        let io = Watched::new(io, read_ahead, self.activity.clone(), limits, refused);
+        if let Err(ended) = http2::serve(io, service, &self.activity, &policy).await {
+            if let Some(details) = ended.details {
+                record_broken_protocol(&self.worker.proxy, &connection, details);
+            }
+            self.note(Err(ended.error));
+        }
     }
 
-    fn connection(&self, tls: Option<TlsFacts>) -> Arc<Connection> {
+    /// What is asked of the socket's connections.
+    fn policy(&self) -> Arc<ConnectionPolicy> {
+        let snapshot = self.worker.proxy.pin();
+        let table = snapshot.socket(self.socket.key);
+        table.map_or_else(Arc::default, |table| table.connections.clone())
+    }
+
+    /// Records what the HTTP/2 library refuses before it becomes a request.
+    fn on_refused(&self, connection: &Arc<Connection>) -> OnRefused {
+        let (proxy, connection) = (self.worker.proxy.clone(), connection.clone());
+        Box::new(move |_| record_broken_protocol(&proxy, &connection, "http2.stream_refused"))
+    }
+
+    pub(crate) fn connection(&self, tls: Option<TlsFacts>) -> Arc<Connection> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let peer = canonical(self.peer);
         Arc::new(Connection {
@@ -150,8 +223,15 @@ impl Visit {
     }
 }
 
+/// Whether the peer has closed its side, as far as the runtime was told: bytes of it may still be unread.
+fn has_left(stream: &TcpStream) -> bool {
+    let mut cx = Context::from_waker(Waker::noop());
+    let ready = pin!(stream.ready(Interest::READABLE)).poll(&mut cx);
+    matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
+}
+
 /// Has the end of a stream tell its peer that something failed.
-fn reset_at_close(stream: &TcpStream) {
+pub(crate) fn reset_at_close(stream: &TcpStream) {
     // Where that fails, the stream is broken already.
     let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }

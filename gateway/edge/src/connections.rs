@@ -54,12 +54,21 @@ impl Connections {
     }
 
     /// Ends or cuts those that have been silent for too long.
-    pub(crate) async fn enforce(&self, limits: &Limits) {
+    pub(crate) async fn enforce(&self) {
         let mut next = 0;
-        while self.look_at(next, |entry| entry.activity.enforce(limits)) {
+        while self.look_at(next, |entry| entry.activity.enforce()) {
             next += AT_ONCE;
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Has another policy apply to those of one socket.
+    pub(crate) fn set_limits(&self, socket: SocketId, limits: Limits) {
+        self.each(|entry| {
+            if entry.socket == socket {
+                entry.activity.set_limits(limits);
+            }
+        });
     }
 
     /// Has each one look at the state of the drain.
@@ -74,6 +83,11 @@ impl Connections {
                 entry.activity.finish();
             }
         });
+    }
+
+    /// Asks each one to go after what it is serving.
+    pub(crate) fn finish_all(&self) {
+        self.each(|entry| entry.activity.finish());
     }
 
     /// Ends each one at once.
@@ -113,12 +127,12 @@ mod tests {
         let clock = Rc::new(Clock::default());
         let connections = Rc::new(Connections::default());
         let entered = (0..AT_ONCE + 2).map(|_| {
-            let activity = Activity::new(clock.clone());
+            let activity = Activity::for_test(clock.clone());
             (connections.enter(activity.clone(), SocketId::for_test(1)), activity)
         });
         let (places, activities): (Vec<_>, Vec<_>) = entered.unzip();
         clock.set_seconds(11);
-        connections.enforce(&Limits::default()).await;
+        connections.enforce().await;
         assert!(activities.iter().all(|activity| activity.is_cut()));
         drop(places);
         assert_eq!(connections.0.borrow().free.len(), AT_ONCE + 2);
@@ -127,7 +141,7 @@ mod tests {
     #[test]
     fn a_place_is_used_again() {
         let connections = Rc::new(Connections::default());
-        let activity = Activity::new(Rc::new(Clock::default()));
+        let activity = Activity::for_test(Rc::new(Clock::default()));
         drop(connections.enter(activity.clone(), SocketId::for_test(1)));
         let _place = connections.enter(activity.clone(), SocketId::for_test(2));
         assert_eq!(connections.0.borrow().entries.len(), 1);

@@ -6,6 +6,7 @@ mod outbound;
 mod output;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 mod wire;
 mod workbench;
 
@@ -20,13 +21,14 @@ use http::{HeaderMap, Request, Response, StatusCode, Version};
 use http_body::Body as HttpBody;
 use portcullis_message::Body;
 use portcullis_message::http1::{
-    Expectation, Framing, HeadError, HeadReader, Limits, Persistence, ReplyStart, RequestHead,
+    Expectation, Framing, HeadError, HeadReader, Persistence, ReplyStart, RequestHead,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::activity::Activity;
 use crate::http1::exchange::{Next, exchange};
 use crate::http1::wire::Wire;
+use crate::tunnel::MayTunnel;
 
 pub(crate) use crate::http1::wire::Arrived;
 pub(crate) use crate::http1::workbench::Workbench;
@@ -55,7 +57,7 @@ pub(crate) async fn serve<I, F, B>(
 where
     I: AsyncRead + AsyncWrite + Unpin,
     F: Future<Output = Response<B>>,
-    B: HttpBody<Data = Bytes> + Unpin,
+    B: HttpBody<Data = Bytes> + MayTunnel + Unpin,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let mut wire = Wire::new(arrived, bench, activity);
@@ -98,17 +100,18 @@ where
     loop {
         if !wire.input.is_empty() {
             wire.activity.begin_head();
-            match reader.request(&mut wire.input, &Limits::REQUEST) {
+            match reader.request(&mut wire.input, &wire.activity.limits().head_size) {
                 Ok(Some(head)) => return check_expectation(head).map(Some),
                 Ok(None) => {}
                 Err(error) => return Err(Unread::Refused(error.into())),
             }
         }
-        let read = poll_fn(|cx| {
-            if wire.input.is_empty() && wire.activity.wants_close() {
-                return Poll::Ready(Ok(0));
+        // Asked to go, it goes only where no request has come meanwhile.
+        let read = poll_fn(|cx| match wire.poll_idle(cx) {
+            Poll::Pending if wire.input.is_empty() && wire.activity.wants_close() => {
+                Poll::Ready(Ok(0))
             }
-            wire.poll_idle(cx)
+            outcome => outcome,
         });
         if read.await.map_err(Unread::Lost)? == 0 {
             return Ok(None);

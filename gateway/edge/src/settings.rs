@@ -5,7 +5,6 @@ use std::net::IpAddr;
 
 use portcullis_snapshot::SocketKey;
 
-use crate::limits::Limits;
 use crate::socket::BindTo;
 
 /// Where to listen, and with how many workers.
@@ -18,8 +17,8 @@ pub struct Settings {
     pub port_map: HashMap<u16, u16>,
     /// Worker threads; at least one is started.
     pub workers: usize,
-    /// Deadlines of a connection.
-    pub limits: Limits,
+    /// Connections of all sockets at once; more are accepted and closed. `None`: no limit beside the sockets' own.
+    pub max_connections: Option<usize>,
 }
 
 impl Settings {
@@ -29,7 +28,7 @@ impl Settings {
             bind: vec![IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)],
             port_map: HashMap::from([(80, 0), (443, 0)]),
             workers: 1,
-            limits: Limits::default(),
+            max_connections: None,
         }
     }
 

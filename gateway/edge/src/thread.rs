@@ -25,7 +25,6 @@ use crate::worker::{Listening, Worker};
 /// What a worker thread starts with.
 pub(crate) struct Start {
     pub(crate) index: usize,
-    pub(crate) limits: Limits,
     pub(crate) proxy: WorkerSettings,
     pub(crate) load: Arc<Load>,
     pub(crate) mailboxes: Arc<[Mailbox]>,
@@ -48,14 +47,14 @@ pub(crate) fn run(start: Start) {
         }
     };
     runtime.block_on(async move {
-        let Start { index, limits, proxy, load, mailboxes, commands, started } = start;
+        let Start { index, proxy, load, mailboxes, commands, started } = start;
         let worker = Rc::new(Worker {
             index,
-            limits,
             proxy: ProxyWorker::new(proxy, index),
             clock: Rc::new(Clock::default()),
             bench: Rc::default(),
             connections: Rc::new(Connections::default()),
+            handshaken: Rc::default(),
             load,
             mailboxes,
             listeners: RefCell::new(HashMap::new()),
@@ -74,10 +73,12 @@ async fn obey(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
             Command::Listen { socket, listener } => listen(&worker, socket, listener),
             Command::Close { socket, closed } => close_socket(&worker, socket, &closed),
             Command::Take(handed_over) => take_over(&worker, handed_over),
-            Command::NewGeneration => spawn_sweep_of_pools(&worker),
+            Command::NewGeneration => spawn_renewal(&worker),
             Command::CollectShard(answer) => drop(answer.send(worker.proxy.shard())),
             Command::Drain => advance(&worker, Stage::Draining),
             Command::StopAccepting { closed } => stop_accepting(&worker, &closed),
+            Command::LeaveSockets { closed } => leave_sockets(&worker, closed),
+            Command::Relieve => worker.connections.finish_all(),
             Command::CutAll => worker.connections.cut_all(),
             Command::Stop => return,
         }
@@ -115,26 +116,58 @@ fn stop_accepting(worker: &Rc<Worker>, closed: &Closed) {
     advance(worker, Stage::Closing);
 }
 
+/// The sockets live on in another process, and with them whoever waits there to be accepted. The connections
+/// go on: each is told to go by its next response.
+fn leave_sockets(worker: &Rc<Worker>, closed: Closed) {
+    let leaving: Vec<_> = worker.listeners.borrow_mut().drain().map(|(_, each)| each).collect();
+    tokio::task::spawn_local(async move {
+        for listening in leaving {
+            listening.task.abort();
+            // Whoever it had accepted is being served.
+            let _ = listening.task.await;
+        }
+        drop(closed);
+    });
+}
+
 fn advance(worker: &Worker, stage: Stage) {
     worker.clock.advance(stage);
     worker.connections.wake_all();
 }
 
 /// In a task of its own, so that a panic in it cannot deafen the worker.
-fn spawn_sweep_of_pools(worker: &Rc<Worker>) {
-    let proxy = worker.proxy.clone();
-    tokio::task::spawn_local(async move { proxy.on_new_generation() });
+fn spawn_renewal(worker: &Rc<Worker>) {
+    let worker = worker.clone();
+    tokio::task::spawn_local(async move {
+        worker.proxy.on_new_generation();
+        renew_limits(&worker);
+        worker.handshaken.review(&worker.proxy.pin());
+    });
 }
 
-/// Ticks once a second and closes the connections that have been silent for too long.
+/// Connections are bound to no configuration: what is asked of them follows it.
+fn renew_limits(worker: &Worker) {
+    let snapshot = worker.proxy.pin();
+    let listeners = worker.listeners.borrow();
+    for socket in listeners.values().map(|listening| &listening.socket) {
+        if let Some(table) = snapshot.socket(socket.key) {
+            worker.connections.set_limits(socket.id, Limits::from(&*table.connections));
+        }
+    }
+}
+
+/// Ticks once a second and ends what has been silent for too long. Time that the whole process was stopped is
+/// not held against anybody.
 async fn keep_time(worker: Rc<Worker>) {
-    let start = Instant::now();
+    let mut last = Instant::now();
     let mut ticks = interval(Duration::from_secs(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let seconds = start.elapsed().as_secs();
-        worker.clock.set_seconds(u32::try_from(seconds).unwrap_or(u32::MAX));
-        worker.connections.enforce(&worker.limits).await;
+        let passed = last.elapsed().as_secs();
+        last += Duration::from_secs(passed);
+        worker.clock.pass(u32::try_from(passed).unwrap_or(u32::MAX));
+        worker.proxy.look_at_requests().await;
+        worker.connections.enforce().await;
     }
 }

@@ -1,27 +1,117 @@
-//! The I/O of a connection as hyper sees it: it replays the bytes that were read ahead and notes when
-//! bytes pass.
+//! The I/O of an HTTP/2 connection as hyper sees it: it replays the bytes that were read ahead, notes when
+//! bytes pass, and holds the client's frames to their budgets.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::{BufMut, Bytes, BytesMut};
+use portcullis_message::{Flood, FrameGuard, FrameLimits, RefusedStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use crate::activity::Activity;
+
+/// Told of each stream that the HTTP/2 library refused.
+pub(crate) type OnRefused = Box<dyn Fn(RefusedStream)>;
+
+/// What is read of a client that was sent away, so that it gets to read why.
+const LINGER: usize = 256 << 10;
 
 /// A stream with what was read from it ahead of time, reporting to an [`Activity`].
 pub(crate) struct Watched<I> {
     io: I,
     read_ahead: Bytes,
     activity: Rc<Activity>,
+    guard: FrameGuard,
+    flood: Option<Flood>,
+    refused: OnRefused,
+    /// Requests beyond which nothing is read for a while.
+    most_requests: u32,
+    rested: bool,
 }
 
 impl<I> Watched<I> {
-    pub(crate) fn new(io: I, read_ahead: Bytes, activity: Rc<Activity>) -> Self {
-        Watched { io, read_ahead, activity }
+    /// `streams` is the most that a client may have open.
+    pub(crate) fn new(
+        io: I,
+        read_ahead: Bytes,
+        activity: Rc<Activity>,
+        (limits, streams): (FrameLimits, u32),
+        refused: OnRefused,
+    ) -> Self {
+        Watched {
+            io,
+            read_ahead,
+            activity,
+            guard: FrameGuard::new(limits),
+            flood: None,
+            refused,
+            most_requests: streams,
+            rested: false,
+        }
     }
+
+    /// Why the connection was ended, where it was for what the client sent.
+    pub(crate) fn flood(&self) -> Option<Flood> {
+        self.flood
+    }
+
+    /// A stream that was reset keeps its place until its work has ended: the tasks of such streams run before
+    /// more is read. They are woken already, so one rest is enough.
+    fn rests(&mut self, cx: &Context<'_>) -> bool {
+        let too_many = self.activity.open_requests() > self.most_requests;
+        self.rested = too_many && !self.rested;
+        if self.rested {
+            cx.waker().wake_by_ref();
+        }
+        self.rested
+    }
+
+    fn judge(&mut self, came: &[u8]) -> io::Result<()> {
+        if !came.is_empty() {
+            self.activity.heard();
+        }
+        self.guard.receive(came, self.activity.seconds()).map_err(|flood| {
+            self.flood = Some(flood);
+            io::Error::other(flood.details())
+        })
+    }
+
+    fn wrote(&mut self, bytes: &[u8]) {
+        let before = self.guard.data_sent();
+        self.guard.send(bytes, &self.refused);
+        self.activity.sent(self.guard.data_sent() - before);
+    }
+}
+
+impl<I: AsyncRead + AsyncWrite + Unpin> Watched<I> {
+    /// Ends the connection in the middle of what its client is sending: GOAWAY, where our last frame is out, and
+    /// then some of the rest is read, since a close with unread bytes would take the GOAWAY from the client.
+    pub(crate) async fn send_away(&mut self) -> io::Result<()> {
+        if self.flood.is_some() && self.guard.may_send_frame() {
+            self.io.write_all(&goaway(self.guard.last_stream())).await?;
+        }
+        self.io.shutdown().await?;
+        let mut rest = BytesMut::with_capacity(16 << 10);
+        let mut read = 0;
+        while read < LINGER {
+            rest.clear();
+            match self.io.read_buf(&mut rest).await? {
+                0 => break,
+                length => read += length,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The frame with the error ENHANCE_YOUR_CALM (RFC 9113 section 6.8).
+fn goaway(last_stream: u32) -> BytesMut {
+    let mut frame = BytesMut::from(&b"\0\0\x08\x07\0\0\0\0\0"[..]);
+    frame.put_u32(last_stream);
+    frame.put_u32(11);
+    frame
 }
 
 impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
@@ -31,15 +121,20 @@ impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.read_ahead.is_empty() {
-            return Pin::new(&mut this.io).poll_read(cx, buffer);
+        if this.rests(cx) {
+            return Poll::Pending;
         }
-        let length = this.read_ahead.len().min(buffer.remaining());
-        buffer.put_slice(&this.read_ahead.split_to(length));
+        let before = buffer.filled().len();
         if this.read_ahead.is_empty() {
-            this.read_ahead = Bytes::new();
+            ready!(Pin::new(&mut this.io).poll_read(cx, buffer))?;
+        } else {
+            let length = this.read_ahead.len().min(buffer.remaining());
+            buffer.put_slice(&this.read_ahead.split_to(length));
+            if this.read_ahead.is_empty() {
+                this.read_ahead = Bytes::new();
+            }
         }
-        Poll::Ready(Ok(()))
+        Poll::Ready(this.judge(buffer.filled().get(before..).unwrap_or_default()))
     }
 }
 
@@ -50,11 +145,9 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let outcome = Pin::new(&mut this.io).poll_write(cx, bytes);
-        if outcome.is_ready() {
-            this.activity.wrote();
-        }
-        outcome
+        let length = ready!(Pin::new(&mut this.io).poll_write(cx, bytes))?;
+        this.wrote(bytes.get(..length).unwrap_or_default());
+        Poll::Ready(Ok(length))
     }
 
     fn poll_write_vectored(
@@ -63,11 +156,14 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let outcome = Pin::new(&mut this.io).poll_write_vectored(cx, slices);
-        if outcome.is_ready() {
-            this.activity.wrote();
+        let length = ready!(Pin::new(&mut this.io).poll_write_vectored(cx, slices))?;
+        let mut left = length;
+        for slice in slices {
+            let part = slice.get(..left.min(slice.len())).unwrap_or_default();
+            this.wrote(part);
+            left -= part.len();
         }
-        outcome
+        Poll::Ready(Ok(length))
     }
 
     fn is_write_vectored(&self) -> bool {

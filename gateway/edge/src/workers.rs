@@ -7,7 +7,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use portcullis_model::Problem;
-use portcullis_proxy::WorkerSettings;
+use portcullis_proxy::{CutReason, WorkerSettings};
 use portcullis_snapshot::Snapshot;
 use portcullis_telemetry::MetricShard;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -15,7 +15,8 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::balance::Load;
-use crate::mailbox::{Command, Mailbox};
+use crate::handed::HandedSocket;
+use crate::mailbox::{Closed, Command, Mailbox};
 use crate::open_sockets::{BoundListener, OpenSockets, Opened};
 use crate::settings::Settings;
 use crate::socket::Socket;
@@ -25,6 +26,9 @@ use crate::thread::{Start, run};
 const CLOSING: Duration = Duration::from_secs(1);
 
 /// The worker threads of the process and the sockets that they accept from.
+///
+/// A binary upgrade is [`hand_out`](Self::hand_out) here and [`adopt`](Self::adopt) in the new process, then
+/// [`leave_sockets`](Self::leave_sockets) here, and the rest of a drain.
 ///
 /// A drain is [`begin_drain`](Self::begin_drain), some delay, [`stop_accepting`](Self::stop_accepting),
 /// [`wait_idle`](Self::wait_idle), and [`shut_down`](Self::shut_down).
@@ -61,7 +65,7 @@ impl Workers {
         let (mailboxes, receivers): (Vec<Mailbox>, Vec<_>) =
             (0..count).map(|_| unbounded_channel()).unzip();
         let workers = Workers {
-            load: Load::new(count),
+            load: Load::new(count, settings.max_connections.unwrap_or(usize::MAX)),
             mailboxes: mailboxes.into(),
             sockets: Mutex::default(),
             threads: Mutex::default(),
@@ -91,7 +95,7 @@ impl Workers {
         // when the last worker has closed its duplicate.
         let _ = all_closed.recv_timeout(CLOSING);
         let give = |opened: Opened<'_>| self.give(opened.socket, opened.listener);
-        sockets.open.open_missing(snapshot, &self.proxy.published, &self.settings, give)
+        sockets.open.open_missing(snapshot, &self.settings, give)
     }
 
     /// Every listener at every address that it is served at.
@@ -127,11 +131,42 @@ impl Workers {
     /// the drain if it has not begun.
     pub fn stop_accepting(&self) {
         self.begin_drain();
+        self.end_accepting(|closed| Command::StopAccepting { closed });
+    }
+
+    /// Begins the drain and lets go of the sockets, which another process accepts from by now. What waits on
+    /// them is that process's; nobody is sent away who has not had a response that says so, until
+    /// [`stop_accepting`](Self::stop_accepting).
+    pub fn leave_sockets(&self) {
+        self.begin_drain();
+        self.end_accepting(|closed| Command::LeaveSockets { closed });
+    }
+
+    /// Takes over what another process [handed out](Self::hand_out), before the first
+    /// [`reconcile`](Self::reconcile), which closes what its snapshot has no use for.
+    pub fn adopt(&self, sockets: Vec<HandedSocket>) {
+        self.lock_sockets().open.adopt(sockets);
+    }
+
+    /// Duplicates of all listening sockets, for another process to take over.
+    ///
+    /// # Errors
+    /// Where descriptors are exhausted.
+    pub fn hand_out(&self) -> io::Result<Vec<HandedSocket>> {
+        self.lock_sockets().open.hand_out()
+    }
+
+    /// Whether listeners are open, or may be by the next configuration: accepting has not been ended for good.
+    pub fn accepts(&self) -> bool {
+        !self.lock_sockets().accepting_ended
+    }
+
+    fn end_accepting(&self, command: impl Fn(Closed) -> Command) {
         let mut sockets = self.lock_sockets();
         sockets.accepting_ended = true;
         sockets.open.close_all();
         let (closed, all_closed) = mpsc::channel();
-        self.tell_all(|| Command::StopAccepting { closed: closed.clone() });
+        self.tell_all(|| command(closed.clone()));
         drop(closed);
         let _ = all_closed.recv_timeout(CLOSING);
     }
@@ -154,8 +189,15 @@ impl Workers {
         }
     }
 
-    /// Ends every connection at once, whatever it is doing.
-    pub fn cut_all(&self) {
+    /// Asks every connection to go: those that are idle at once, the others with their next response. New ones are
+    /// accepted as before.
+    pub fn relieve(&self) {
+        self.tell_all(|| Command::Relieve);
+    }
+
+    /// Ends every connection at once, whatever it is doing. The requests' records tell why.
+    pub fn cut_all(&self, reason: CutReason) {
+        self.proxy.drain.cut(reason);
         self.tell_all(|| Command::CutAll);
     }
 
@@ -176,7 +218,6 @@ impl Workers {
         for (index, commands) in receivers.into_iter().enumerate() {
             let start = Start {
                 index,
-                limits: self.settings.limits.clone(),
                 proxy: self.proxy.clone(),
                 load: self.load.clone(),
                 mailboxes: self.mailboxes.clone(),

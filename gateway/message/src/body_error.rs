@@ -20,4 +20,7 @@ pub enum BodyError {
     /// It was not complete in time.
     #[error("the body was not complete in time")]
     TimedOut,
+    /// It is larger than allowed.
+    #[error("the body is too large")]
+    TooLarge,
 }

@@ -54,6 +54,7 @@ pub struct FrameGuard {
     opened: u32,
     reset: u32,
     last_stream: u32,
+    data_sent: u64,
     /// Of the header block that is coming in.
     block: u32,
     continuations: u32,
@@ -85,10 +86,10 @@ impl Flood {
     /// What the access log says.
     pub fn details(self) -> &'static str {
         match self {
-            Flood::Control => "http2_control_frame_flood",
-            Flood::Attendant => "http2_frame_flood",
-            Flood::HeaderBlock => "http2_header_block_too_large",
-            Flood::Resets => "http2_rapid_reset",
+            Flood::Control => "http2.control_frame_flood",
+            Flood::Attendant => "http2.frame_flood",
+            Flood::HeaderBlock => "http2.header_block_too_large",
+            Flood::Resets => "http2.rapid_reset",
         }
     }
 }
@@ -113,6 +114,7 @@ impl FrameGuard {
             opened: 0,
             reset: 0,
             last_stream: 0,
+            data_sent: 0,
             block: 0,
             continuations: 0,
         }
@@ -140,6 +142,7 @@ impl FrameGuard {
                 DATA if head.length > 0 => {
                     self.control.earn(1);
                     self.attendant.earn(PER_DATA);
+                    self.data_sent += u64::from(head.length);
                 }
                 RST_STREAM if is_clients_fault(head.code) => {
                     self.reset += 1;
@@ -153,6 +156,11 @@ impl FrameGuard {
     /// Whether what went out ends with a frame, so that another may follow.
     pub fn may_send_frame(&self) -> bool {
         self.sent.is_between()
+    }
+
+    /// Bytes of DATA that went out.
+    pub fn data_sent(&self) -> u64 {
+        self.data_sent
     }
 
     /// The latest stream that the client opened.

@@ -84,9 +84,9 @@ async fn send(
             Ok(response) => return Ok(response),
             Err(SendError::Unsent { request, cause }) => {
                 outbound.request = Some(request);
-                error = error_for(&cause);
+                error = error_for(flight, &cause);
             }
-            Err(SendError::Failed { cause }) => return Err(error_for(&cause)),
+            Err(SendError::Failed { cause }) => return Err(error_for(flight, &cause)),
         }
     }
     Err(error)
@@ -97,8 +97,10 @@ fn note_upstream(flight: &mut Flight, endpoint: &Endpoint, local_address: Option
     flight.exchange.upstream = Some(Upstream { address: endpoint.address, local_address });
 }
 
-fn error_for(failure: &UpstreamFailure) -> ProxyError {
+fn error_for(flight: &Flight, failure: &UpstreamFailure) -> ProxyError {
+    let too_large = flight.progress.as_ref().is_some_and(|progress| progress.is_too_large());
     match failure {
+        UpstreamFailure::RequestBody if too_large => ProxyError::RequestTooLarge,
         UpstreamFailure::Protocol(_) => ProxyError::UpstreamProtocol(failure.to_string()),
         UpstreamFailure::RequestBody => ProxyError::RequestBodyBroken,
         _ => ProxyError::UpstreamTermination(failure.to_string()),

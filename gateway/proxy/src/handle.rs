@@ -42,6 +42,11 @@ pub async fn handle_request(
     let (exchange, body, admitted) =
         admit_request(&worker, &snapshot, table.as_ref(), &connection, request);
     let mut flight = Flight::begin(worker, snapshot, table, exchange, progress.clone());
+    if admitted.is_ok()
+        && let Some(reply) = answer_health(&mut flight)
+    {
+        return respond(flight, Ok(Answer::Health(reply)));
+    }
     let admitted = admitted.and_then(|()| check_memory(&flight));
     let answer = match admitted.and_then(|()| decide(&mut flight, body)) {
         Ok(Decision::Reply(reply)) => Ok(Answer::Reply(reply)),

@@ -4,13 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::HOST;
-use http::{HeaderMap, Request, Uri, Version};
+use http::{HeaderMap, HeaderValue, Request, Uri, Version};
+use http_body::Body as _;
 use portcullis_message::Body;
+use portcullis_model::RequestPolicy;
 use portcullis_snapshot::CompiledRule;
 use portcullis_upstream::{Cluster, RequestBody, draw_below};
 
 use crate::ProxyError;
 use crate::flight::Flight;
+use crate::terms::Terms;
+use crate::upgrade::ask_upstream;
 
 /// What is sent, and where to.
 pub(crate) struct Outbound {
@@ -19,6 +23,8 @@ pub(crate) struct Outbound {
     pub(crate) request: Option<Request<RequestBody>>,
     /// The route's timeout.
     pub(crate) timeout: Option<Duration>,
+    /// What a 101 has to answer to a key of ours.
+    pub(crate) accept: Option<HeaderValue>,
 }
 
 impl Outbound {
@@ -34,16 +40,46 @@ impl Outbound {
         flight.exchange.cluster = Some(destination.label.clone());
         let cluster = destination.cluster.clone().ok_or(ProxyError::NoCluster)?;
         let matched = flight.choice.matched();
+        let rules = flight.head_rules();
         let exchange = &mut *flight.exchange;
         let original = rule
-            .prepare_head(destination, &mut exchange.request, matched)
+            .prepare_head(destination, &mut exchange.request, matched, rules)
             .map_err(|_| ProxyError::ChangedHeadRefused("rewritten_path_refused"))?;
         if exchange.original_path.is_none() {
             exchange.original_path = original.map(|path| path.as_str().into());
         }
-        let request = Some(upstream_request(flight, body));
-        Ok(Outbound { cluster, request, timeout: rule.rule.timeout })
+        let policy = hold_to_policy(flight, rule);
+        let mut request = upstream_request(flight, body);
+        limit_body(flight, &mut request, policy.max_body)?;
+        let upgrade = flight.exchange.upgrade;
+        let accept = upgrade.and_then(|upgrade| ask_upstream(&mut request, upgrade));
+        Ok(Outbound { cluster, request: Some(request), timeout: rule.rule.timeout, accept })
     }
+}
+
+/// Has the request held to what its listener and its rule ask of it.
+fn hold_to_policy(flight: &Flight, rule: &CompiledRule) -> RequestPolicy {
+    let listener = flight.table.as_ref().and_then(|table| flight.choice.listener(table));
+    let policy = listener.map_or_else(RequestPolicy::default, |each| each.settings.requests);
+    let policy = policy.with(&rule.rule.overrides);
+    let streams = flight.exchange.request.is_grpc() || flight.exchange.upgrade.is_some();
+    flight.watched.set_terms(if streams { Terms::of_stream(&policy) } else { Terms::of(&policy) });
+    policy
+}
+
+/// Refuses a body that says that it is too large, and has any other break off where it becomes so.
+fn limit_body(
+    flight: &Flight,
+    request: &mut Request<RequestBody>,
+    most: Option<u64>,
+) -> Result<(), ProxyError> {
+    flight.watched.set_upload(flight.progress.clone());
+    let Some(most) = most else { return Ok(()) };
+    if request.body().size_hint().lower() > most {
+        return Err(ProxyError::RequestTooLarge);
+    }
+    request.body_mut().limit(most);
+    Ok(())
 }
 
 /// The request as the upstream gets it. The record keeps its head where a plugin or the log will read it.

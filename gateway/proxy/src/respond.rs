@@ -9,8 +9,10 @@ use portcullis_upstream::UpstreamBody;
 use crate::debug_headers::add_debug_headers;
 use crate::flight::Flight;
 use crate::framing::frame;
+use crate::grpc::{asks_by_grpc, trailers_only};
 use crate::response_body::Source;
 use crate::steps::run_response_steps;
+use crate::upgrade::{finish_upgrade, take_switched};
 use crate::{DebugHeaders, DrainPhase, ProxyError, ResponseBody, reply_for};
 
 /// Runs the response steps and makes the response. The record travels with its body.
@@ -21,6 +23,7 @@ pub(crate) fn respond(
     let source = match answer {
         Ok(Answer::Upstream(response)) => take_upstream(&mut flight, response),
         Ok(Answer::Reply(reply)) => take_reply(&mut flight, reply, Origin::Rule),
+        Ok(Answer::Health(reply)) => take_health(&mut flight, *reply),
         Err(error) => {
             let reply = reply_for(&error, &mut flight.exchange);
             take_reply(&mut flight, reply, Origin::Gateway)
@@ -41,6 +44,8 @@ pub(crate) fn respond(
 pub(crate) enum Answer {
     /// The gateway itself: a rule, a listener or a plugin.
     Reply(Reply),
+    /// The gateway, asked after its own health.
+    Health(Box<Response<Body>>),
     /// An upstream.
     Upstream(Response<UpstreamBody>),
 }
@@ -56,18 +61,33 @@ fn take_upstream(flight: &mut Flight, response: Response<UpstreamBody>) -> Sourc
     let (mut parts, body) = response.into_parts();
     remove_hop_by_hop(&mut parts.headers);
     flight.exchange.timings.upstream_replied = Some(std::time::Instant::now());
+    flight.watched.stir();
     flight.exchange.code_details = "via_upstream".into();
     apply_operations(flight, &mut parts.headers);
+    let source = if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+        take_switched(&mut parts.headers, body)
+    } else {
+        Source::Upstream(body)
+    };
     flight.exchange.response = Some(ResponseHead::new(parts.status, parts.headers));
-    Source::Upstream(body)
+    source
 }
 
 fn take_reply(flight: &mut Flight, mut reply: Reply, origin: Origin) -> Source {
     if origin == Origin::Rule {
         apply_operations(flight, &mut reply.headers);
     }
+    if asks_by_grpc(&flight.exchange) {
+        reply = trailers_only(reply);
+    }
     flight.exchange.response = Some(ResponseHead::new(reply.status, reply.headers));
     Source::Reply(Body::from(reply.body))
+}
+
+fn take_health(flight: &mut Flight, reply: Response<Body>) -> Source {
+    let (parts, body) = reply.into_parts();
+    flight.exchange.response = Some(ResponseHead::new(parts.status, parts.headers));
+    Source::Reply(body)
 }
 
 /// The destination's operations, then the rule's.
@@ -87,11 +107,12 @@ fn finish_head(mut flight: Flight, source: Source) -> Response<ResponseBody> {
         Some(head) => (head.status, std::mem::take(&mut head.headers)),
         None => (StatusCode::INTERNAL_SERVER_ERROR, HeaderMap::new()),
     };
+    let (status, source) = finish_upgrade(&mut flight, status, &mut headers, source);
     let source = frame(&flight.exchange.request.method, status, &mut headers, source);
     if flight.worker.settings.debug_headers == DebugHeaders::On {
         add_debug_headers(&flight, &mut headers);
     }
-    let closing = flight.worker.settings.drain.phase() == DrainPhase::Closing;
+    let closing = flight.worker.settings.drain.phase() >= DrainPhase::Closing;
     if closing && flight.exchange.request.protocol != Protocol::Http2 {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }

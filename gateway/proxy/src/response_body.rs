@@ -9,16 +9,24 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use portcullis_exchange::ResponseFlag;
 use portcullis_message::{Body, BodyError};
-use portcullis_upstream::UpstreamBody;
+use portcullis_upstream::{UpstreamBody, UpstreamTunnel};
 use tokio::time::Sleep;
 
 use crate::flight::Flight;
 use crate::route_timeout::RouteTimeout;
+use crate::terms::Terms;
+use crate::tunnel::Tunnel;
 
 /// A response body. It counts what goes downstream, and records the exchange when it ends or is dropped.
 ///
 /// Boxed: on its way through hyper a response is moved a dozen times.
-pub struct ResponseBody(Box<Streaming>);
+pub struct ResponseBody(Form);
+
+enum Form {
+    Streaming(Box<Streaming>),
+    /// In the place of a body; `None` once it was taken.
+    Tunnel(Option<Box<Tunnel>>),
+}
 
 struct Streaming {
     source: Source,
@@ -38,6 +46,8 @@ pub(crate) enum Source {
     Upstream(UpstreamBody),
     /// The gateway itself.
     Reply(Body),
+    /// An upstream that has switched protocols.
+    Tunnel(Box<UpstreamTunnel>),
 }
 
 impl Source {
@@ -45,6 +55,7 @@ impl Source {
         match self {
             Source::Upstream(body) => body.is_end_stream(),
             Source::Reply(body) => body.is_end_stream(),
+            Source::Tunnel(_) => true,
         }
     }
 
@@ -52,6 +63,7 @@ impl Source {
         match self {
             Source::Upstream(body) => body.size_hint(),
             Source::Reply(body) => body.size_hint(),
+            Source::Tunnel(_) => SizeHint::with_exact(0),
         }
     }
 }
@@ -76,12 +88,32 @@ impl Deadline {
 
 impl ResponseBody {
     pub(crate) fn new(source: Source, mut flight: Flight) -> Self {
+        let source = match source {
+            Source::Tunnel(upstream) => return ResponseBody(Form::tunnel(*upstream, flight)),
+            source => source,
+        };
         let timeout = flight.timeout.take().filter(|_| !source.is_end_stream());
         let deadline = match &source {
             Source::Upstream(_) => timeout.map(Deadline::new),
-            Source::Reply(_) => None,
+            Source::Reply(_) | Source::Tunnel(_) => None,
         };
-        ResponseBody(Box::new(Streaming { source, flight, deadline }))
+        ResponseBody(Form::Streaming(Box::new(Streaming { source, flight, deadline })))
+    }
+
+    /// The tunnel that is to be carried in the place of a body, once.
+    pub fn take_tunnel(&mut self) -> Option<Box<Tunnel>> {
+        match &mut self.0 {
+            Form::Streaming(_) => None,
+            Form::Tunnel(tunnel) => tunnel.take(),
+        }
+    }
+}
+
+impl Form {
+    fn tunnel(upstream: UpstreamTunnel, flight: Flight) -> Self {
+        // It keeps its own time.
+        flight.watched.set_terms(Terms::NONE);
+        Form::Tunnel(Some(Box::new(Tunnel::new(upstream, flight))))
     }
 }
 
@@ -119,7 +151,7 @@ impl HttpBody for ResponseBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let this = &mut *self.get_mut().0;
+        let Form::Streaming(this) = &mut self.get_mut().0 else { return Poll::Ready(None) };
         if this.poll_deadline(cx).is_ready() {
             this.deadline = None;
             this.break_off(ResponseFlag::UpstreamRequestTimeout, "upstream_response_timeout");
@@ -128,6 +160,7 @@ impl HttpBody for ResponseBody {
         let frame = match &mut this.source {
             Source::Upstream(body) => Pin::new(body).poll_frame(cx),
             Source::Reply(body) => Pin::new(body).poll_frame(cx),
+            Source::Tunnel(_) => Poll::Ready(None),
         };
         match &frame {
             Poll::Pending => {}
@@ -145,11 +178,17 @@ impl HttpBody for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.source.is_end_stream()
+        match &self.0 {
+            Form::Streaming(streaming) => streaming.source.is_end_stream(),
+            Form::Tunnel(_) => true,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.source.size_hint()
+        match &self.0 {
+            Form::Streaming(streaming) => streaming.source.size_hint(),
+            Form::Tunnel(_) => SizeHint::with_exact(0),
+        }
     }
 }
 

@@ -8,11 +8,13 @@ use std::time::Duration;
 use portcullis_exchange::Exchange;
 use portcullis_message::TrustedProxies;
 use portcullis_snapshot::{Pinned, Published, View};
-use portcullis_telemetry::{AccessLog, MetricShard, PluginMetrics, PluginPhase, RequestTarget};
+use portcullis_telemetry::{
+    AccessLog, ConnectionEvent, EdgeCounts, MetricShard, PluginMetrics, PluginPhase, RequestTarget,
+};
 use portcullis_upstream::Pools;
 use portcullis_wasm::WorkerInstances;
 
-use crate::Drain;
+use crate::{Drain, Overload, RequestPlace, UnderWay};
 
 /// What every worker is given.
 #[derive(Clone)]
@@ -27,6 +29,10 @@ pub struct WorkerSettings {
     pub trusted: Arc<TrustedProxies>,
     /// Whether the process is on its way out.
     pub drain: Drain,
+    /// Whether there is memory for further requests.
+    pub overload: Overload,
+    /// What is counted for the whole process.
+    pub counts: Arc<EdgeCounts>,
 }
 
 /// `--debug-headers`
@@ -44,6 +50,7 @@ pub struct Worker {
     pub settings: WorkerSettings,
     pub(crate) pools: Pools,
     pub(crate) instances: WorkerInstances,
+    under_way: Rc<UnderWay>,
     view: View,
     shard: RefCell<MetricShard>,
 }
@@ -55,6 +62,7 @@ impl Worker {
             view: View::new(settings.published.clone()),
             pools: Pools::new(),
             instances: WorkerInstances::new(index),
+            under_way: Rc::default(),
             shard: RefCell::new(MetricShard::default()),
             settings,
         })
@@ -63,6 +71,17 @@ impl Worker {
     /// The current snapshot, to be held for one exchange.
     pub fn pin(&self) -> Rc<Pinned> {
         self.view.pin()
+    }
+
+    /// A request begins: its place among those that [`look_at_requests`](Self::look_at_requests) looks at.
+    pub fn begin_request(&self) -> RequestPlace {
+        self.under_way.enter()
+    }
+
+    /// Looks whether every request still moves as fast as it should, and has those that do not broken off. To
+    /// be called once a second.
+    pub async fn look_at_requests(&self) {
+        self.under_way.look().await;
     }
 
     /// A copy of its metrics.
@@ -86,6 +105,11 @@ impl Worker {
         took: Duration,
     ) {
         self.shard.borrow_mut().plugin_callback(plugin, phase, took);
+    }
+
+    /// Counts what happened to a connection whose bytes are passed on.
+    pub(crate) fn count_connection(&self, target: &RequestTarget, event: ConnectionEvent) {
+        self.shard.borrow_mut().connection(target, event);
     }
 
     /// Counts a finished exchange and logs it.

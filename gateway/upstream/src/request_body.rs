@@ -1,7 +1,7 @@
 //! The body of a request on its way to the upstream, with its progress.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -14,6 +14,8 @@ use portcullis_message::{Body, BodyError};
 #[derive(Debug, Default)]
 pub struct RequestProgress {
     bytes: AtomicU64,
+    awaited: AtomicBool,
+    too_large: AtomicBool,
     ended_at: OnceLock<Instant>,
 }
 
@@ -21,6 +23,16 @@ impl RequestProgress {
     /// Bytes taken from the client so far.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether the upstream waits for the client to send more.
+    pub fn is_awaited(&self) -> bool {
+        self.awaited.load(Ordering::Relaxed)
+    }
+
+    /// Whether it turned out to be larger than [allowed](RequestBody::limit).
+    pub fn is_too_large(&self) -> bool {
+        self.too_large.load(Ordering::Relaxed)
     }
 
     /// Whether the whole body, trailers included, was taken.
@@ -42,13 +54,21 @@ pub struct RequestBody {
     progress: Option<Arc<RequestProgress>>,
     /// Taken before, and not sent.
     unread: Option<Bytes>,
+    /// The most that it may be, in bytes.
+    limit: u64,
 }
 
 impl RequestBody {
     /// Wraps a body. An empty one costs no allocation.
     pub fn new(body: Body) -> Self {
         let progress = (!body.is_end_stream()).then(Arc::default);
-        RequestBody { body, progress, unread: None }
+        RequestBody { body, progress, unread: None, limit: u64::MAX }
+    }
+
+    /// Has it break off where it turns out to be larger than so many bytes: the upstream never gets the end
+    /// of it.
+    pub fn limit(&mut self, bytes: u64) {
+        self.limit = bytes;
     }
 
     /// Its progress; `None` for a body that was empty from the start.
@@ -61,15 +81,31 @@ impl RequestBody {
         self.unread = (!bytes.is_empty()).then_some(bytes);
     }
 
-    fn note(&self, frame: Option<&Frame<Bytes>>) {
-        let Some(progress) = &self.progress else { return };
+    /// # Errors
+    /// The body is larger than it may be.
+    fn note(&self, frame: Option<&Frame<Bytes>>) -> Result<(), BodyError> {
+        let Some(progress) = &self.progress else { return Ok(()) };
+        progress.awaited.store(false, Ordering::Relaxed);
         if let Some(data) = frame.and_then(|frame| frame.data_ref()) {
-            progress.bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
+            // One thread writes, so this needs no locked instruction.
+            let bytes = progress.bytes().saturating_add(data.len() as u64);
+            progress.bytes.store(bytes, Ordering::Relaxed);
+            if bytes > self.limit {
+                progress.too_large.store(true, Ordering::Relaxed);
+                return Err(BodyError::TooLarge);
+            }
         }
         // Nobody asks again after trailers, nor once the body says that it ended.
         let last = frame.is_none_or(|frame| frame.is_trailers()) || self.body.is_end_stream();
         if last {
             progress.ended_at.get_or_init(Instant::now);
+        }
+        Ok(())
+    }
+
+    fn note_waiting(&self) {
+        if let Some(progress) = &self.progress {
+            progress.awaited.store(true, Ordering::Relaxed);
         }
     }
 }
@@ -87,12 +123,19 @@ impl HttpBody for RequestBody {
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
         let polled = Pin::new(&mut this.body).poll_frame(cx);
-        match &polled {
+        let noted = match &polled {
             Poll::Ready(Some(Ok(frame))) => this.note(Some(frame)),
             Poll::Ready(None) => this.note(None),
-            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
+            Poll::Ready(Some(Err(_))) => Ok(()),
+            Poll::Pending => {
+                this.note_waiting();
+                Ok(())
+            }
+        };
+        match noted {
+            Ok(()) => polled,
+            Err(error) => Poll::Ready(Some(Err(error))),
         }
-        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -146,5 +189,31 @@ mod tests {
         let progress = body.progress().unwrap();
         assert_eq!(body.collect().await.unwrap().to_bytes(), "hello");
         assert_eq!(progress.bytes(), 5);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_grows_too_large_breaks_off() {
+        let mut body = RequestBody::new(Bytes::from_static(b"hello").into());
+        body.limit(5);
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "hello");
+        let mut body = RequestBody::new(Bytes::from_static(b"hello").into());
+        body.limit(4);
+        let progress = body.progress().unwrap();
+        assert!(matches!(body.frame().await, Some(Err(BodyError::TooLarge))));
+        assert!(progress.is_too_large() && !progress.ended());
+    }
+
+    #[test]
+    fn who_waits_for_the_client_is_known() {
+        let (mut sender, receiver) = portcullis_message::body_channel(None);
+        let mut body = RequestBody::new(Body::from(receiver));
+        let progress = body.progress().unwrap();
+        let mut poll = || {
+            let mut cx = Context::from_waker(std::task::Waker::noop());
+            Pin::new(&mut body).poll_frame(&mut cx).is_ready()
+        };
+        assert!(!progress.is_awaited() && !poll() && progress.is_awaited());
+        sender.send(Bytes::from_static(b"more"));
+        assert!(poll() && !progress.is_awaited());
     }
 }

@@ -7,15 +7,18 @@ use std::pin::pin;
 use std::task::Poll;
 
 use bytes::Bytes;
+use http::header::EXPECT;
 use http::{Request, Response};
 use http_body::Body as HttpBody;
 use portcullis_message::Body;
-use portcullis_message::http1::{Framing, Persistence, ReplyStart, RequestHead};
+use portcullis_message::http1::{Expectation, Framing, Persistence, ReplyStart, RequestHead};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::http1::inbound::{Drained, Inbound};
 use crate::http1::outbound::{Asker, Outbound, persistence};
+use crate::http1::tunnel::carry;
 use crate::http1::wire::Wire;
+use crate::tunnel::MayTunnel;
 
 /// What becomes of a connection after a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,19 +35,24 @@ pub(crate) enum Next {
 /// is handed on as it is wanted, and a client that leaves is noticed.
 pub(crate) async fn exchange<I, F, B>(
     wire: &mut Wire<I>,
-    head: RequestHead,
+    mut head: RequestHead,
     service: impl FnOnce(Request<Body>) -> F,
 ) -> io::Result<Next>
 where
     I: AsyncRead + AsyncWrite + Unpin,
     F: Future<Output = Response<B>>,
-    B: HttpBody<Data = Bytes> + Unpin,
+    B: HttpBody<Data = Bytes> + MayTunnel + Unpin,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let (mut inbound, body) = Inbound::open(&head, &mut wire.input);
+    let (mut inbound, body) =
+        Inbound::open(&head, &mut wire.input, wire.activity.limits().head_size);
+    if head.expectation == Expectation::Continue && !inbound.awaits_go_ahead() {
+        // It sends the body unasked, so there is nothing for the upstream to decide on.
+        head.request.headers_mut().remove(EXPECT);
+    }
     let asker = Asker::of(&head.request);
     let asked = if asker.allows_another() { head.persistence } else { Persistence::Close };
-    let response = {
+    let mut response = {
         let mut answering = pin!(service(head.request.map(|()| body)));
         poll_fn(|cx| {
             loop {
@@ -61,6 +69,10 @@ where
         .await?
     };
     inbound.begin_reply();
+    if let Some(tunnel) = response.body_mut().take_tunnel() {
+        // Few requests become one, so it stays out of every connection's future.
+        return Box::pin(carry(wire, &response, tunnel)).await;
+    }
     let (mut outbound, kept) = write_head(wire, &asker, asked, &inbound, response);
     if let Err(error) = send(wire, &mut inbound, &mut outbound).await {
         if outbound.runs_until_close() {
@@ -69,7 +81,7 @@ where
         return Err(error);
     }
     drop(outbound);
-    finish(wire, &mut inbound, kept).await
+    finish(wire, &asker, &mut inbound, kept).await
 }
 
 /// Puts the reply's head into the output.
@@ -86,7 +98,8 @@ where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let framing = asker.framing(&response);
-    let leaving = wire.activity.wants_close() || !inbound.may_end();
+    let leaving =
+        wire.activity.answers_last() || !inbound.may_end() || !asker.can_read(&wire.input);
     let asked = if leaving { Persistence::Close } else { asked };
     let (status, headers) = (response.status(), response.headers());
     let persistence = persistence(asked, framing, headers);
@@ -138,6 +151,9 @@ where
             match inbound.poll_advance(wire, cx) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending if wire.activity.is_overdue() => {
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
                 Poll::Pending => return Poll::Pending,
             }
         }
@@ -146,13 +162,33 @@ where
 }
 
 /// Sees to it that the next head is where the next read begins.
-async fn finish<I>(wire: &mut Wire<I>, inbound: &mut Inbound, kept: Persistence) -> io::Result<Next>
+async fn finish<I>(
+    wire: &mut Wire<I>,
+    asker: &Asker,
+    inbound: &mut Inbound,
+    kept: Persistence,
+) -> io::Result<Next>
 where
     I: AsyncRead + AsyncWrite + Unpin,
 {
     match kept {
-        Persistence::KeepAlive if inbound.drain(wire).await? == Drained::Whole => Ok(Next::Another),
+        _ if !asker.can_read(&wire.input) => Ok(Next::CloseSlowly),
+        Persistence::KeepAlive if inbound.is_complete() => Ok(Next::Another),
+        Persistence::KeepAlive if drain(wire, inbound).await? == Drained::Whole => {
+            Ok(Next::Another)
+        }
         Persistence::Close if inbound.is_complete() && wire.input.is_empty() => Ok(Next::Close),
         _ => Ok(Next::CloseSlowly),
     }
+}
+
+/// Reads what is left of the request, which has its own time.
+async fn drain<I>(wire: &mut Wire<I>, inbound: &mut Inbound) -> io::Result<Drained>
+where
+    I: AsyncRead + AsyncWrite + Unpin,
+{
+    wire.activity.begin_draining();
+    let drained = inbound.drain(wire).await?;
+    wire.activity.end_draining();
+    Ok(drained)
 }

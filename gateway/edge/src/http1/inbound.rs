@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 use portcullis_message::http1::{
-    BodyDecoder, Decoded, Expectation, Framing, FramingError, RequestHead, write_continue,
+    BodyDecoder, Decoded, Expectation, Framing, FramingError, Limits, RequestHead, write_continue,
 };
 use portcullis_message::{Body, BodyError, BodySender, Demand, body_channel};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -44,9 +44,9 @@ enum State {
 
 impl Inbound {
     /// The body of a request. What has come of it already needs no channel if it is the whole.
-    pub(crate) fn open(head: &RequestHead, input: &mut BytesMut) -> (Self, Body) {
+    pub(crate) fn open(head: &RequestHead, input: &mut BytesMut, limits: Limits) -> (Self, Body) {
         let mut inbound = Inbound {
-            decoder: BodyDecoder::new(head.framing),
+            decoder: BodyDecoder::new(head.framing).with_trailer_limits(limits),
             sender: None,
             go_ahead: GoAhead::NotAwaited,
             state: State::Sound,
@@ -68,6 +68,11 @@ impl Inbound {
         (inbound, Body::from(receiver))
     }
 
+    /// Whether the client waits for a 100 before it sends the body.
+    pub(crate) fn awaits_go_ahead(&self) -> bool {
+        self.go_ahead == GoAhead::Awaited
+    }
+
     /// Hands the body on as far as it is wanted; ready whenever that came a step further. An error means that
     /// the client left.
     pub(crate) fn poll_advance<I: AsyncRead + AsyncWrite + Unpin>(
@@ -78,10 +83,14 @@ impl Inbound {
         if self.decoder.is_ended() {
             return watch(wire, cx);
         }
-        let Some(sender) = &mut self.sender else { return Poll::Pending };
-        if ready!(sender.poll_demand(cx)) == Demand::Gone {
-            self.sender = None;
-            return Poll::Pending;
+        let Some(sender) = &mut self.sender else { return turn_deaf(wire) };
+        match sender.poll_demand(cx) {
+            Poll::Pending => return turn_deaf(wire),
+            Poll::Ready(Demand::Gone) => {
+                self.sender = None;
+                return turn_deaf(wire);
+            }
+            Poll::Ready(_) => {}
         }
         match self.decoder.decode(&mut wire.input) {
             Ok(Decoded::NeedMore) => self.poll_more(wire, cx),
@@ -196,6 +205,15 @@ pub(crate) enum Drained {
     Whole,
     /// It was not found.
     TooMuch,
+}
+
+/// Waits while nothing may be read. Whether the client is still there is looked up once a second.
+fn turn_deaf<I: AsyncRead + AsyncWrite + Unpin>(wire: &Wire<I>) -> Poll<io::Result<()>> {
+    if wire.has_left() {
+        return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+    }
+    wire.activity.turn_deaf();
+    Poll::Pending
 }
 
 /// Waits for a client to leave. What it says ahead of its turn is kept, and no more is read.

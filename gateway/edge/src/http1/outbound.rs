@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, TE, TRAILER};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, TE, TRAILER, UPGRADE};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame};
 use portcullis_message::http1::{
@@ -20,6 +20,16 @@ pub(crate) struct Asker {
     method: AskedBy,
     pub(crate) version: Version,
     takes_trailers: Trailers,
+    ahead: Ahead,
+}
+
+/// What a client's bytes are that come before it has its reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ahead {
+    /// Its next request.
+    Request,
+    /// That, or the protocol that it would upgrade to.
+    Unclear,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,12 +54,20 @@ impl Asker {
         };
         let te = request.headers().get(TE).is_some_and(|te| has_token(te, b"trailers"));
         let takes_trailers = if te { Trailers::Sent } else { Trailers::Dropped };
-        Asker { method, version: request.version(), takes_trailers }
+        let offers = request.headers().contains_key(UPGRADE);
+        let ahead = if offers { Ahead::Unclear } else { Ahead::Request };
+        Asker { method, version: request.version(), takes_trailers, ahead }
     }
 
     /// Whether the connection may stay open after a refused tunnel: what follows may not be HTTP.
     pub(crate) fn allows_another(&self) -> bool {
         self.method != AskedBy::Connect
+    }
+
+    /// Whether what the client has said so far is HTTP for sure. Who sends the other protocol's bytes before
+    /// its upgrade is granted would have them read as a request once it is not.
+    pub(crate) fn can_read(&self, said: &[u8]) -> bool {
+        self.ahead == Ahead::Request || said.is_empty()
     }
 
     /// How a reply is framed for this request (RFC 9112 section 6).
@@ -99,10 +117,19 @@ fn has_token(value: &HeaderValue, token: &[u8]) -> bool {
 
 /// The body of a reply on its way out.
 pub(crate) struct Outbound<B> {
-    /// `None` once all of it is in the output.
-    body: Option<B>,
+    /// Kept until the output is written: until then the request is under way.
+    body: B,
+    stage: Stage,
     left: Left,
     trailers: Trailers,
+}
+
+/// How far a body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Flowing,
+    /// All of it is in the output.
+    Ended,
 }
 
 /// What the framing still allows.
@@ -126,10 +153,11 @@ where
             Framing::Empty => Left::Bytes(0),
         };
         let body = response.into_body();
-        // Dropped where it ends with its head; it may not be asked for a byte.
+        // One that ends with its head may not be asked for a byte.
         let empty = matches!(framing, Framing::Empty | Framing::Length(0)) && body.is_end_stream();
         Outbound {
-            body: (!empty).then_some(body),
+            body,
+            stage: if empty { Stage::Ended } else { Stage::Flowing },
             left,
             trailers: if announced { Trailers::Sent } else { asker.takes_trailers },
         }
@@ -137,17 +165,17 @@ where
 
     /// Whether all of it is in the output.
     pub(crate) fn is_complete(&self) -> bool {
-        self.body.is_none()
+        self.stage == Stage::Ended
     }
 
     /// Whether its end would be taken for the whole: only the end of the connection ends it.
     pub(crate) fn runs_until_close(&self) -> bool {
-        self.body.is_some() && matches!(self.left, Left::All)
+        matches!(self.left, Left::All)
     }
 
     /// Ends a body that the client does not get: the reply to HEAD.
     pub(crate) fn leave_out(&mut self) {
-        self.body = None;
+        self.stage = Stage::Ended;
     }
 
     /// Puts the next bytes of the body into the output, which has room.
@@ -156,10 +184,12 @@ where
         output: &mut Output,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        let Some(body) = &mut self.body else { return Poll::Ready(Ok(())) };
-        let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
+        if self.is_complete() {
+            return Poll::Ready(Ok(()));
+        }
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         // Who is asked once more after the end may keep an upstream's connection busy for longer.
-        let last = body.is_end_stream();
+        let last = self.body.is_end_stream();
         let outcome = match frame {
             Some(Ok(frame)) => self.add(frame, last, output),
             Some(Err(error)) => Err(io::Error::other(error)),
@@ -210,7 +240,7 @@ where
 
     /// The body has ended; one that is too short is not passed off as whole.
     fn end(&mut self, output: &mut Output) -> io::Result<()> {
-        self.body = None;
+        self.stage = Stage::Ended;
         match self.left {
             Left::Bytes(0) | Left::All => {}
             Left::Bytes(_) => return Err(wrong("too short")),

@@ -9,12 +9,14 @@ use http::{Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full};
 use portcullis_message::Body;
+use portcullis_telemetry::EdgeCounts;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 use super::*;
 use crate::activity::OpenRequest;
 use crate::clock::{Clock, Stage};
-use crate::requests::counted;
+use crate::panics::caught;
+use crate::requests::{complete, counted};
 
 struct Server {
     clock: Rc<Clock>,
@@ -24,20 +26,20 @@ struct Server {
 impl Server {
     fn new() -> Self {
         let clock = Rc::new(Clock::default());
-        Server { activity: Activity::new(clock.clone()), clock }
+        Server { activity: Activity::for_test(clock.clone()), clock }
     }
 
     /// Serves until the connection ends; each request is answered with its own body.
     async fn serve(&self, io: DuplexStream, read_ahead: &'static str) {
         let service = |request: Request<Body>| {
-            let open = OpenRequest::begin(&self.activity);
+            let open = OpenRequest::for_test(&self.activity);
             async move {
                 let body = request.into_body().collect().await.unwrap().to_bytes();
                 counted(Response::new(Full::new(body)), open)
             }
         };
-        let arrived =
-            Arrived { io, read_ahead: Bytes::from_static(read_ahead.as_bytes()), reset: |_| {} };
+        let read_ahead = Bytes::from_static(read_ahead.as_bytes());
+        let arrived = Arrived { io, read_ahead, reset: |_| {}, left: |_| false };
         let (bench, activity) = (Rc::default(), self.activity.clone());
         let connection = async { drop(serve(arrived, bench, activity, service, |_| {}).await) };
         self.activity.attend(connection).await;
@@ -132,6 +134,10 @@ async fn a_head_above_64_kib_is_refused() {
     tokio::join!(server.serve(io, ""), talk);
 }
 
+impl MayTunnel for Full<Bytes> {}
+
+impl MayTunnel for Pieces {}
+
 /// A body of pieces, of unknown length; `None` breaks it off.
 struct Pieces(std::collections::VecDeque<Option<Frame<Bytes>>>);
 
@@ -166,8 +172,8 @@ async fn answered(request: &str, pieces: Vec<Option<Frame<Bytes>>>) -> String {
         let response = Response::new(pieces.take().expect("one request"));
         async { response }
     };
-    let arrived = Arrived { io, read_ahead: Bytes::new(), reset: |_| {} };
-    let activity = Activity::new(Rc::new(Clock::default()));
+    let arrived = Arrived { io, read_ahead: Bytes::new(), reset: |_| {}, left: |_| false };
+    let activity = Activity::for_test(Rc::new(Clock::default()));
     let serving = async { drop(serve(arrived, Rc::default(), activity, service, |_| {}).await) };
     let talk = async {
         client.write_all(request.as_bytes()).await.unwrap();
@@ -225,8 +231,8 @@ async fn a_body_that_nobody_reads_is_drained_within_reason() {
     for (length, replies) in [(10, 2), (60_000, 2), (70_000, 1)] {
         let (io, mut client) = tokio::io::duplex(256 << 10);
         let service = |_: Request<Body>| async { Response::new(Full::new(Bytes::new())) };
-        let arrived = Arrived { io, read_ahead: Bytes::new(), reset: |_| {} };
-        let activity = Activity::new(Rc::new(Clock::default()));
+        let arrived = Arrived { io, read_ahead: Bytes::new(), reset: |_| {}, left: |_| false };
+        let activity = Activity::for_test(Rc::new(Clock::default()));
         let serving =
             async { drop(serve(arrived, Rc::default(), activity, service, |_| {}).await) };
         let talk = async {
@@ -239,4 +245,33 @@ async fn a_body_that_nobody_reads_is_drained_within_reason() {
         assert_eq!(read.matches("HTTP/1.1 200 OK").count(), replies, "{length}: {read}");
         assert!(read.contains("connection: close"), "{read}");
     }
+}
+
+#[tokio::test]
+async fn a_request_that_panics_is_500_and_the_connection_goes_on() {
+    let (io, mut client) = tokio::io::duplex(1024);
+    let activity = Activity::for_test(Rc::new(Clock::default()));
+    let (counts, open_for) = (EdgeCounts::default(), activity.clone());
+    let service = |request: Request<Body>| {
+        let (open, counts) = (OpenRequest::for_test(&open_for), &counts);
+        let answering = caught(async move {
+            assert_ne!(request.uri().path(), "/panic");
+            Response::new(Full::new(Bytes::from_static(b"fine")))
+        });
+        async move { complete(answering.await, counts, open) }
+    };
+    let arrived = Arrived { io, read_ahead: Bytes::new(), reset: |_| {}, left: |_| false };
+    let connection = serve(arrived, Rc::default(), activity.clone(), service, |_| {});
+    let talk = async {
+        client.write_all(b"GET /panic HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        let mut head = [0; 12];
+        client.read_exact(&mut head).await.unwrap();
+        assert_eq!(&head, b"HTTP/1.1 500");
+        read_until(&mut client, "\r\n\r\n").await;
+        client.write_all(b"GET /next HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        read_until(&mut client, "\r\n\r\nfine").await;
+        drop(client);
+    };
+    let (outcome, ()) = tokio::join!(connection, talk);
+    outcome.unwrap();
 }

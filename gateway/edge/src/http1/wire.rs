@@ -22,6 +22,8 @@ pub(crate) struct Arrived<I> {
     pub(crate) read_ahead: Bytes,
     /// Has its end look like a failure: for a body that only the end of the connection ends.
     pub(crate) reset: fn(&I),
+    /// Whether its client is known to have left, with bytes unread.
+    pub(crate) left: fn(&I) -> bool,
 }
 
 /// How long a client that we leave gets to read our last words, and to stop talking.
@@ -32,8 +34,9 @@ const LINGER_BYTES: usize = 1 << 20;
 
 /// A connection with what was read and not understood yet, and what is to be written.
 pub(crate) struct Wire<I> {
-    io: I,
+    pub(super) io: I,
     reset: fn(&I),
+    left: fn(&I) -> bool,
     pub(crate) input: BytesMut,
     pub(crate) output: Output,
     bench: Rc<Workbench>,
@@ -42,9 +45,9 @@ pub(crate) struct Wire<I> {
 
 impl<I: AsyncRead + AsyncWrite + Unpin> Wire<I> {
     pub(crate) fn new(arrived: Arrived<I>, bench: Rc<Workbench>, activity: Rc<Activity>) -> Self {
-        let Arrived { io, read_ahead, reset } = arrived;
+        let Arrived { io, read_ahead, reset, left } = arrived;
         let input = BytesMut::from(read_ahead);
-        Wire { io, reset, input, output: Output::default(), bench, activity }
+        Wire { io, reset, left, input, output: Output::default(), bench, activity }
     }
 
     /// Reads once, with room for `room` bytes; 0 is the end.
@@ -75,10 +78,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Wire<I> {
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let before = self.output.len();
         let outcome = self.output.poll_write(&mut self.io, cx);
-        // A slow reader is one that takes something.
-        if self.output.len() < before {
-            self.activity.wrote();
-        }
+        let waiting = self.output.len();
+        self.activity.wrote(before - waiting, waiting);
         outcome
     }
 
@@ -96,11 +97,16 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Wire<I> {
     }
 
     /// Gives the buffers back.
-    fn rest(&mut self) {
+    pub(super) fn rest(&mut self) {
         self.bench.put_back(std::mem::take(&mut self.input));
         if self.output.is_empty() {
             self.bench.put_back(std::mem::take(&mut self.output.front));
         }
+    }
+
+    /// Whether the client is known to have left, though its bytes are not read to their end.
+    pub(crate) fn has_left(&self) -> bool {
+        (self.left)(&self.io)
     }
 
     /// Has the connection end in a reset, whenever it is dropped.

@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::State;
+use axum::response::IntoResponse;
 use axum::routing::get;
-use http::StatusCode;
+use http::{Method, Response, StatusCode, Uri};
+use portcullis_message::{Health, HealthPath};
 
 const STARTING: u8 = 0;
 const READY: u8 = 1;
@@ -38,9 +41,23 @@ impl Readiness {
     }
 }
 
-/// `/healthz/ready`, for the load balancer and the kubelet.
+/// `/healthz/ready`, for the load balancer and the kubelet, over HTTP/1.0, HTTP/1.1 and HTTP/2 by prior knowledge, and
+/// what gRPC target groups ask for.
 pub fn health_router(readiness: Arc<Readiness>) -> Router {
-    Router::new().route("/healthz/ready", get(ready)).with_state(readiness)
+    Router::new().route("/healthz/ready", get(ready)).fallback(reserved).with_state(readiness)
+}
+
+/// The paths that are reserved on traffic ports are answered here too.
+async fn reserved(
+    State(readiness): State<Arc<Readiness>>,
+    method: Method,
+    uri: Uri,
+) -> Response<Body> {
+    let Some(path) = HealthPath::of(uri.path()) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let health = readiness.state().map_or_else(Health::NotServing, |_| Health::Serving);
+    path.reply(&method, health).map(Body::new)
 }
 
 pub(crate) async fn ready(State(readiness): State<Arc<Readiness>>) -> (StatusCode, &'static str) {

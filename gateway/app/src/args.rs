@@ -75,7 +75,7 @@ pub(crate) struct ServeArguments {
         value_name = "ADDR|off"
     )]
     pub admin: Port,
-    /// What stands in front.
+    /// What stands in front; `alb` trusts private networks where no --trusted-cidr is given.
     #[arg(long, env = "PORTCULLIS_TOPOLOGY", value_enum, default_value = "edge")]
     pub topology: Topology,
     /// A network whose X-Forwarded-* is believed; may be repeated.
@@ -169,7 +169,7 @@ pub(crate) enum Output {
 pub(crate) enum Topology {
     /// Nothing, or what `--trusted-cidr` and `--trusted-hops` say.
     Edge,
-    /// An AWS Application Load Balancer.
+    /// An AWS Application Load Balancer: private networks are trusted unless `--trusted-cidr` names others.
     Alb,
 }
 

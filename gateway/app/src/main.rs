@@ -11,6 +11,7 @@ mod report;
 mod side_ports;
 mod signals;
 mod state_dir;
+mod topology;
 
 use std::process::ExitCode;
 

@@ -20,11 +20,16 @@ pub(crate) enum Sniffed {
     Nothing,
 }
 
-/// Reads until it is clear what is spoken. No byte is lost: what was read is in the answer.
-pub(crate) async fn sniff(io: &mut (impl AsyncRead + Unpin)) -> io::Result<Sniffed> {
+/// Reads until it is clear what is spoken. No byte is lost: what was read is in the answer, what was read before
+/// (`already`) first.
+pub(crate) async fn sniff(
+    io: &mut (impl AsyncRead + Unpin),
+    already: &[u8],
+) -> io::Result<Sniffed> {
     let mut read = BytesMut::with_capacity(READ_AHEAD);
+    read.extend_from_slice(already);
     loop {
-        let ended = io.read_buf(&mut read).await? == 0;
+        let ended = compare(&read) == Likeness::Undecided && io.read_buf(&mut read).await? == 0;
         match (compare(&read), ended) {
             (Likeness::Preface, _) => return Ok(Sniffed::Http2(read.freeze())),
             (Likeness::Other, _) => return Ok(Sniffed::Http1(read.freeze())),
@@ -66,7 +71,7 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::join!(sniff(&mut server), send).0.unwrap()
+        tokio::join!(sniff(&mut server, b""), send).0.unwrap()
     }
 
     #[tokio::test]
@@ -88,6 +93,16 @@ mod tests {
     async fn a_method_that_begins_like_the_preface_is_http1() {
         let read = sniff_pieces(&[b"PR", b"OPFIND / HTTP/1.1\r\n"]).await;
         assert_eq!(read, Sniffed::Http1(Bytes::from_static(b"PROPFIND / HTTP/1.1\r\n")));
+    }
+
+    #[tokio::test]
+    async fn what_was_read_before_comes_first() {
+        let (mut client, mut server) = tokio::io::duplex(64);
+        let read = sniff(&mut server, b"PRO").await.unwrap();
+        assert_eq!(read, Sniffed::Http1(Bytes::from_static(b"PRO")));
+        client.write_all(&PREFACE[2..]).await.unwrap();
+        let read = sniff(&mut server, b"PR").await.unwrap();
+        assert_eq!(read, Sniffed::Http2(Bytes::from_static(PREFACE)));
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@ mod forward;
 mod framing;
 mod grpc;
 mod handle;
+mod health;
 mod handshake;
 mod health;
 mod one_way;

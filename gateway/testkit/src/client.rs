@@ -10,7 +10,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::body::TestBody;
@@ -47,11 +47,29 @@ impl Client {
     }
 
     /// TLS, then what the two sides agreed upon; HTTP/1.1 where they agreed upon nothing.
+    /// HTTP/2 without TLS, after bytes that are none of HTTP's, such as a PROXY header.
+    pub async fn h2c_after(address: SocketAddr, first: &[u8]) -> io::Result<Self> {
+        let mut stream = connect(address).await?;
+        stream.write_all(first).await?;
+        let sender = http2_over(stream).await?;
+        Ok(Client { sender, scheme: "http", certificate: None, protocol: None })
+    }
+
     ///
     /// # Errors
     /// The handshake failed; its reason is the error's text.
     pub async fn tls(address: SocketAddr, tls: &Tls) -> io::Result<Self> {
-        let stream = tls.connect(connect(address).await?).await?;
+        Client::tls_after(address, b"", tls).await
+    }
+
+    /// The same after bytes that are none of TLS, such as a PROXY header.
+    ///
+    /// # Errors
+    /// The handshake failed; its reason is the error's text.
+    pub async fn tls_after(address: SocketAddr, first: &[u8], tls: &Tls) -> io::Result<Self> {
+        let mut stream = connect(address).await?;
+        stream.write_all(first).await?;
+        let stream = tls.connect(stream).await?;
         let session = stream.get_ref().1;
         let certificate = session.peer_certificates().map(|chain| chain[0].to_vec());
         let protocol = session.alpn_protocol().map(<[u8]>::to_vec);

@@ -21,6 +21,7 @@ use crate::command_error::CommandError;
 use crate::control::{Applied, Control, ControlParts};
 use crate::ready_file::SidePorts;
 use crate::signals::{Signal, Signals};
+use crate::topology::trusted_proxies;
 use crate::{log, ready_file, side_ports, state_dir};
 
 /// Serves until a signal ends it.
@@ -86,10 +87,7 @@ async fn start(
             } else {
                 DebugHeaders::Off
             },
-            trusted: Arc::new(TrustedProxies {
-                networks: arguments.trusted_cidr.clone(),
-                hops: arguments.trusted_hops,
-            }),
+            trusted: Arc::new(trusted_proxies(&arguments)),
             drain: Drain::default(),
         },
     );

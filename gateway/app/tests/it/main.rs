@@ -5,6 +5,7 @@
 // Nobody imports from here.
 #![allow(missing_docs, unreachable_pub)]
 
+mod alb_headers;
 mod attack;
 mod bad_input;
 mod bad_plugins;
@@ -14,6 +15,7 @@ mod drain;
 mod examples;
 mod gateway;
 mod guests;
+mod health_paths;
 mod hot_swap;
 mod house;
 mod http1;
@@ -22,6 +24,7 @@ mod http2;
 mod namespaces;
 mod observability;
 mod plugins;
+mod proxy_protocol;
 mod reload;
 mod route_actions;
 mod rollout;

@@ -6,7 +6,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use portcullis_message::HeadRules;
 use portcullis_model::parse_duration;
+
+use crate::memory::Bytes;
 
 /// An ingress gateway whose filters are WebAssembly plugins.
 #[derive(Debug, Parser)]
@@ -84,12 +87,23 @@ pub(crate) struct ServeArguments {
     /// How many trusted proxies stand in front.
     #[arg(long, env = "PORTCULLIS_TRUSTED_HOPS", default_value_t = 0, value_name = "N")]
     pub trusted_hops: usize,
+    /// The directory with cert-chain.pem, key.pem and root-cert.pem, for servers of the mode ISTIO_MUTUAL.
+    #[arg(
+        long,
+        env = "PORTCULLIS_MESH_CERTIFICATES",
+        default_value = "/etc/certs",
+        value_name = "DIR"
+    )]
+    pub mesh_certificates: PathBuf,
     /// How long to go on accepting after SIGTERM.
     #[arg(long, env = "PORTCULLIS_DRAIN_DELAY", default_value = "30s", value_parser = parse_duration)]
     pub drain_delay: Duration,
     /// How long requests in flight may take after that.
     #[arg(long, env = "PORTCULLIS_DRAIN_TIMEOUT", default_value = "90s", value_parser = parse_duration)]
     pub drain_timeout: Duration,
+    /// How long the new process of a binary upgrade may take to become ready.
+    #[arg(long, env = "PORTCULLIS_UPGRADE_TIMEOUT", default_value = "1m", value_parser = parse_duration)]
+    pub upgrade_timeout: Duration,
     /// `off`, `text`, `json`, or a format of Envoy's operators.
     #[arg(
         long,
@@ -101,6 +115,9 @@ pub(crate) struct ServeArguments {
     /// Where the access log goes; `-` is standard output.
     #[arg(long, env = "PORTCULLIS_ACCESS_LOG_PATH", default_value = "-", value_name = "-|FILE")]
     pub access_log_path: PathBuf,
+    /// Memory that the process may use, as in 512Mi. Default: its control group's limit, else the machine's memory.
+    #[arg(long, env = "PORTCULLIS_MEMORY_LIMIT", value_name = "BYTES")]
+    pub memory_limit: Option<Bytes>,
     /// A directory for what outlives a restart; made with mode 0700 where it is missing.
     #[arg(long, env = "PORTCULLIS_STATE_DIR", value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
@@ -147,6 +164,9 @@ pub(crate) struct ExplainArguments {
     /// `[METHOD] URL`; the method is GET unless given.
     #[arg(required = true, num_args = 1..=2, value_name = "[METHOD] URL")]
     pub request: Vec<String>,
+    /// Behave as another gateway where ours is safer.
+    #[arg(long, env = "PORTCULLIS_COMPAT", value_enum)]
+    pub compat: Option<Compatibility>,
     /// A header field, as in `name: value`; may be repeated.
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     pub headers: Vec<String>,
@@ -178,6 +198,16 @@ pub(crate) enum Topology {
 pub(crate) enum Compatibility {
     /// Istio's ingress gateway.
     Istio,
+}
+
+impl Compatibility {
+    /// How request heads are read where no EdgePolicy says otherwise.
+    pub(crate) fn head_rules(compat: Option<Self>) -> HeadRules {
+        match compat {
+            None => HeadRules::SAFEST,
+            Some(Compatibility::Istio) => HeadRules::ISTIO,
+        }
+    }
 }
 
 /// One entry of `--port-map`.
@@ -231,12 +261,7 @@ impl ServeArguments {
         if self.http3 {
             return Some("--http3 is not built yet; leave it out, HTTP/1.1 and HTTP/2 are served");
         }
-        if self.topology == Topology::Alb {
-            return Some(
-                "--topology alb is not built yet; --trusted-cidr and --trusted-hops work without it",
-            );
-        }
-        self.compat.map(|_| "--compat istio is not built yet; leave it out")
+        None
     }
 }
 
@@ -285,5 +310,6 @@ mod tests {
         assert!(serve(&["--config", "x", "--port-map", "80"]).unwrap_err().contains("80=8080"));
         assert!(serve(&["--config", "x", "--drain-delay", "soon"]).is_err());
         assert!(serve(&["--config", "x", "--http3"]).unwrap().unserved().is_some());
+        assert!(serve(&["--config", "x", "--compat", "nginx"]).is_err());
     }
 }

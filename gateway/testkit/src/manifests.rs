@@ -51,6 +51,26 @@ pub fn virtual_service(name: &str, gateway: &str, hosts: &[&str], rules: &str) -
     )
 }
 
+/// One server of a Gateway of another protocol than HTTP. `fields` is YAML on one line, such as
+/// `tls: {mode: PASSTHROUGH}`, or nothing.
+pub fn server(name: &str, port: u16, protocol: &str, hosts: &[&str], fields: &str) -> String {
+    let fields = if fields.is_empty() { String::new() } else { format!("  {fields}\n") };
+    format!(
+        "- port: {{number: {port}, name: {name}, protocol: {protocol}}}\n  hosts: {}\n{fields}",
+        list(hosts)
+    )
+}
+
+/// A `VirtualService` for connections. `rules` is all of `tls` and `tcp`, written as YAML from the first column.
+pub fn tcp_service(name: &str, gateway: &str, hosts: &[&str], rules: &str) -> String {
+    format!(
+        "{}spec:\n  gateways: [{gateway}]\n  hosts: {}\n{}",
+        head("networking.istio.io/v1", "VirtualService", name),
+        list(hosts),
+        indent(rules, 2)
+    )
+}
+
 /// A rule that sends everything to one service.
 pub fn route_to(host: &str, port: u16) -> String {
     format!("- route:\n  - destination: {{host: {host}, port: {{number: {port}}}}}\n")
@@ -122,6 +142,11 @@ pub fn wasm_plugin(name: &str, url: &str, fields: &str) -> String {
         head("extensions.istio.io/v1alpha1", "WasmPlugin", name),
         indent(fields, 2)
     )
+}
+
+/// An `EdgePolicy` with this `spec`, YAML on one line.
+pub fn edge_policy(name: &str, spec: &str) -> String {
+    format!("{}spec: {spec}\n", head("portcullis.dev/v1", "EdgePolicy", name))
 }
 
 fn head(api_version: &str, kind: &str, name: &str) -> String {

@@ -12,13 +12,14 @@ use portcullis_snapshot::{
 use portcullis_telemetry::Registry;
 
 use super::read_configuration;
-use crate::args::{ExplainArguments, Output};
+use crate::args::{Compatibility, ExplainArguments, Output};
 use crate::command_error::CommandError;
 
 /// Explains one request on standard output.
 pub(crate) fn explain(arguments: &ExplainArguments) -> Result<ExitCode, CommandError> {
     let request = read_request(arguments).map_err(CommandError::Usage)?;
-    let (model, problems) = read_configuration(&arguments.config)?;
+    let head_rules = Compatibility::head_rules(arguments.compat);
+    let (model, problems) = read_configuration(&arguments.config, head_rules)?;
     let mut compiler = Compiler::new(Registry::new(), None);
     let snapshot = match compiler.compile(model, problems, None) {
         Compiled::Changed(snapshot) => *snapshot,

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use portcullis_message::HeadRules;
 use portcullis_snapshot::{Compiled, Compiler, PluginHost};
 use portcullis_telemetry::Registry;
 use portcullis_wasm::Engine;
@@ -17,7 +18,7 @@ const WORKERS: usize = 1;
 
 /// Reports on standard output; exit status 1 where there are errors.
 pub(crate) fn validate(arguments: &ValidateArguments) -> Result<ExitCode, CommandError> {
-    let (model, problems) = read_configuration(&arguments.paths)?;
+    let (model, problems) = read_configuration(&arguments.paths, HeadRules::SAFEST)?;
     let registry = Registry::new();
     let engine = Engine::new()
         .map_err(|error| CommandError::failure("the Wasm engine does not start", error))?;

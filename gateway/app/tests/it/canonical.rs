@@ -332,7 +332,7 @@ async fn a_rewrite_uncovers_no_dot_segment() {
 }
 
 /// Sets `:path` to what `x-set-path` says, and `:authority` to what `x-set-host` says.
-const SETTER: &str = r#"(module
+pub const SETTER: &str = r#"(module
     (import "env" "proxy_get_header_map_value"
         (func $get (param i32 i32 i32 i32 i32) (result i32)))
     (import "env" "proxy_replace_header_map_value"

@@ -6,6 +6,7 @@ use crate::http1::chunk::Chunks;
 use crate::http1::decoded::{Decoded, take};
 use crate::http1::error::FramingError;
 use crate::http1::framing::Framing;
+use crate::http1::limits::Limits;
 
 /// Reads one body off the front of a buffer.
 #[derive(Debug)]
@@ -31,6 +32,15 @@ impl BodyDecoder {
             Framing::UntilClose => State::UntilClose,
         };
         BodyDecoder { state }
+    }
+
+    /// With other limits on its trailers than [`Limits::REQUEST`].
+    #[must_use]
+    pub fn with_trailer_limits(mut self, limits: Limits) -> Self {
+        if let State::Chunked(chunks) = &mut self.state {
+            chunks.limits = limits;
+        }
+        self
     }
 
     /// Takes what it can off the front of a buffer.

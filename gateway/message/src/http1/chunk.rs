@@ -4,6 +4,7 @@ use bytes::BytesMut;
 
 use crate::http1::decoded::{Decoded, take};
 use crate::http1::error::FramingError;
+use crate::http1::limits::Limits;
 use crate::http1::trailers::TrailerReader;
 
 /// The longest line that begins a chunk.
@@ -12,15 +13,22 @@ const LINE: usize = 1024;
 const EXTENSIONS: usize = 16 << 10;
 
 /// Where in a chunked body the reader is.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Chunks {
     place: Place,
     extensions: usize,
+    /// On the trailers.
+    pub(crate) limits: Limits,
 }
 
-#[derive(Debug, Default)]
+impl Default for Chunks {
+    fn default() -> Self {
+        Chunks { place: Place::Line, extensions: 0, limits: Limits::REQUEST }
+    }
+}
+
+#[derive(Debug)]
 enum Place {
-    #[default]
     Line,
     Data(u64),
     End,
@@ -50,7 +58,7 @@ impl Chunks {
                     Skipped::Yes => self.place = Place::Line,
                     Skipped::NotYet => return Ok(Decoded::NeedMore),
                 },
-                Place::Trailers(reader) => return reader.read(buffer),
+                Place::Trailers(reader) => return reader.read(buffer, &self.limits),
             }
         }
     }

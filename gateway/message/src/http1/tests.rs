@@ -179,6 +179,19 @@ fn a_chunked_body_ends_where_it_ends() {
 }
 
 #[test]
+fn trailers_keep_to_the_limits_given() {
+    let limits = Limits { head: 64, field: 16, fields: 2, ..Limits::REQUEST };
+    let read = |trailers: &str| {
+        let mut decoder = BodyDecoder::new(Framing::Chunked).with_trailer_limits(limits);
+        decoder.decode(&mut BytesMut::from(&*format!("0\r\n{trailers}\r\n")))
+    };
+    assert!(matches!(read("a: 1\r\nb: 2\r\n"), Ok(Decoded::Trailers(_))));
+    for large in ["a: 1\r\nb: 2\r\nc: 3\r\n".to_owned(), format!("a: {}\r\n", "x".repeat(20))] {
+        assert!(matches!(read(&large), Err(FramingError::LargeTrailers)), "{large}");
+    }
+}
+
+#[test]
 fn trailers_pass_but_not_those_that_decide() {
     let body = chunked(
         "0\r\nx-sum: 1\r\nContent-Length: 5\r\nhost: a\r\nx-forwarded-for: 1\r\ngrpc-status: 0\r\n\r\nrest",

@@ -17,16 +17,20 @@ pub(crate) struct TrailerReader {
 
 impl TrailerReader {
     /// Trailers or the end, once they are complete. Fields that may not come last are dropped.
-    pub(crate) fn read(&mut self, buffer: &mut BytesMut) -> Result<Decoded, FramingError> {
+    pub(crate) fn read(
+        &mut self,
+        buffer: &mut BytesMut,
+        limits: &Limits,
+    ) -> Result<Decoded, FramingError> {
         if buffer.starts_with(b"\r\n") {
             let _ = buffer.split_to(2);
             return Ok(Decoded::End);
         }
         let complete = buffer.get(self.seen..).is_some_and(|new| new.contains(&b'\n'));
-        match if complete { read_fields(buffer)? } else { None } {
+        match if complete { read_fields(buffer, limits)? } else { None } {
             Some(trailers) if trailers.is_empty() => Ok(Decoded::End),
             Some(trailers) => Ok(Decoded::Trailers(trailers)),
-            None if buffer.len() >= LIMITS.head => Err(FramingError::LargeTrailers),
+            None if buffer.len() >= limits.head => Err(FramingError::LargeTrailers),
             None => {
                 self.seen = buffer.len();
                 Ok(Decoded::NeedMore)
@@ -35,21 +39,19 @@ impl TrailerReader {
     }
 }
 
-const LIMITS: Limits = Limits::REQUEST;
-
-fn read_fields(buffer: &mut BytesMut) -> Result<Option<HeaderMap>, FramingError> {
+fn read_fields(buffer: &mut BytesMut, limits: &Limits) -> Result<Option<HeaderMap>, FramingError> {
     let mut room = [EMPTY_HEADER; Limits::MOST_FIELDS];
     let (length, fields) = match httparse::parse_headers(buffer, &mut room) {
         Ok(Status::Complete((length, headers))) => {
             let head = buffer.get(..length).unwrap_or_default();
             check_lines(head, headers.len() + 1).map_err(explain)?;
-            (length, locate(buffer, headers, &LIMITS).map_err(explain)?)
+            (length, locate(buffer, headers, limits).map_err(explain)?)
         }
         Ok(Status::Partial) => return Ok(None),
         Err(httparse::Error::TooManyHeaders) => return Err(FramingError::LargeTrailers),
         Err(_) => return Err(FramingError::Trailers),
     };
-    if length > LIMITS.head {
+    if length > limits.head {
         return Err(FramingError::LargeTrailers);
     }
     let mut trailers = collect(&buffer.split_to(length).freeze(), &fields).map_err(explain)?;

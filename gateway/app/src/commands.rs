@@ -10,21 +10,29 @@ pub(crate) use serve::serve;
 pub(crate) use validate::validate;
 pub(crate) use version::version;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use portcullis_manifests::{LastGood, into_model};
+use portcullis_manifests::{CertificateFiles, LastGood, into_model_with};
 use portcullis_message::HeadRules;
 use portcullis_model::{Model, Problem};
 use portcullis_sources::FileSource;
 
+use crate::certificate_files::read_certificate_file;
 use crate::command_error::CommandError;
 
+/// Where a mesh puts a workload's certificates.
+const MESH_CERTIFICATES: &str = "/etc/certs";
+
 /// The configuration as it stands on disk, and all that is wrong with it.
-fn read_configuration(paths: &[PathBuf]) -> Result<(Model, Vec<Problem>), CommandError> {
+fn read_configuration(
+    paths: &[PathBuf],
+    head_rules: HeadRules,
+) -> Result<(Model, Vec<Problem>), CommandError> {
     require_paths(paths)?;
     let runtime = control_runtime()?;
     let update = runtime.block_on(FileSource::new(paths.to_vec()).latest_draft());
-    let conversion = into_model(&update.draft, &LastGood::default(), HeadRules::default());
+    let files = CertificateFiles::new(Path::new(MESH_CERTIFICATES), &read_certificate_file);
+    let conversion = into_model_with(&update.draft, &LastGood::default(), head_rules, &files);
     let mut problems = update.problems;
     problems.extend(conversion.problems);
     Ok((conversion.model, problems))

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use portcullis_edge::Workers;
-use portcullis_manifests::{Draft, LastGood, into_model};
+use portcullis_manifests::{CertificateFiles, Draft, LastGood, into_model_with};
 use portcullis_message::HeadRules;
 use portcullis_model::{PluginModule, Problem, Severity};
 use portcullis_snapshot::{Compiled, Compiler, Published, Snapshot};
 use portcullis_telemetry::Registry;
 use tokio::sync::{mpsc, oneshot};
+
+use crate::certificate_files::read_certificate_file;
 
 /// Applies drafts one after the other on a thread of its own, so that compiling plugins never delays a
 /// request, a health check or a signal.
@@ -29,7 +31,7 @@ struct Job {
 pub(crate) struct Applied {
     /// The generation that serves now.
     pub generation: u64,
-    /// Files outside the configuration that it depends on: local Wasm modules.
+    /// Files outside the configuration that it depends on: local Wasm modules, certificates.
     pub watch: BTreeSet<PathBuf>,
 }
 
@@ -41,8 +43,12 @@ pub(crate) struct ControlParts {
     pub published: Arc<Published>,
     /// Who binds the listeners.
     pub workers: Arc<Workers>,
+    /// The directory of this workload's certificates in the mesh.
+    pub mesh_certificates: PathBuf,
     /// Where the generation is counted.
     pub registry: Arc<Registry>,
+    /// How request heads are read where no EdgePolicy says otherwise.
+    pub head_rules: HeadRules,
 }
 
 impl Control {
@@ -84,10 +90,12 @@ struct Applier {
 impl Applier {
     fn apply(&mut self, draft: &Draft, mut problems: Vec<Problem>) -> Applied {
         let started = Instant::now();
-        let conversion = into_model(draft, &self.last_good, HeadRules::default());
+        let files = CertificateFiles::new(&self.parts.mesh_certificates, &read_certificate_file);
+        let conversion = into_model_with(draft, &self.last_good, self.parts.head_rules, &files);
         self.last_good = conversion.last_good;
         let previous = self.parts.published.current();
-        let watch = local_modules(&conversion.model);
+        let mut watch = local_modules(&conversion.model);
+        watch.extend(files.into_asked());
         problems.extend(conversion.problems);
         let compiled = self.parts.compiler.compile(conversion.model, problems, Some(&previous));
         let generation = match compiled {

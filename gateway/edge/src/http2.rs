@@ -27,8 +27,8 @@ use crate::watched::Watched;
 
 /// Resets that a client may provoke on one connection; those within a second are the frame guard's.
 const PROVOKED_RESETS: usize = 1024;
-/// Streams that a client may reset before they were looked at.
-const UNSEEN_RESETS: usize = 20;
+/// Streams that a client may reset before they were looked at: as many as it may usually have open.
+const UNSEEN_RESETS: usize = 100;
 /// HPACK counts 32 bytes for each field beside its name and value (RFC 7541 section 4.1).
 const FIELD_OVERHEAD: u32 = 32;
 /// For a client that is sent away to read why.
@@ -144,6 +144,8 @@ fn builder(policy: &ConnectionPolicy, activity: &Rc<Activity>) -> Builder<OnWork
         .max_send_buf_size(limits.stream_window as usize)
         .max_local_error_reset_streams(PROVOKED_RESETS)
         .max_pending_accept_reset_streams(UNSEEN_RESETS)
+        // WebSockets (RFC 8441).
+        .enable_connect_protocol()
         .max_header_list_size(header_list(policy));
     builder
 }

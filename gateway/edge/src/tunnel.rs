@@ -12,7 +12,7 @@ use crate::activity::OpenRequest;
 
 /// A tunnel whose request counts as open for as long as it lasts.
 pub(crate) struct OpenTunnel {
-    tunnel: Box<Tunnel>,
+    pub(crate) tunnel: Box<Tunnel>,
     pub(crate) open: Option<OpenRequest>,
 }
 

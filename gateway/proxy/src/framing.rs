@@ -38,6 +38,7 @@ fn announce(headers: &mut HeaderMap, source: &Source) {
                 headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
             }
         }
+        Source::Tunnel(_) => {}
     }
 }
 

@@ -10,6 +10,7 @@ use portcullis_wasm::{Action, Effects, EndOfStream, LocalReply, Plugin};
 
 use crate::ProxyError;
 use crate::flight::Flight;
+use crate::grpc::{GRPC_STATUS, asks_by_grpc};
 use crate::running::RunningStep;
 
 /// Runs `on_request_headers` of each plugin until one answers or fails.
@@ -88,8 +89,11 @@ fn settle(
     outcome: Result<Effects, Fault>,
 ) -> Result<Option<Reply>, ProxyError> {
     match outcome {
-        Ok(Effects { reply: Some(LocalReply { reply, details }), .. }) => {
+        Ok(Effects { reply: Some(LocalReply { mut reply, details, grpc_status }), .. }) => {
             flight.exchange.code_details = details;
+            if let Some(status) = grpc_status.filter(|_| asks_by_grpc(&flight.exchange)) {
+                reply.headers.insert(GRPC_STATUS, status.into());
+            }
             return Ok(Some(reply));
         }
         Ok(Effects { action: Action::Continue, reply: None }) => return Ok(None),

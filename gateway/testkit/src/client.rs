@@ -9,6 +9,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -46,7 +47,6 @@ impl Client {
         Ok(Client { sender, scheme: "http", certificate: None, protocol: None })
     }
 
-    /// TLS, then what the two sides agreed upon; HTTP/1.1 where they agreed upon nothing.
     /// HTTP/2 without TLS, after bytes that are none of HTTP's, such as a PROXY header.
     pub async fn h2c_after(address: SocketAddr, first: &[u8]) -> io::Result<Self> {
         let mut stream = connect(address).await?;
@@ -55,6 +55,7 @@ impl Client {
         Ok(Client { sender, scheme: "http", certificate: None, protocol: None })
     }
 
+    /// TLS, then what the two sides agreed upon; HTTP/1.1 where they agreed upon nothing.
     ///
     /// # Errors
     /// The handshake failed; its reason is the error's text.
@@ -125,6 +126,31 @@ impl Client {
                 within("a reply", sender.send_request(http2_request(call, self.scheme))).await
             }
         }
+    }
+
+    /// Opens a tunnel for a protocol by an extended CONNECT (RFC 8441), where the server grants it.
+    ///
+    /// # Errors
+    /// The stream ended without a reply.
+    ///
+    /// # Panics
+    /// On HTTP/1.
+    pub async fn extended_connect(
+        &mut self,
+        protocol: &'static str,
+        call: Call,
+    ) -> hyper::Result<(Response<Incoming>, Option<TokioIo<Upgraded>>)> {
+        let Sender::Http2(sender) = &mut self.sender else { panic!("HTTP/1 has another way") };
+        within("a free connection", sender.ready()).await?;
+        let mut request = http2_request(call, self.scheme);
+        *request.method_mut() = http::Method::CONNECT;
+        request.extensions_mut().insert(hyper::ext::Protocol::from_static(protocol));
+        let mut response = within("a reply", sender.send_request(request)).await?;
+        if !response.status().is_success() {
+            return Ok((response, None));
+        }
+        let tunnel = hyper::upgrade::on(&mut response).await?;
+        Ok((response, Some(TokioIo::new(tunnel))))
     }
 
     /// Another handle on the same HTTP/2 connection, for concurrent streams.

@@ -21,6 +21,16 @@ impl RawConnection {
         Ok(RawConnection(TcpStream::connect(address).await?))
     }
 
+    /// A connection that is there.
+    pub(crate) fn over(stream: TcpStream) -> Self {
+        RawConnection(stream)
+    }
+
+    /// The connection itself.
+    pub fn into_stream(self) -> TcpStream {
+        self.0
+    }
+
     /// Sends these bytes.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.0.write_all(bytes.as_ref()).await?;

@@ -8,7 +8,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
+pub use tokio_rustls::client::TlsStream;
 
 use crate::certificates::Certificates;
 
@@ -62,7 +62,11 @@ impl Tls {
         self
     }
 
-    pub(crate) async fn connect(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    /// Shakes hands on a connection.
+    ///
+    /// # Errors
+    /// The handshake failed.
+    pub async fn connect(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         let name = ServerName::try_from(self.server_name.clone()).unwrap();
         TlsConnector::from(Arc::new(self.config())).connect(name, stream).await
     }

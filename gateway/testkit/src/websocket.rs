@@ -118,7 +118,7 @@ async fn serve(
             "refuse" => connection.send(full("403 Forbidden", "refused")).await?,
             "ok" => connection.send(full("200 OK", "no tunnel")).await?,
             "other" => connection.send(switched.replace(": websocket", ": h2c")).await?,
-            "bad-accept" => connection.send(switched.replace("accept: ", "accept: x")).await?,
+            "bad-accept" => connection.send(switched.replace("Accept: ", "Accept: x")).await?,
             "hold" => {
                 releases.changed().await.map_err(std::io::Error::other)?;
                 connection.send(switched).await?;

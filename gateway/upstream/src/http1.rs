@@ -96,8 +96,16 @@ impl Http1 {
             if let (true, Some(error)) = (self.upload.is_unsent(), self.socket.write_error()) {
                 return Poll::Ready(Err(UpstreamFailure::from_io(error)));
             }
+            let was_held = self.upload.is_held();
             if let Some(response) = self.read_head()? {
+                if self.upload.is_held() {
+                    // It has decided without the body, which its client has not been asked for.
+                    self.upload.give_up();
+                }
                 return Poll::Ready(Ok(response));
+            }
+            if was_held && !self.upload.is_held() {
+                continue;
             }
             match ready!(self.received.poll_fill(&mut self.socket, None, cx)) {
                 Ok(0) => return Poll::Ready(Err(UpstreamFailure::Closed)),
@@ -215,6 +223,9 @@ impl Http1 {
                 self.body = BodyDecoder::new(framing);
                 self.persistence = persistence;
                 return Ok(Some(response));
+            }
+            if response.status() == StatusCode::CONTINUE {
+                self.upload.let_go();
             }
             self.interim_replies += 1;
             if self.interim_replies > MOST_INTERIM_REPLIES {

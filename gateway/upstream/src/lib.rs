@@ -14,11 +14,14 @@ mod connect;
 mod endpoint;
 #[cfg(test)]
 mod exchange_tests;
+#[cfg(test)]
+mod expect_tests;
 mod failure;
 mod http1;
 mod lease;
 mod pools;
 mod random;
+mod raw_connection;
 #[cfg(test)]
 mod reply_tests;
 mod request_body;
@@ -29,6 +32,9 @@ mod shelf;
 mod socket;
 #[cfg(test)]
 mod test_upstream;
+mod tunnel;
+#[cfg(test)]
+mod tunnel_tests;
 #[cfg(test)]
 mod upload_tests;
 
@@ -38,5 +44,7 @@ pub use failure::{ConnectError, SendError, UpstreamFailure};
 pub use lease::Lease;
 pub use pools::Pools;
 pub use random::{draw, draw_below};
+pub use raw_connection::RawConnection;
 pub use request_body::{RequestBody, RequestProgress};
 pub use response_body::UpstreamBody;
+pub use tunnel::UpstreamTunnel;

@@ -1,11 +1,13 @@
 //! A request on its way to the upstream: its head, then its body as it comes and as the upstream takes it.
 
+use std::future::Future;
 use std::io::IoSlice;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::header::{HeaderValue, TRAILER};
+use http::header::{EXPECT, HeaderValue, TRAILER};
 use http::request::Parts;
 use http::{HeaderMap, Request};
 use http_body::Body as _;
@@ -15,11 +17,17 @@ use portcullis_message::http1::{
 };
 use portcullis_message::{Body, Upgrade, WEBSOCKET};
 
+use tokio::time::{Sleep, sleep};
+
 use crate::failure::UpstreamFailure;
 use crate::http1::frame::framing_of;
 use crate::http1::trailers::keep_announced;
 use crate::request_body::RequestBody;
 use crate::socket::Socket;
+
+/// How long an upstream may leave `Expect: 100-continue` unanswered before it gets the body all the same: there
+/// are some that do not know it (RFC 9110 section 10.1.1).
+const LONGEST_HOLD: Duration = Duration::from_secs(1);
 
 /// The end of a chunk and of the body after it, in one piece.
 const CHUNK_END_AND_LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";
@@ -36,6 +44,8 @@ pub(crate) struct Upload {
     suffix: &'static [u8],
     body: Option<RequestBody>,
     body_stage: BodyStage,
+    /// While the upstream has still to say whether it wants the body.
+    held: Option<Pin<Box<Sleep>>>,
     rest: Rest,
     written: Written,
     /// What was taken from the body before anything was written, to put it back.
@@ -87,6 +97,9 @@ impl Upload {
             add_upgrade(&mut self.prefix, &WEBSOCKET);
         }
         self.body_stage = if framing.is_empty() { BodyStage::Ended } else { BodyStage::Flowing };
+        // Only what has a body can be expected to go on, so others need not be looked at.
+        let waits = !framing.is_empty() && parts.headers.contains_key(EXPECT);
+        self.held = waits.then(|| Box::pin(sleep(LONGEST_HOLD)));
         self.rest = framing.length().map_or(Rest::Chunked, Rest::Length);
         self.body = Some(body);
         self.written = Written::Nothing;
@@ -112,6 +125,16 @@ impl Upload {
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Whether the body waits for the upstream's 100.
+    pub(crate) fn is_held(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// The upstream wants the body.
+    pub(crate) fn let_go(&mut self) {
+        self.held = None;
     }
 
     /// Whether the upstream has all that it was promised, though the client may not have said that it ends.
@@ -162,6 +185,11 @@ impl Upload {
             let Some(body) = &mut self.body else { break };
             if self.body_stage != BodyStage::Flowing {
                 break;
+            }
+            if let Some(timer) = &mut self.held {
+                // The head goes out meanwhile; `poll_send` asks again then.
+                ready!(timer.as_mut().poll(cx));
+                self.held = None;
             }
             match ready!(Pin::new(body).poll_frame(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {

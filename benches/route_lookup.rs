@@ -56,6 +56,7 @@ fn listener(hosts: usize) -> Listener {
         connections: Arc::default(),
         requests: RequestPolicy::default(),
         virtual_hosts: (0..hosts).map(virtual_host).collect(),
+        tcp_routes: Vec::new(),
         plugins: Vec::new(),
     }
 }

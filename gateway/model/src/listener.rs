@@ -66,6 +66,11 @@ impl ListenerProtocol {
         }
     }
 
+    /// Whether its connections begin with TLS.
+    pub fn is_tls(self) -> bool {
+        matches!(self, ListenerProtocol::Https | ListenerProtocol::Tls)
+    }
+
     /// Whether HTTP is spoken on it, so that rules of requests apply.
     pub fn is_http(self) -> bool {
         matches!(self, ListenerProtocol::Http | ListenerProtocol::Https)

@@ -5,6 +5,7 @@
 //! allocates nothing and costs the same however many hosts there are.
 
 mod build;
+mod connections;
 mod consider;
 mod host_index;
 mod matching;
@@ -13,6 +14,7 @@ mod oracle;
 mod query;
 mod table;
 
+pub use connections::{ConnectionRoute, ConnectionTable, Handling};
 pub use consider::{Consideration, ConsideredRule, Outcome};
 pub use query::RouteQuery;
 pub use table::{Aspects, Route, RouteTable};

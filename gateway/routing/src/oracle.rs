@@ -142,6 +142,7 @@ fn listener(hosts: Vec<HostPattern>, virtual_hosts: Vec<VirtualHost>) -> Arc<Lis
         connections: Arc::default(),
         requests: RequestPolicy::default(),
         virtual_hosts,
+        tcp_routes: Vec::new(),
         plugins: Vec::new(),
     })
 }

@@ -8,6 +8,8 @@
 
 mod access_log;
 mod admission;
+mod connection_counts;
+mod connection_series;
 mod exposition;
 mod families;
 mod histogram;
@@ -29,6 +31,7 @@ mod shard;
 mod target;
 
 pub use access_log::{AccessLog, LogTarget};
+pub use connection_counts::ConnectionEvent;
 pub use identity::Identity;
 pub use log_format::AccessLogFormat;
 pub use log_parser::{FormatError, FormatFault};

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderName, HeaderValue};
-use portcullis_exchange::{Exchange, ResponseFlags};
+use portcullis_exchange::{Exchange, Protocol, ResponseFlags};
 
 use crate::log_time::TimeFormat;
 
@@ -100,6 +100,9 @@ impl Field {
 
     fn of_request<'a>(&'a self, exchange: &'a Exchange) -> Value<'a> {
         let request = &exchange.request;
+        if request.protocol == Protocol::Tcp {
+            return Value::Missing;
+        }
         match self {
             Field::Method => Value::text(request.method.as_str()),
             Field::Scheme => Value::text(request.scheme),

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use portcullis_exchange::{Exchange, TlsFacts, Upstream};
+use portcullis_exchange::{Exchange, Protocol, TlsFacts, Upstream};
 
 use crate::log_operator::{Operator, Value};
 
@@ -39,7 +39,10 @@ const ABSENT: [&str; 14] = [
 
 fn about_request(name: &str) -> Option<Read> {
     Some(match name {
-        "PROTOCOL" => |exchange| Value::text(exchange.request.protocol.as_str()),
+        "PROTOCOL" => |exchange| match exchange.request.protocol {
+            Protocol::Tcp => Value::Missing,
+            protocol => Value::text(protocol.as_str()),
+        },
         "BYTES_RECEIVED" => |exchange| Value::Number(exchange.bytes_received),
         "DURATION" => |exchange| Value::duration(Some(exchange.timings.duration())),
         "REQUEST_DURATION" => |exchange| Value::duration(exchange.timings.request_duration()),
@@ -120,11 +123,17 @@ fn about_downstream(name: &str) -> Option<Read> {
             |exchange| Value::option(tls(exchange).map(|tls| tls.cipher_suite))
         }
         "REQUESTED_SERVER_NAME" => {
-            |exchange| Value::option(tls(exchange).and_then(|tls| tls.server_name.as_deref()))
+            |exchange| Value::option(server_name(exchange))
         }
         "CONNECTION_ID" => |exchange| Value::Number(exchange.connection.id),
         _ => return None,
     })
+}
+
+/// What a client asked for, wherever its TLS ends.
+fn server_name(exchange: &Exchange) -> Option<&str> {
+    let settled = tls(exchange).and_then(|tls| tls.server_name.as_deref());
+    settled.or(exchange.passed_name.as_deref())
 }
 
 fn tls(exchange: &Exchange) -> Option<&TlsFacts> {

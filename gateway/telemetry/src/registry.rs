@@ -8,6 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::admission::Admission;
+use crate::connection_series::ConnectionSeries;
 use crate::exposition::{Exposition, Labels};
 use crate::families::Families;
 use crate::histogram::{Histogram, SECOND_BOUNDS};
@@ -48,6 +49,7 @@ pub struct Registry {
 #[derive(Debug)]
 struct Shown {
     requests: RequestSeries,
+    connections: ConnectionSeries,
     callbacks: Admission,
 }
 
@@ -77,7 +79,8 @@ impl Registry {
     /// An empty registry that shows so many series; what does not fit is counted as `other`.
     pub fn with_series(identity: Identity, series: usize) -> Arc<Self> {
         let shown = Shown {
-            requests: RequestSeries::new(series * 85 / 100),
+            requests: RequestSeries::new(series * 80 / 100),
+            connections: ConnectionSeries::new(series * 5 / 100),
             callbacks: callback_admission(series * 4 / 100),
         };
         Arc::new(Registry {
@@ -155,6 +158,7 @@ impl Registry {
         let plugins = self.plugins.lock().in_order();
         let mut shown = self.shown.lock();
         shown.requests.write(&mut text, &self.identity, &targets, shards);
+        shown.connections.write(&mut text, &self.identity, &targets, shards);
         write_plugins(&mut text, &mut shown.callbacks, &plugins, shards);
         self.write_configuration(&mut text);
         self.write_access_log(&mut text);

@@ -88,9 +88,10 @@ fn regroup(
 }
 
 /// What Istio knows from peers that have no sidecar or told nothing.
-const UNKNOWN: &str = "unknown";
+pub(crate) const UNKNOWN: &str = "unknown";
 
-fn source_labels(identity: &Identity) -> Labels {
+/// The gateway, as the source of what it sends on.
+pub(crate) fn source_labels(identity: &Identity) -> Labels {
     Labels::default()
         .with("reporter", "source")
         .with("source_workload", &identity.workload)
@@ -105,6 +106,20 @@ fn source_labels(identity: &Identity) -> Labels {
 
 fn istio_labels(source: &Labels, target: &TargetLabels, key: SeriesKey) -> Labels {
     let mut labels = source.clone();
+    push_destination(&mut labels, target);
+    labels.push("request_protocol", key.protocol());
+    labels.push("response_code", &status_text(key));
+    labels.push(
+        "grpc_response_status",
+        &key.grpc_status().map_or(String::new(), |status| status.to_string()),
+    );
+    labels.push("response_flags", &flags_text(key));
+    labels.push("connection_security_policy", UNKNOWN);
+    labels
+}
+
+/// Adds where it was sent to.
+pub(crate) fn push_destination(labels: &mut Labels, target: &TargetLabels) {
     for unknown in [
         "destination_workload",
         "destination_workload_namespace",
@@ -120,15 +135,6 @@ fn istio_labels(source: &Labels, target: &TargetLabels, key: SeriesKey) -> Label
     labels.push("destination_service", &target.service_host);
     labels.push("destination_service_name", &target.service);
     labels.push("destination_service_namespace", &target.namespace);
-    labels.push("request_protocol", key.protocol());
-    labels.push("response_code", &status_text(key));
-    labels.push(
-        "grpc_response_status",
-        &key.grpc_status().map_or(String::new(), |status| status.to_string()),
-    );
-    labels.push("response_flags", &flags_text(key));
-    labels.push("connection_security_policy", UNKNOWN);
-    labels
 }
 
 fn own_labels(target: &TargetLabels, key: SeriesKey) -> Labels {

@@ -6,6 +6,9 @@ use std::time::Duration;
 use portcullis_exchange::Exchange;
 use rustc_hash::FxHashMap;
 
+use crate::connection_counts::{
+    ConnectionCounts, ConnectionEvent, ConnectionKey, ConnectionShard,
+};
 use crate::histogram::{CALLBACK_BOUNDS, Histogram, ISTIO_BOUNDS, SECOND_BOUNDS};
 use crate::plugin_metrics::PluginMetrics;
 use crate::series_key::SeriesKey;
@@ -61,6 +64,7 @@ pub struct MetricShard {
     places: FxHashMap<SeriesKey, u32>,
     requests: Vec<(SeriesKey, RequestCounts)>,
     callbacks: FxHashMap<(u32, PluginPhase), CallbackCounts>,
+    connections: ConnectionShard,
 }
 
 impl MetricShard {
@@ -83,6 +87,11 @@ impl MetricShard {
         counts.observe(&CALLBACK_BOUNDS, took.as_secs_f64());
     }
 
+    /// Counts what happened to a connection whose bytes are passed on.
+    pub fn connection(&mut self, target: &RequestTarget, event: ConnectionEvent) {
+        self.connections.note(target, event);
+    }
+
     /// What was counted of requests.
     pub(crate) fn requests(&self) -> &[(SeriesKey, RequestCounts)] {
         &self.requests
@@ -91,6 +100,11 @@ impl MetricShard {
     /// What was counted of callbacks, by plugin and phase.
     pub(crate) fn callbacks(&self) -> impl Iterator<Item = (&(u32, PluginPhase), &CallbackCounts)> {
         self.callbacks.iter()
+    }
+
+    /// What was counted of connections.
+    pub(crate) fn connections(&self) -> impl Iterator<Item = (ConnectionKey, ConnectionCounts)> {
+        self.connections.iter()
     }
 
     fn counts_of(&mut self, key: SeriesKey) -> Option<&mut RequestCounts> {

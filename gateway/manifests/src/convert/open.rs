@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use portcullis_model::ListenerProtocol;
+use portcullis_message::HostPattern;
+use portcullis_model::{ListenerProtocol, ObjectId};
 
 use super::findings::{Findings, Spot};
 use crate::codes;
@@ -36,7 +37,7 @@ pub(crate) fn open_gateways(
         .map(|(index, gateway)| (standing(gateway, last_good), index, gateway))
         .collect();
     order.sort_by_key(|(standing, index, _)| (*standing, *index));
-    let mut claims = HashMap::new();
+    let mut claims = Claims::default();
     let mut open = Vec::with_capacity(order.len());
     for (_, index, gateway) in order {
         let servers = claim(gateway, &mut claims, Some(&mut *findings));
@@ -72,7 +73,36 @@ fn fall_back(gateway: &Gateway, last_good: &LastGood, next: &mut LastGood) -> Op
     Some(old.clone())
 }
 
-type Claims = HashMap<Socket, (ListenerProtocol, Arc<str>)>;
+/// Who has what of the sockets.
+#[derive(Default)]
+struct Claims {
+    sockets: HashMap<Socket, (ListenerProtocol, Arc<str>)>,
+    /// By socket and host, where TLS is spoken: the server name tells servers apart, unless it is the same.
+    names: HashMap<(Socket, HostPattern), (Handling, Arc<str>)>,
+}
+
+/// What a server does with TLS.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Handling {
+    PassesOn,
+    EndsForBytes,
+    EndsForHttp,
+}
+
+impl Handling {
+    fn of(server: &Server) -> Self {
+        match (server.protocol, server.ends_tls()) {
+            (ListenerProtocol::Tls, false) => Handling::PassesOn,
+            (ListenerProtocol::Tls, true) => Handling::EndsForBytes,
+            _ => Handling::EndsForHttp,
+        }
+    }
+}
+
+/// Whether servers of two protocols can share a socket: those of TLS can.
+fn can_share(one: ListenerProtocol, other: ListenerProtocol) -> bool {
+    one == other || one.is_tls() && other.is_tls()
+}
 
 /// The servers of a Gateway that get their sockets; the others are reported where `findings` are given.
 fn claim(
@@ -83,12 +113,18 @@ fn claim(
     let id = &gateway.metadata.id;
     let mut servers = Vec::with_capacity(gateway.servers.len());
     for server in &gateway.servers {
-        let holder = claims.entry((server.port, server.bind)).or_insert_with(|| {
-            let holder = format!("{id} spec.servers[{}] at {}", server.index, server.origin);
-            (server.protocol, holder.into())
-        });
-        if holder.0 == server.protocol {
-            servers.push(server.clone());
+        let socket = (server.port, server.bind);
+        let this = || format!("{id} spec.servers[{}] at {}", server.index, server.origin).into();
+        let holder = claims.sockets.entry(socket).or_insert_with(|| (server.protocol, this()));
+        if can_share(holder.0, server.protocol) {
+            match claims.claim_names(socket, server, this()) {
+                None => servers.push(server.clone()),
+                Some((host, holder)) => {
+                    if let Some(findings) = &mut findings {
+                        report_name(id, server, &host, &holder, findings);
+                    }
+                }
+            }
         } else if let Some(findings) = &mut findings {
             let message = format!(
                 "port {} cannot speak {} here: {} speaks {} on it",
@@ -104,4 +140,50 @@ fn claim(
         }
     }
     servers
+}
+
+impl Claims {
+    /// Claims a server's hosts on a socket that it may share. Where another does something else with one of
+    /// them: that host, and who it is.
+    fn claim_names(
+        &mut self,
+        socket: Socket,
+        server: &Server,
+        this: Arc<str>,
+    ) -> Option<(HostPattern, Arc<str>)> {
+        if !server.protocol.is_tls() {
+            return None;
+        }
+        let handling = Handling::of(server);
+        for host in &server.hosts {
+            match self.names.get(&(socket, host.pattern.clone())) {
+                Some((other, holder)) if *other != handling => {
+                    return Some((host.pattern.clone(), holder.clone()));
+                }
+                _ => {}
+            }
+        }
+        for host in &server.hosts {
+            let claim = self.names.entry((socket, host.pattern.clone()));
+            claim.or_insert_with(|| (handling, this.clone()));
+        }
+        None
+    }
+}
+
+fn report_name(
+    id: &ObjectId,
+    server: &Server,
+    host: &HostPattern,
+    holder: &str,
+    findings: &mut Findings,
+) {
+    let message = format!(
+        "port {} cannot do this with `{host}`: {holder} treats the TLS of that host otherwise",
+        server.port
+    );
+    let field = format!("spec.servers[{}].hosts", server.index);
+    let spot = Spot { object: id, field, origin: &server.origin };
+    let help = "TLS for a host either ends at the gateway or is passed on: use another host, port or bind address; until then nothing new listens for this server";
+    findings.error(codes::PROTOCOL_CONFLICT, spot, message, help);
 }

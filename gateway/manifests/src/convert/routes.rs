@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use portcullis_model::{
-    Action, ClusterName, Destination, ObjectId, RequestMatch, RequestOverrides, Rule,
+    Action, ClusterName, Destination, ObjectId, RequestMatch, RequestOverrides, Rule, TcpRule,
 };
 
 use super::clusters::Clusters;
@@ -17,6 +17,15 @@ use crate::kinds::{HttpRule, RouteAction, RouteDestination, VirtualService, is_c
 pub(crate) struct Route {
     pub(crate) service: Arc<VirtualService>,
     pub(crate) rules: Vec<PlacedRule>,
+    /// Rules for connections, in the order of `service.tcp_rules`.
+    pub(crate) tcp_rules: Vec<Arc<TcpRule>>,
+}
+
+impl Route {
+    /// Whether it has to do with requests, be it that all its rules for them are gone.
+    pub(crate) fn takes_requests(&self) -> bool {
+        !self.rules.is_empty() || self.tcp_rules.is_empty()
+    }
 }
 
 /// A rule and where in its VirtualService it stands.
@@ -32,6 +41,30 @@ pub(crate) struct PlacedRule {
 pub(crate) struct Lookup<'l> {
     pub(crate) services: &'l Services,
     pub(crate) clusters: &'l Clusters,
+    pub(crate) lost: Lost,
+}
+
+/// What becomes of what a destination cannot take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lost {
+    Requests,
+    Connections,
+}
+
+impl Lost {
+    fn share(self) -> &'static str {
+        match self {
+            Lost::Requests => "until then its share of the requests is answered with 503",
+            Lost::Connections => "until then its share of the connections is closed",
+        }
+    }
+
+    fn all(self) -> &'static str {
+        match self {
+            Lost::Requests => "requests to it are answered with 503",
+            Lost::Connections => "connections to it are closed",
+        }
+    }
 }
 
 /// Makes the rules of a VirtualService.
@@ -49,7 +82,7 @@ pub(crate) fn build_route(
         let split = split_catch_all(rule);
         rules.extend(split.map(|rule| PlacedRule { rule: Arc::new(rule), index: written.index }));
     }
-    Route { service: service.clone(), rules }
+    Route { service: service.clone(), rules, tcp_rules: Vec::new() }
 }
 
 /// Where one match of several takes every request, only that one moves behind the rules of other
@@ -106,7 +139,8 @@ fn build_rule(
     }
 }
 
-fn build_destination(
+/// A destination with its cluster's name; a problem where it has none, or no endpoint.
+pub(crate) fn build_destination(
     id: &ObjectId,
     destination: &RouteDestination,
     lookup: Lookup<'_>,
@@ -119,7 +153,7 @@ fn build_destination(
         let spot = Spot { object: id, field, origin: &destination.origin };
         findings.warning(code, spot, message, help);
     };
-    let share = "until then its share of the requests is answered with 503";
+    let share = lookup.lost.share();
     let port = match lookup.services.find(&host) {
         None => {
             let help = format!("write a Service or ServiceEntry, or correct the name; {share}");
@@ -142,7 +176,7 @@ fn build_destination(
     match lookup.clusters.get(&cluster) {
         Some(found) if found.endpoints.is_empty() => {
             let message = format!("`{cluster}` has no endpoints");
-            warn(codes::NO_ENDPOINTS, "host", message, "requests to it are answered with 503");
+            warn(codes::NO_ENDPOINTS, "host", message, lookup.lost.all());
         }
         None if !destination.subset.is_empty() && port != 0 => {
             let message = format!("`{}` has no subset `{}`", cluster.host, cluster.subset);

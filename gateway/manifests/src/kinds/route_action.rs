@@ -90,7 +90,7 @@ pub(crate) fn read_action(rule: &Fields<'_>) -> Option<RouteAction> {
         rule.missing("route", "a rule needs one of route, redirect, directResponse");
         return None;
     };
-    let destinations = read_destinations(&field)?;
+    let destinations = read_destinations(&field, &WEIGHTED)?;
     let rewrite = rule.field("rewrite");
     let rewrite = rewrite.as_ref().and_then(|field| field.fields(&REWRITE));
     let uri = rewrite.as_ref().and_then(|rewrite| rewrite.field("uri"));
@@ -111,10 +111,14 @@ fn read_path_rewrite(field: &Cursor<'_>) -> Option<PathRewrite> {
     Some(PathRewrite { replacement: text.into() })
 }
 
-fn read_destinations(field: &Cursor<'_>) -> Option<Vec<RouteDestination>> {
+/// Reads `route`, whose items have the fields of `schema`.
+pub(crate) fn read_destinations(
+    field: &Cursor<'_>,
+    schema: &'static Schema,
+) -> Option<Vec<RouteDestination>> {
     let mut destinations: Vec<_> = field
         .items()
-        .filter_map(|item| item.fields(&WEIGHTED).and_then(|fields| read_weighted(&fields)))
+        .filter_map(|item| item.fields(schema).and_then(|fields| read_weighted(&fields)))
         .collect();
     match destinations.as_mut_slice() {
         [] => {

@@ -9,6 +9,7 @@ use portcullis_model::{Origin, RequestMatch};
 use super::header_operations::{Headers, read_headers};
 use super::request_match::read_matches;
 use super::route_action::{RouteAction, read_action};
+use super::tcp_rules::{TcpRule, read_tcp_rules};
 use crate::codes;
 use crate::draft::RawObject;
 use crate::metadata::{Metadata, OBJECT, read_metadata};
@@ -27,6 +28,8 @@ pub(crate) struct VirtualService {
     pub(crate) gateways: Vec<GatewayName>,
     /// Up to the first rule that takes every request; what follows it is never reached.
     pub(crate) rules: Vec<HttpRule>,
+    /// Rules for connections: those of `tls`, then those of `tcp`.
+    pub(crate) tcp_rules: Vec<TcpRule>,
 }
 
 /// A Gateway that a route names.
@@ -54,8 +57,8 @@ pub(crate) struct HttpRule {
 
 static SPEC: Schema = Schema {
     what: "a VirtualService",
-    served: &["hosts", "gateways", "http"],
-    not_yet: &["tls", "tcp", "exportTo"],
+    served: &["hosts", "gateways", "http", "tls", "tcp"],
+    not_yet: &["exportTo"],
     skipped: &[],
 };
 static RULE: Schema = Schema {
@@ -107,7 +110,8 @@ pub(crate) fn read_virtual_service(raw: &RawObject, report: &Report) -> Option<V
             }
         }
     }
-    Some(VirtualService { metadata, hosts, hosts_origin, gateways, rules })
+    let tcp_rules = read_tcp_rules(&spec, &hosts, &metadata.id.namespace);
+    Some(VirtualService { metadata, hosts, hosts_origin, gateways, rules, tcp_rules })
 }
 
 /// Whether a rule with these matches takes every request.

@@ -9,6 +9,7 @@ mod protections;
 mod quarantine;
 mod routing;
 mod services;
+mod tcp;
 
 use std::fmt::Write;
 

@@ -1,0 +1,158 @@
+//! The record of a connection whose bytes are passed on: how it ended, and who is told.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use portcullis_exchange::{Connection, Exchange, ResponseFlag};
+use portcullis_snapshot::SocketKey;
+use portcullis_telemetry::{ConnectionEvent, RequestTarget};
+
+use crate::tunnel::Cause;
+use crate::{DrainPhase, Worker};
+
+/// One connection's record. Dropped before it was ended, it says that the connection was cut off.
+pub(crate) struct TcpRecord {
+    pub(crate) worker: Rc<Worker>,
+    pub(crate) exchange: Box<Exchange>,
+    target: Option<Arc<RequestTarget>>,
+    /// Bytes that the metrics know of, from the client and to it.
+    reported: (u64, u64),
+    ended: bool,
+}
+
+/// How a connection ended.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// Both sides had said everything.
+    Both,
+    /// It should have begun with a ClientHello.
+    NoHello,
+    /// No rule takes it.
+    NoRoute,
+    /// A policy covers it that is not served.
+    Refused,
+    /// The rule names a service that does not exist.
+    NoCluster,
+    /// The cluster has no endpoint to connect to.
+    NoHealthyUpstream,
+    /// No endpoint took a connection.
+    ConnectFailed(String),
+    /// The client vanished.
+    ClientGone,
+    /// The upstream's connection broke.
+    UpstreamFailed(String),
+    /// Nothing passed for too long.
+    Idle,
+}
+
+impl TcpRecord {
+    /// A connection that was just accepted.
+    pub(crate) fn begin(
+        worker: Rc<Worker>,
+        connection: Arc<Connection>,
+        passed_name: Option<Arc<str>>,
+    ) -> Self {
+        let mut exchange = Box::new(Exchange::of_connection(connection));
+        exchange.passed_name = passed_name;
+        TcpRecord { worker, exchange, target: None, reported: (0, 0), ended: false }
+    }
+
+    /// The server name that chooses its rule.
+    pub(crate) fn server_name(&self) -> Option<Arc<str>> {
+        let settled = self.exchange.connection.tls.as_ref().and_then(|tls| tls.server_name.clone());
+        self.exchange.passed_name.clone().or(settled)
+    }
+
+    /// The socket that it came in on.
+    pub(crate) fn socket(&self) -> SocketKey {
+        SocketKey { port: self.exchange.connection.port, bind: self.exchange.connection.bind }
+    }
+
+    /// Counts it as opened, unless it is.
+    pub(crate) fn open(&mut self, target: &Arc<RequestTarget>) {
+        if self.target.is_none() {
+            self.worker.count_connection(target, ConnectionEvent::Opened);
+            self.target = Some(target.clone());
+        }
+    }
+
+    /// Counts what has passed since the last time; whether anything has.
+    pub(crate) fn report(&mut self) -> bool {
+        let now = (self.exchange.bytes_received, self.exchange.bytes_sent);
+        let received = now.0.saturating_sub(self.reported.0);
+        let sent = now.1.saturating_sub(self.reported.1);
+        self.reported = now;
+        let passed = received + sent > 0;
+        if let Some(target) = self.target.as_ref().filter(|_| passed) {
+            self.worker.count_connection(target, ConnectionEvent::Passed { received, sent });
+        }
+        passed
+    }
+
+    /// Closes the record.
+    pub(crate) fn end(mut self, ending: Ending) {
+        if let Some((flag, details)) = ending.flag() {
+            self.exchange.flags.set(flag);
+            self.exchange.code_details = details.into();
+        }
+        if let Ending::ConnectFailed(reason) | Ending::UpstreamFailed(reason) = ending {
+            self.exchange.transport_failure = reason;
+        }
+        self.ended = true;
+    }
+}
+
+impl Drop for TcpRecord {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.exchange.flags.set(ResponseFlag::DurationTimeout);
+            if let DrainPhase::Cutting(reason) = self.worker.settings.drain.phase() {
+                self.exchange.termination_details = reason.details();
+            }
+        }
+        self.exchange.timings.ended = Some(Instant::now());
+        self.report();
+        if let Some(target) = &self.target {
+            let closed = ConnectionEvent::Closed(self.exchange.flags);
+            self.worker.count_connection(target, closed);
+        }
+        if let Some(log) = &self.worker.settings.access_log {
+            log.record(&self.exchange);
+        }
+    }
+}
+
+impl Ending {
+    /// Whether either side must be able to tell it from a connection that came to its end.
+    pub(crate) fn is_failure(&self) -> bool {
+        !matches!(self, Ending::Both)
+    }
+
+    fn flag(&self) -> Option<(ResponseFlag, &'static str)> {
+        use ResponseFlag as Flag;
+        Some(match self {
+            Ending::Both => return None,
+            Ending::NoHello => (Flag::DownstreamProtocolError, "not_tls"),
+            Ending::NoRoute => (Flag::NoRoute, "route_not_found"),
+            Ending::Refused => (Flag::UnauthorizedExternalService, "policy_not_served"),
+            Ending::NoCluster => (Flag::NoCluster, "cluster_not_found"),
+            Ending::NoHealthyUpstream => (Flag::NoHealthyUpstream, "no_healthy_upstream"),
+            Ending::ConnectFailed(_) => (Flag::UpstreamConnectionFailure, "connection_failure"),
+            Ending::ClientGone => (Flag::DownstreamConnectionTermination, "downstream_reset"),
+            Ending::UpstreamFailed(_) => (Flag::UpstreamConnectionTermination, "upstream_reset"),
+            Ending::Idle => (Flag::StreamIdleTimeout, "tcp_idle_timeout"),
+        })
+    }
+}
+
+impl From<Cause> for Ending {
+    fn from(cause: Cause) -> Self {
+        match cause {
+            Cause::BothEnded => Ending::Both,
+            Cause::ClientGone => Ending::ClientGone,
+            Cause::UpstreamFailed(error) => Ending::UpstreamFailed(error.kind().to_string()),
+            Cause::Idle => Ending::Idle,
+        }
+    }
+}

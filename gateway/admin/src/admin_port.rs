@@ -11,7 +11,9 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 
+use crate::certificates::certificates;
 use crate::config_dump::config_dump;
+use crate::drain_listeners::drain_listeners;
 use crate::guard::refuse_foreigners;
 use crate::metrics::{prometheus, rendered};
 use crate::state::AdminState;
@@ -19,8 +21,10 @@ use crate::tables::{clusters, generations, listeners, plugins};
 
 /// Every path of the admin port, with one line on each.
 const INDEX: &str = "Portcullis admin\n\
+    /certs                certificates, their names and how long they last; no keys
     /clusters             endpoints and their load\n\
     /config_dump          the configuration that serves, and its problems; no secrets\n\
+    /drain_listeners      POST: close the listeners and let what is in flight end; ?graceful waits, ?graceful&skip_exit goes on accepting
     /generations          the latest configurations, and which of them requests still hold\n\
     /listeners            bound addresses\n\
     /logging?level=LEVEL  POST: change the level of the program's own log\n\
@@ -34,6 +38,10 @@ const INDEX: &str = "Portcullis admin\n\
 pub fn admin_router(state: AdminState) -> Router {
     Router::new()
         .route("/", get(|| async { INDEX }))
+        .route(
+            "/certs",
+            get(|State(state): State<AdminState>| async move { json_reply(&certificates(&state)) }),
+        )
         .route(
             "/clusters",
             get(|State(state): State<AdminState>| async move { json_reply(&clusters(&state)) }),
@@ -54,6 +62,7 @@ pub fn admin_router(state: AdminState) -> Router {
             "/plugins",
             get(|State(state): State<AdminState>| async move { json_reply(&plugins(&state)) }),
         )
+        .route("/drain_listeners", post(drain_listeners))
         .route("/logging", post(logging))
         .route("/ready", get(ready))
         .route("/server_info", get(server_info))

@@ -4,26 +4,20 @@
 //! runtime; a request never waits for it.
 
 mod admin_port;
+mod certificates;
 mod config_dump;
+mod drain_listeners;
 mod guard;
 mod health;
 mod metrics;
+mod port;
 mod state;
 mod tables;
 
 pub use admin_port::admin_router;
+pub use drain_listeners::{DrainListeners, ListenerDrain};
 pub use health::{Readiness, health_router};
 pub use metrics::metrics_router;
+pub use port::{PortPhase, serve};
 pub use state::{AdminState, ServerInfo, SetLogLevel};
 pub use tables::bound_json;
-
-use axum::Router;
-use tokio::net::TcpListener;
-
-/// Serves a port until the process ends.
-///
-/// # Errors
-/// Where the socket fails for good.
-pub async fn serve(listener: TcpListener, router: Router) -> std::io::Result<()> {
-    axum::serve(listener, router).await
-}

@@ -34,5 +34,6 @@ pub(crate) async fn rendered(state: &AdminState) -> String {
         state.registry.set_access_log_dropped(log.dropped());
         state.registry.set_access_log_write_errors(log.write_errors());
     }
+    state.registry.edge_counts().set_connections(state.workers.active());
     state.registry.render(&shards)
 }

@@ -7,7 +7,7 @@ use portcullis_edge::Workers;
 use portcullis_snapshot::Published;
 use portcullis_telemetry::{AccessLog, Registry};
 
-use crate::Readiness;
+use crate::{DrainListeners, Readiness};
 
 /// Changes the level of the program's own log; says what is wrong with a level that does not exist.
 pub type SetLogLevel = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
@@ -29,6 +29,8 @@ pub struct AdminState {
     pub server: ServerInfo,
     /// Changes the level of the program's own log.
     pub set_log_level: SetLogLevel,
+    /// Begins a drain that does not end the process.
+    pub drain_listeners: DrainListeners,
 }
 
 /// What `/server_info` says.

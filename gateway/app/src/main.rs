@@ -2,16 +2,27 @@
 
 mod args;
 mod builtin;
+mod certificate_files;
 mod command_error;
 mod commands;
 mod control;
+mod descriptors;
+mod drain;
+mod handover;
+mod inheritance;
 mod log;
+mod memory;
+mod overload;
+mod own_binary;
+mod process;
 mod ready_file;
 mod report;
 mod side_ports;
 mod signals;
 mod state_dir;
+mod systemd;
 mod topology;
+mod upgrade;
 
 use std::process::ExitCode;
 

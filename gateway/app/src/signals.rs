@@ -13,6 +13,8 @@ pub(crate) enum Signal {
     Interrupt,
     /// SIGHUP: read the configuration again.
     Reload,
+    /// SIGUSR2: let the binary that is now at our path take over.
+    Upgrade,
 }
 
 /// The signals of the process, from now on handled here.
@@ -20,6 +22,7 @@ pub(crate) struct Signals {
     terminate: Stream,
     interrupt: Stream,
     reload: Stream,
+    upgrade: Stream,
 }
 
 impl Signals {
@@ -32,6 +35,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             reload: signal(SignalKind::hangup())?,
+            upgrade: signal(SignalKind::user_defined2())?,
         })
     }
 
@@ -41,11 +45,14 @@ impl Signals {
             _ = self.terminate.recv() => Signal::Terminate,
             _ = self.interrupt.recv() => Signal::Interrupt,
             _ = self.reload.recv() => Signal::Reload,
+            _ = self.upgrade.recv() => Signal::Upgrade,
         }
     }
 
     /// The next signal that asks for the end.
     pub(crate) async fn next_end(&mut self) {
-        while self.next().await == Signal::Reload {}
+        while let ignored @ (Signal::Reload | Signal::Upgrade) = self.next().await {
+            tracing::warn!(signal = ?ignored, "ignored: the process is on its way out");
+        }
     }
 }

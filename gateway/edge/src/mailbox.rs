@@ -29,6 +29,10 @@ pub(crate) enum Command {
     Drain,
     /// Take in what waits on all sockets, let go of them, and send everybody away.
     StopAccepting { closed: Closed },
+    /// Let go of all sockets; what waits on them is another process's.
+    LeaveSockets { closed: Closed },
+    /// Ask every connection to go after what it is serving.
+    Relieve,
     /// End every connection at once.
     CutAll,
     /// End the thread.

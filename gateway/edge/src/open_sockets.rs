@@ -6,12 +6,12 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use portcullis_model::{Listener, ListenerProtocol, Problem};
-use portcullis_snapshot::{Published, Snapshot, SocketKey};
+use portcullis_snapshot::{Snapshot, SocketKey};
 
+use crate::handed::{HandedSocket, Inherited, hand_out};
 use crate::problems::cannot_listen;
 use crate::settings::Settings;
 use crate::socket::{BindTo, Socket, SocketId, listen};
-use crate::tls::{CurrentCertificates, server_config};
 
 /// A server of a Gateway with the address that it is served at. Servers that share a socket share it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,11 @@ pub struct BoundListener {
 /// The open sockets by what the resources call them. A descriptor of each stays here; workers get
 /// duplicates of it.
 #[derive(Default)]
-pub(crate) struct OpenSockets(BTreeMap<SocketKey, Port>);
+pub(crate) struct OpenSockets {
+    ports: BTreeMap<SocketKey, Port>,
+    /// What a predecessor left us; used before anything is opened.
+    inherited: Inherited,
+}
 
 /// The sockets of one port, one for each address.
 struct Port {
@@ -54,10 +58,23 @@ pub(crate) struct Opened<'a> {
 }
 
 impl OpenSockets {
+    /// Takes sockets over from another process; the next snapshot decides which are used.
+    pub(crate) fn adopt(&mut self, sockets: Vec<HandedSocket>) {
+        self.inherited = Inherited::new(sockets);
+    }
+
+    /// Duplicates of all sockets for another process.
+    pub(crate) fn hand_out(&self) -> io::Result<Vec<HandedSocket>> {
+        let all = self.ports.iter().flat_map(|(key, port)| {
+            port.open.iter().map(|open| hand_out(*key, open.asked, &open.listener))
+        });
+        all.collect()
+    }
+
     /// Closes the sockets that a snapshot has no use for; workers still hold theirs.
     pub(crate) fn close_unwanted(&mut self, snapshot: &Snapshot) -> Vec<SocketId> {
         let mut closed = Vec::new();
-        self.0.retain(|key, port| {
+        self.ports.retain(|key, port| {
             let wanted = snapshot.socket(*key).is_some();
             if !wanted {
                 closed.extend(port.open.iter().map(|open| open.socket.id));
@@ -72,16 +89,15 @@ impl OpenSockets {
     pub(crate) fn open_missing(
         &mut self,
         snapshot: &Snapshot,
-        published: &Arc<Published>,
         settings: &Settings,
         opened: impl Fn(Opened<'_>),
     ) -> Vec<Problem> {
         let mut problems = Vec::new();
         for (key, table) in &snapshot.sockets {
-            let port = self.0.entry(*key).or_insert_with(Port::new);
+            let port = self.ports.entry(*key).or_insert_with(Port::new);
             port.listeners = table.listeners.iter().map(|l| l.settings.clone()).collect();
             for asked in settings.bind_to(*key) {
-                match port.open(*key, asked, published) {
+                match port.open(*key, asked, &mut self.inherited) {
                     Ok(Some(open)) => {
                         opened(Opened { socket: &open.socket, listener: &open.listener });
                     }
@@ -93,17 +109,18 @@ impl OpenSockets {
                 }
             }
         }
+        self.inherited.close_rest();
         problems
     }
 
     /// Closes everything; workers still hold theirs.
     pub(crate) fn close_all(&mut self) {
-        self.0.values_mut().for_each(|port| port.open.clear());
+        self.ports.values_mut().for_each(|port| port.open.clear());
     }
 
     /// Every listener at every address that it is served at.
     pub(crate) fn bound(&self) -> Vec<BoundListener> {
-        self.0.iter().flat_map(|(key, port)| port.bound(*key)).collect()
+        self.ports.iter().flat_map(|(key, port)| port.bound(*key)).collect()
     }
 }
 
@@ -117,23 +134,18 @@ impl Port {
         &mut self,
         key: SocketKey,
         asked: BindTo,
-        published: &Arc<Published>,
+        inherited: &mut Inherited,
     ) -> io::Result<Option<&Open>> {
         if self.open.iter().any(|open| open.asked == asked) {
             return Ok(None);
         }
-        let listener = listen(asked)?;
-        let address = listener.local_addr()?;
-        let tls = match self.open.first() {
-            // Tickets of one address are good at the others.
-            Some(open) => open.socket.tls.clone(),
-            None => {
-                let certificates =
-                    CurrentCertificates { published: published.clone(), socket: key };
-                server_config(Arc::new(certificates)).map_err(io::Error::other)?
-            }
+        let listener = match inherited.take(key, asked) {
+            Some(listener) => listener,
+            None => listen(asked)?,
         };
-        let socket = Arc::new(Socket { id: SocketId::next(), key, address, tls });
+        let address = listener.local_addr()?;
+        let socket =
+            Arc::new(Socket { id: SocketId::next(), key, address, connections: Arc::default() });
         self.open.push(Open { asked, socket, listener });
         Ok(self.open.last())
     }

@@ -11,6 +11,7 @@ use hyper::client::conn::http2::handshake;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use portcullis_crypto::{Credential, provider};
 use portcullis_model::ListenerProtocol;
+use portcullis_proxy::CutReason;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -172,13 +173,40 @@ async fn a_drain_loses_no_request() {
 }
 
 #[tokio::test]
+async fn a_successor_takes_the_sockets_and_whoever_waits_on_them() {
+    let mut old = gateway(2);
+    old.apply(vec![http("old", 80), http("gone", 443)]);
+    let (address, gone) = (old.address("old"), old.address("gone"));
+    let (mut known, mut idle) = (Client::connect(address).await, Client::connect(address).await);
+    known.ask().await;
+    idle.ask().await;
+
+    let mut new = gateway(2);
+    new.workers.adopt(old.workers.hand_out().unwrap());
+    old.workers.leave_sockets();
+    let mut waiting = Client::connect(address).await;
+    new.apply(vec![http("new", 80)]);
+    assert_eq!(new.address("new"), address, "port 0 stays what it was");
+    assert!(waiting.ask().await.ends_with("new"));
+    assert!(TcpStream::connect(gone).await.is_err(), "nobody wants it any more");
+
+    // Those who were idle are not closed on: one of them may just be sending.
+    assert!(known.ask().await.contains("connection: close"));
+    assert_eq!(old.workers.wait_idle(Duration::ZERO).await, Idle::StillActive(1));
+    old.workers.stop_accepting();
+    assert_eq!(idle.read_to_end().await, "");
+    assert_eq!(old.workers.wait_idle(AMPLE).await, Idle::Reached);
+    assert!(waiting.ask().await.ends_with("new"));
+}
+
+#[tokio::test]
 async fn what_does_not_end_can_be_cut() {
     let mut gateway = gateway(1);
     gateway.apply(vec![http("web", 80)]);
     let mut client = Client::connect(gateway.address("web")).await;
     client.ask().await;
     assert_eq!(gateway.workers.wait_idle(Duration::ZERO).await, Idle::StillActive(1));
-    gateway.workers.cut_all();
+    gateway.workers.cut_all(CutReason::ShutDown);
     assert_eq!(gateway.workers.wait_idle(AMPLE).await, Idle::Reached);
     assert_eq!(client.read_to_end().await, "");
 }

@@ -14,16 +14,65 @@ pub enum DrainPhase {
     Serving,
     /// Still accepting, but every response says that the connection closes.
     Closing,
+    /// What is left is cut off.
+    Cutting(CutReason),
+}
+
+/// Why requests are cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CutReason {
+    /// They outlasted the drain timeout.
+    DrainTimeout,
+    /// Somebody asked for the end at once.
+    ShutDown,
 }
 
 impl Drain {
     /// The present phase.
     pub fn phase(&self) -> DrainPhase {
-        if self.0.load(Ordering::Relaxed) == 0 { DrainPhase::Serving } else { DrainPhase::Closing }
+        match self.0.load(Ordering::Relaxed) {
+            0 => DrainPhase::Serving,
+            1 => DrainPhase::Closing,
+            2 => DrainPhase::Cutting(CutReason::DrainTimeout),
+            _ => DrainPhase::Cutting(CutReason::ShutDown),
+        }
     }
 
     /// From now on every response closes its connection.
     pub fn begin(&self) {
-        self.0.store(1, Ordering::Relaxed);
+        self.0.fetch_max(1, Ordering::Relaxed);
+    }
+
+    /// From now on a request that ends early was cut off by us, and not left by its client.
+    pub fn cut(&self, reason: CutReason) {
+        let phase = match reason {
+            CutReason::DrainTimeout => 2,
+            CutReason::ShutDown => 3,
+        };
+        self.0.fetch_max(phase, Ordering::Relaxed);
+    }
+}
+
+impl CutReason {
+    /// As the access log tells it.
+    pub fn details(self) -> &'static str {
+        match self {
+            CutReason::DrainTimeout => "drain_timeout",
+            CutReason::ShutDown => "shut_down",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_only_moves_forward() {
+        let drain = Drain::default();
+        assert_eq!(drain.phase(), DrainPhase::Serving);
+        drain.cut(CutReason::DrainTimeout);
+        drain.begin();
+        assert_eq!(drain.phase(), DrainPhase::Cutting(CutReason::DrainTimeout));
     }
 }

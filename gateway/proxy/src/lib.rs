@@ -13,7 +13,6 @@ mod forward;
 mod framing;
 mod grpc;
 mod handle;
-mod health;
 mod handshake;
 mod health;
 mod one_way;

@@ -32,6 +32,13 @@ const MONTHS: [&str; 12] =
 const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
 const SECONDS_PER_DAY: u64 = 86_400;
 
+/// A moment as `2026-01-31T12:00:00.000Z`; one before 1970 counts as 1970.
+pub fn rfc3339(moment: SystemTime) -> String {
+    let mut written = Vec::new();
+    TimeFormat::rfc3339().push(&mut written, moment);
+    String::from_utf8_lossy(&written).into_owned()
+}
+
 impl TimeFormat {
     /// Envoy's default, with milliseconds.
     pub(crate) fn rfc3339() -> Self {

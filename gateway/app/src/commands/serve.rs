@@ -5,24 +5,28 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use portcullis_admin::{AdminState, Readiness, ServerInfo, SetLogLevel};
-use portcullis_edge::{Idle, Settings as EdgeSettings, Workers};
-use portcullis_message::TrustedProxies;
-use portcullis_proxy::{DebugHeaders, Drain, WorkerSettings};
+use portcullis_edge::{Settings as EdgeSettings, Workers};
+use portcullis_proxy::{DebugHeaders, Drain, Overload, WorkerSettings};
 use portcullis_snapshot::{Compiler, PluginHost, Published};
-use portcullis_sources::{FileSource, ReloadHandle};
+use portcullis_sources::FileSource;
 use portcullis_telemetry::{AccessLog, AccessLogFormat, LogTarget, Registry};
 use portcullis_wasm::Engine;
-use tokio::sync::oneshot;
+use tokio::sync::mpsc;
 
 use super::{control_runtime, require_paths};
-use crate::args::ServeArguments;
+use crate::args::{Compatibility, ServeArguments};
 use crate::builtin::builtin;
 use crate::command_error::CommandError;
-use crate::control::{Applied, Control, ControlParts};
-use crate::ready_file::SidePorts;
-use crate::signals::{Signal, Signals};
+use crate::control::{Control, ControlParts};
+use crate::inheritance::take_over;
+use crate::memory::Memory;
+use crate::overload::{Overloaded, watch};
+use crate::own_binary::OwnCommand;
+use crate::process::Process;
+use crate::side_ports::SideListeners;
+use crate::signals::Signals;
 use crate::topology::trusted_proxies;
-use crate::{log, ready_file, side_ports, state_dir};
+use crate::{descriptors, log, state_dir};
 
 /// Serves until a signal ends it.
 pub(crate) fn serve(arguments: ServeArguments) -> Result<ExitCode, CommandError> {
@@ -36,16 +40,6 @@ pub(crate) fn serve(arguments: ServeArguments) -> Result<ExitCode, CommandError>
     }
     let runtime = control_runtime()?;
     runtime.block_on(run(arguments, set_log_level))
-}
-
-/// What the process consists of.
-struct Process {
-    arguments: ServeArguments,
-    control: Control,
-    source: FileSource,
-    admin: AdminState,
-    ports: SidePorts,
-    signals: Signals,
 }
 
 async fn run(
@@ -67,6 +61,8 @@ async fn start(
     arguments: ServeArguments,
     set_log_level: SetLogLevel,
 ) -> Result<Process, CommandError> {
+    let own = OwnCommand::of_this_process()
+        .map_err(|error| CommandError::failure("the program's own path is unknown", error))?;
     let signals = Signals::listen()
         .map_err(|error| CommandError::failure("signals cannot be handled", error))?;
     let registry = Registry::new();
@@ -77,6 +73,7 @@ async fn start(
     let compiler = Compiler::new(registry.clone(), Some(host));
     let published = Published::new(compiler.empty());
     let access_log = open_access_log(&arguments)?;
+    let overload = Overload::default();
     let workers = Workers::start(
         edge_settings(&arguments, worker_count),
         WorkerSettings {
@@ -89,11 +86,17 @@ async fn start(
             },
             trusted: Arc::new(trusted_proxies(&arguments)),
             drain: Drain::default(),
+            overload: overload.clone(),
+            counts: registry.edge_counts().clone(),
         },
     );
     let workers = Arc::new(
         workers.map_err(|error| CommandError::failure("the workers do not start", error))?,
     );
+    let (predecessor, mut inherited) = take_over(&workers)
+        .map_err(|error| CommandError::failure("the old process hands nothing over", error))?;
+    watch_memory(&arguments, overload, &workers, &registry);
+    let (ask, drains) = mpsc::unbounded_channel();
     let admin = AdminState {
         readiness: Arc::new(Readiness::default()),
         published: published.clone(),
@@ -107,96 +110,49 @@ async fn start(
             workers: worker_count,
         },
         set_log_level,
+        drain_listeners: Arc::new(move |how| {
+            // Nobody hears it in a process that is ending.
+            let _ = ask.send(how);
+        }),
     };
-    let ports = side_ports::open(&arguments, &admin).await?;
-    let control = Control::start(ControlParts { compiler, published, workers, registry })
-        .map_err(|error| CommandError::failure("the control thread does not start", error))?;
+    let mut sides = SideListeners::open(&arguments, &admin, &mut inherited)?;
+    if predecessor.is_none() {
+        sides.serve().map_err(|error| CommandError::failure("the side ports", error))?;
+    }
+    let control = Control::start(ControlParts {
+        compiler,
+        mesh_certificates: arguments.mesh_certificates.clone(),
+        head_rules: Compatibility::head_rules(arguments.compat),
+        published,
+        workers,
+        registry,
+    })
+    .map_err(|error| CommandError::failure("the control thread does not start", error))?;
     let source = FileSource::new(arguments.config.clone());
-    Ok(Process { arguments, control, source, admin, ports, signals })
+    Ok(Process {
+        arguments,
+        control,
+        source,
+        admin,
+        sides,
+        signals,
+        drains,
+        own,
+        predecessor,
+        announced: false,
+    })
 }
 
-impl Process {
-    /// Applies configurations as they come, one at a time, until a signal begins the drain and the drain is
-    /// over. Plugins may take seconds to start; a signal does not wait for them.
-    async fn serve_until_drained(&mut self) {
-        let reload = self.source.reload_handle();
-        let mut applying = None;
-        loop {
-            tokio::select! {
-                update = self.source.latest_draft(), if applying.is_none() => {
-                    applying = Some(self.control.apply(update.draft, update.problems));
-                }
-                applied = end_of(&mut applying) => {
-                    applying = None;
-                    let Some(applied) = applied else { return };
-                    self.source.watch_also(applied.watch);
-                    self.announce(applied.generation);
-                }
-                signal = self.signals.next() => match signal {
-                    Signal::Reload => self.reload(&reload),
-                    Signal::Terminate => return self.drain(self.arguments.drain_delay).await,
-                    Signal::Interrupt => return self.drain(std::time::Duration::ZERO).await,
-                },
-            }
-        }
-    }
-
-    fn reload(&self, reload: &ReloadHandle) {
-        if let Some(log) = &self.admin.access_log {
-            log.reopen();
-        }
-        reload.reload();
-        tracing::info!("reload asked for");
-    }
-
-    /// Ready from the first configuration on. The ready file tells it, and where.
-    fn announce(&self, generation: u64) {
-        if self.admin.readiness.state().is_ok() {
-            return;
-        }
-        let bound = self.admin.workers.bound();
-        if bound.is_empty() && !self.admin.published.current().model.listeners.is_empty() {
-            tracing::warn!("not ready: no listener could be opened; free a port and send SIGHUP");
-            return;
-        }
-        self.admin.readiness.set_ready();
-        if let Some(path) = &self.arguments.ready_file
-            && let Err(error) = ready_file::write(path, generation, &bound, &self.ports)
-        {
-            tracing::error!(path = %path.display(), %error, "the ready file cannot be written");
-        }
-        tracing::info!(generation, "ready");
-    }
-
-    /// Readiness fails at once; the listeners accept through the delay; then what is in flight ends.
-    /// A second signal ends everything.
-    async fn drain(&mut self, delay: std::time::Duration) {
-        self.admin.readiness.set_draining();
-        let workers = self.admin.workers.clone();
-        workers.begin_drain();
-        let timeout = self.arguments.drain_timeout;
-        tracing::info!(?delay, ?timeout, "draining");
-        let drained = async {
-            tokio::time::sleep(delay).await;
-            workers.stop_accepting();
-            workers.wait_idle(timeout).await
-        };
-        tokio::select! {
-            idle = drained => match idle {
-                Idle::Reached => tracing::info!("drained"),
-                Idle::StillActive(left) => tracing::warn!(connections = left, "drain timeout: cutting what is left"),
-            },
-            () = self.signals.next_end() => tracing::warn!("a second signal: ending at once"),
-        }
-    }
-}
-
-/// Waits for what is being applied, for ever where nothing is; `None` where the control thread is gone.
-async fn end_of(applying: &mut Option<oneshot::Receiver<Applied>>) -> Option<Applied> {
-    match applying {
-        Some(applied) => applied.await.ok(),
-        None => std::future::pending().await,
-    }
+/// Where no limit is known, nothing is watched.
+fn watch_memory(
+    arguments: &ServeArguments,
+    overload: Overload,
+    workers: &Arc<Workers>,
+    registry: &Registry,
+) {
+    let Some(memory) = Memory::find(arguments.memory_limit) else { return };
+    let (workers, counts) = (workers.clone(), registry.edge_counts().clone());
+    tokio::spawn(watch(memory, Overloaded { overload, workers, counts }));
 }
 
 /// The cores that this process may use, cgroup limits included.
@@ -213,7 +169,7 @@ fn edge_settings(arguments: &ServeArguments, workers: usize) -> EdgeSettings {
             .map(|mapping| (mapping.resource, mapping.bound))
             .collect(),
         workers,
-        ..EdgeSettings::default()
+        max_connections: Some(descriptors::most_connections()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The end of the process: nothing in flight is lost.
 
-use portcullis_testkit::{Call, Client, RawConnection, within};
+use portcullis_testkit::{Call, Client, FrameConnection, RawConnection, frame, within};
 
 use crate::shop::{HOST, Shop, TO_BLUE};
 
@@ -65,6 +65,33 @@ async fn http2_clients_are_told_to_go_away() {
 }
 
 #[tokio::test]
+async fn streams_between_the_two_goaways_are_served() {
+    let mut shop = Shop::open_with(TO_BLUE, &LONG).await;
+    let mut client = FrameConnection::open(shop.gateway.address("http")).await.unwrap();
+    let get =
+        |path| [(":method", "GET"), (":scheme", "http"), (":authority", HOST), (":path", path)];
+    client.request(1, &get("/slow"), frame::END_STREAM).await.unwrap();
+    shop.blue.until(|seen| seen.held == 1).await;
+    shop.gateway.signal("TERM");
+    shop.gateway.wait_for_log("draining").await;
+    let first = client.next_where(|frame| frame.kind == frame::GOAWAY).await.unwrap();
+    assert_eq!((first.number(0), first.number(4)), (u32::MAX >> 1, frame::NO_ERROR));
+    // The client has not read it yet: its next request crosses it on the wire.
+    client.request(3, &get("/"), frame::END_STREAM).await.unwrap();
+    let ping = |frame: &portcullis_testkit::Frame| frame.kind == frame::PING && frame.flags == 0;
+    let ping = client.next_where(ping).await.unwrap();
+    let reply = client.next_where(|frame| frame.stream == 3).await.unwrap();
+    assert_eq!(reply.kind, frame::HEADERS);
+    client.send(frame::PING, frame::ACK, 0, &ping.payload).await.unwrap();
+    let second = client.next_where(|frame| frame.kind == frame::GOAWAY).await.unwrap();
+    assert_eq!((second.number(0), second.number(4)), (3, frame::NO_ERROR));
+    shop.blue.release();
+    let body = |frame: &portcullis_testkit::Frame| frame.kind == frame::DATA && frame.stream == 1;
+    assert_eq!(client.next_where(body).await.unwrap().payload, b"released");
+    while client.next().await.is_some() {}
+}
+
+#[tokio::test]
 async fn what_is_in_flight_is_finished_before_the_exit() {
     let mut shop = Shop::open_with(TO_BLUE, &["--drain-delay", "0s"]).await;
     let mut client = shop.connect().await;
@@ -115,6 +142,8 @@ async fn a_second_signal_ends_at_once() {
     shop.gateway.signal("TERM");
     assert!(shop.gateway.wait().await.success());
     assert!(held.await.unwrap().is_err());
+    let line = shop.gateway.access_line().await;
+    assert!(line.contains("\"GET /slow HTTP/1.1\" 0 DT shut_down"), "{line}");
 }
 
 #[tokio::test]
@@ -128,6 +157,11 @@ async fn what_outlasts_the_timeout_is_cut() {
     shop.gateway.wait_for_log("drain timeout").await;
     assert!(shop.gateway.wait().await.success());
     assert!(held.await.unwrap().is_err());
+    let line = shop.gateway.access_line().await;
+    assert!(
+        line.contains("\"GET /slow HTTP/1.1\" 0 DT drain_timeout"),
+        "not the client left: {line}"
+    );
 }
 
 #[tokio::test]

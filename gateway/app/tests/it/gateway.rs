@@ -38,15 +38,70 @@ impl Gateway {
 
     /// Starts on a directory whose `config` holds the manifests.
     pub async fn start_in(directory: TempDir, arguments: &[&str]) -> Gateway {
-        let command = command(directory.path(), arguments, &[]);
+        let command = command(Path::new(binary()), directory.path(), arguments, &[]);
+        Gateway::start_command(directory, command).await
+    }
+
+    /// Starts another program than the binary under test, with environment variables beside the arguments.
+    pub async fn start_program(
+        program: &Path,
+        directory: TempDir,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Gateway {
+        let command = command(program, directory.path(), arguments, variables);
         Gateway::start_command(directory, command).await
     }
 
     /// Starts with environment variables, which take the place of the usual arguments too.
     pub async fn start_with_env(manifests: &str, variables: &[(&str, &str)]) -> Gateway {
         let directory = directory_with(manifests);
-        let command = command(directory.path(), &[], variables);
+        let command = command(Path::new(binary()), directory.path(), &[], variables);
         Gateway::start_command(directory, command).await
+    }
+
+    /// Starts with so many descriptors at most.
+    pub async fn start_with_descriptors(manifests: &str, descriptors: u64) -> Gateway {
+        let directory = directory_with(manifests);
+        let plain = command(Path::new(binary()), directory.path(), &[], &[]);
+        let mut limited = Command::new("prlimit");
+        limited
+            .arg(format!("--nofile={descriptors}"))
+            .arg(plain.as_std().get_program())
+            .args(plain.as_std().get_args());
+        prepare(&mut limited);
+        Gateway::start_command(directory, limited).await
+    }
+
+    /// Allows it so many descriptors more than it has now.
+    pub fn limit_descriptors(&self, more: usize) {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap();
+        let open: Vec<u64> = open
+            .map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap())
+            .collect();
+        let mut free = (0..).filter(|number| !open.contains(number));
+        // The limit is one above the highest number that may be given out.
+        let limit = free.nth(more).unwrap();
+        self.set_descriptors(&format!("{limit}:"));
+    }
+
+    /// Allows it the usual number again.
+    pub fn unlimit_descriptors(&self) {
+        self.set_descriptors("1024:");
+    }
+
+    fn set_descriptors(&self, limit: &str) {
+        let pid = self.pid().to_string();
+        let status = std::process::Command::new("prlimit")
+            .args(["--pid", &pid, &format!("--nofile={limit}")])
+            .status()
+            .unwrap();
+        assert!(status.success());
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id().unwrap()
     }
 
     async fn start_command(directory: TempDir, mut command: Command) -> Gateway {
@@ -56,9 +111,14 @@ impl Gateway {
         let (ready, log) = (Value::Null, Vec::new());
         let mut gateway = Gateway { child, lines, access_lines, directory, ready, log };
         gateway.wait_for_log(" ready generation=").await;
-        let ready = std::fs::read_to_string(gateway.directory.path().join("ready.json")).unwrap();
-        gateway.ready = serde_json::from_str(&ready).unwrap();
+        gateway.ready = gateway.read_ready_file();
         gateway
+    }
+
+    /// The ready file as it is now, after an upgrade for instance.
+    pub fn read_ready_file(&self) -> Value {
+        let ready = std::fs::read_to_string(self.directory.path().join("ready.json")).unwrap();
+        serde_json::from_str(&ready).unwrap()
     }
 
     /// Where the server with this name listens.
@@ -161,6 +221,11 @@ impl Gateway {
         ended.await.unwrap_or_else(|_| panic!("the gateway did not end:\n{}", self.log.join("\n")))
     }
 
+    /// Waits for the end of the process that the test started; another may have taken its place.
+    pub async fn wait_for_process(&mut self) -> ExitStatus {
+        tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("no end").unwrap()
+    }
+
     /// Resident memory, in KiB.
     pub fn resident_kib(&self) -> u64 {
         let status =
@@ -208,8 +273,13 @@ const USUAL: [(&str, &str); 6] = [
     ("--admin", "127.0.0.1:0"),
 ];
 
-fn command(directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(binary());
+fn command(
+    program: &Path,
+    directory: &Path,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+) -> Command {
+    let mut command = Command::new(program);
     command.args(["serve", "--debug-headers", "--config"]).arg(directory.join("config"));
     command.arg("--ready-file").arg(directory.join("ready.json"));
     for (option, value) in USUAL {
@@ -219,14 +289,13 @@ fn command(directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> 
             command.args([option, value]);
         }
     }
+    command.envs(variables.iter().copied()).args(arguments);
+    prepare(&mut command);
     command
-        .envs(variables.iter().copied())
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    command
+}
+
+fn prepare(command: &mut Command) {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
 }
 
 /// The variable that stands for an option.

@@ -1,8 +1,8 @@
 //! The plugins that the binary carries, on the real engine.
 
-mod jwt_auth;
+pub mod jwt_auth;
 mod jwt_refusals;
-mod signing;
+pub mod signing;
 mod telemetry;
 
 use portcullis_testkit::manifests::{

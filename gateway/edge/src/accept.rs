@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::error::SendError;
 
@@ -16,6 +17,8 @@ use crate::worker::{Listening, Worker};
 
 /// How long accepting rests when the system has no descriptor or memory for another connection.
 const REST: Duration = Duration::from_millis(50);
+/// Errors further apart than this are told anew, in seconds.
+const QUIET: u32 = 10;
 
 /// Accepts from a socket for as long as the task runs.
 pub(crate) async fn accept_connections(
@@ -23,15 +26,29 @@ pub(crate) async fn accept_connections(
     socket: Arc<Socket>,
     listener: Rc<TcpListener>,
 ) {
+    let mut failed = None;
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => take_in(&worker, &socket, stream, peer),
             Err(error) if concerns_one_connection(&error) => {}
             Err(error) => {
-                tracing::warn!(address = %socket.address, %error, "cannot accept; trying again");
+                note_failure(&worker, &socket, &error, &mut failed);
+                // Whoever waits stays in the socket's queue.
                 tokio::time::sleep(REST).await;
             }
         }
+    }
+}
+
+/// Counts a failure, and tells it once for as long as failures follow each other.
+fn note_failure(worker: &Worker, socket: &Socket, error: &io::Error, failed: &mut Option<u32>) {
+    worker.proxy.settings.counts.accept_failed();
+    let now = worker.clock.seconds();
+    let is_news = failed.is_none_or(|last| now.saturating_sub(last) > QUIET);
+    *failed = Some(now);
+    if is_news {
+        let worker = worker.index;
+        tracing::warn!(worker, address = %socket.address, %error, "cannot accept; trying again every 50 ms");
     }
 }
 
@@ -55,7 +72,14 @@ pub(crate) async fn close(worker: Rc<Worker>, listening: Listening) {
 
 /// Serves a connection here, or hands it to the least loaded worker.
 fn take_in(worker: &Rc<Worker>, socket: &Arc<Socket>, stream: TcpStream, peer: SocketAddr) {
-    let seat = worker.load.seat(worker.index);
+    let most = most_connections(worker, socket);
+    let seat = match worker.load.seat(worker.index, &socket.connections, most) {
+        Ok(seat) => seat,
+        Err(limit) => {
+            worker.proxy.settings.counts.turned_away(limit);
+            return turn_away(&stream);
+        }
+    };
     if seat.worker() == worker.index {
         serve(worker, Arrival { stream, peer, socket: socket.clone(), seat });
         return;
@@ -67,6 +91,19 @@ fn take_in(worker: &Rc<Worker>, socket: &Arc<Socket>, stream: TcpStream, peer: S
     if let Err(SendError(Command::Take(refused))) = mailbox.send(Command::Take(handed_over)) {
         take_over(worker, refused);
     }
+}
+
+/// As the current snapshot has it.
+fn most_connections(worker: &Worker, socket: &Socket) -> usize {
+    let snapshot = worker.proxy.pin();
+    let table = snapshot.socket(socket.key);
+    table.map_or(usize::MAX, |table| table.connections.max_connections as usize)
+}
+
+/// Ends a connection by a reset once it is dropped: its client knows at once, and nothing of it stays with us, not
+/// even a socket that waits for the client's FIN.
+fn turn_away(stream: &TcpStream) {
+    let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
 
 /// Serves a connection that another worker accepted.

@@ -12,7 +12,7 @@ use portcullis_model::{
     Action, Listener, ListenerProtocol, Model, Origin, Problem, RequestOverrides, RequestPolicy,
     Rule, TlsSettings, VirtualHost,
 };
-use portcullis_proxy::{DebugHeaders, Drain, WorkerSettings};
+use portcullis_proxy::{DebugHeaders, Drain, Overload, WorkerSettings};
 use portcullis_snapshot::{Compiled, Compiler, Published};
 use portcullis_telemetry::Registry;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -38,6 +38,8 @@ impl TestGateway {
             debug_headers: DebugHeaders::Off,
             trusted: Arc::new(TrustedProxies::default()),
             drain: Drain::default(),
+            overload: Overload::default(),
+            counts: Arc::default(),
         };
         TestGateway { workers: Workers::start(settings, proxy).unwrap(), compiler, published }
     }

@@ -11,6 +11,7 @@ mod forwarded;
 mod header_map;
 mod host;
 mod http1;
+mod http2_frames;
 mod manifests;
 mod proxy_header;
 mod request_target;
@@ -26,13 +27,14 @@ pub struct Target {
 }
 
 /// All of them.
-pub static TARGETS: [Target; 10] = [
+pub static TARGETS: [Target; 11] = [
     Target { name: "access_log", run: access_log::run },
     Target { name: "client_hello", run: client_hello::run },
     Target { name: "forwarded", run: forwarded::run },
     Target { name: "header_map", run: header_map::run },
     Target { name: "host", run: host::run },
     Target { name: "http1", run: http1::run },
+    Target { name: "http2_frames", run: http2_frames::run },
     Target { name: "manifests", run: manifests::run },
     Target { name: "proxy_header", run: proxy_header::run },
     Target { name: "signature", run: signature::run },

@@ -17,13 +17,31 @@ pub fn record_refused_head(
     status: StatusCode,
     details: &'static str,
 ) {
+    record(worker, connection, Some(status), details);
+}
+
+/// Counts and logs a stream or a connection that was ended because its client spoke wrongly, without a status.
+pub fn record_broken_protocol(
+    worker: &Rc<Worker>,
+    connection: &Arc<Connection>,
+    details: &'static str,
+) {
+    record(worker, connection, None, details);
+}
+
+fn record(
+    worker: &Rc<Worker>,
+    connection: &Arc<Connection>,
+    status: Option<StatusCode>,
+    details: &'static str,
+) {
     let snapshot = worker.pin();
     let head = RequestHead { scheme: connection.scheme(), ..RequestHead::default() };
     let mut exchange = Exchange::new(connection.clone(), head);
     exchange.generation = snapshot.generation;
     exchange.flags.set(ResponseFlag::DownstreamProtocolError);
     exchange.code_details = details.into();
-    exchange.response = Some(ResponseHead::new(status, HeaderMap::new()));
+    exchange.response = status.map(|status| ResponseHead::new(status, HeaderMap::new()));
     exchange.timings.ended = Some(Instant::now());
     worker.record(&snapshot.unrouted, &exchange);
 }

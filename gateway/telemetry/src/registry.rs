@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use crate::admission::Admission;
 use crate::connection_series::ConnectionSeries;
+use crate::edge_counts::EdgeCounts;
 use crate::exposition::{Exposition, Labels};
 use crate::families::Families;
 use crate::histogram::{Histogram, SECOND_BOUNDS};
@@ -43,6 +44,7 @@ pub struct Registry {
     apply: Mutex<Histogram<{ SECOND_BOUNDS.len() + 1 }>>,
     log_dropped: AtomicU64,
     log_write_errors: AtomicU64,
+    edge: Arc<EdgeCounts>,
 }
 
 /// Which label sets are shown apart.
@@ -95,6 +97,7 @@ impl Registry {
             apply: Mutex::default(),
             log_dropped: AtomicU64::new(0),
             log_write_errors: AtomicU64::new(0),
+            edge: Arc::default(),
         })
     }
 
@@ -119,6 +122,11 @@ impl Registry {
     /// Forgets the metrics of plugins that are gone.
     pub fn retain_plugins(&self, keep: impl Fn(&str) -> bool) {
         self.plugins.lock().by_name.retain(|name, _| keep(name));
+    }
+
+    /// What the edge counts.
+    pub fn edge_counts(&self) -> &Arc<EdgeCounts> {
+        &self.edge
     }
 
     /// The generation that serves.
@@ -162,6 +170,7 @@ impl Registry {
         write_plugins(&mut text, &mut shown.callbacks, &plugins, shards);
         self.write_configuration(&mut text);
         self.write_access_log(&mut text);
+        self.edge.write(&mut text);
         write_build(&mut text);
         text.finish()
     }

@@ -49,9 +49,17 @@ impl UpstreamFailure {
         match error.kind() {
             io::ErrorKind::ConnectionRefused => UpstreamFailure::ConnectRefused,
             io::ErrorKind::TimedOut => UpstreamFailure::ConnectTimeout,
+            _ if is_out_of_descriptors(error) => {
+                UpstreamFailure::ConnectFailed("no descriptor left".to_owned())
+            }
             kind => UpstreamFailure::ConnectFailed(kind.to_string()),
         }
     }
+}
+
+/// EMFILE and ENFILE, for which the standard library has no name. The endpoint is not at fault.
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(24 | 23))
 }
 
 impl From<&BodyError> for UpstreamFailure {

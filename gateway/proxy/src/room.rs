@@ -1,0 +1,70 @@
+//! Whether there is room for a request: in memory, and, for a head that no reader of ours has measured, in the
+//! limits of its socket.
+
+use http::{Version, request::Parts};
+use portcullis_model::HeadLimits;
+
+use crate::flight::Flight;
+use crate::{OverloadLevel, ProxyError};
+
+/// Refuses a request while memory is short.
+pub(crate) fn check_memory(flight: &Flight) -> Result<(), ProxyError> {
+    let settings = &flight.worker.settings;
+    if settings.overload.level() < OverloadLevel::Refusing {
+        return Ok(());
+    }
+    settings.counts.refused_for_memory();
+    Err(ProxyError::Overloaded)
+}
+
+/// Refuses the head of an HTTP/2 request for its size or the number of its fields, those included that are
+/// dropped later. HTTP/1's is measured where it is read.
+pub(crate) fn check_head(head: &Parts, limits: Option<&HeadLimits>) -> Result<(), ProxyError> {
+    let Some(limits) = limits.filter(|_| head.version == Version::HTTP_2) else { return Ok(()) };
+    if head.headers.len() > limits.fields {
+        return Err(ProxyError::HeadTooLarge("http2.too_many_fields"));
+    }
+    let path = head.uri.path_and_query().map_or(0, |path| path.as_str().len());
+    let mut total = path + head.uri.authority().map_or(0, |authority| authority.as_str().len());
+    for (name, value) in &head.headers {
+        let field = name.as_str().len() + value.len();
+        if field > limits.field {
+            return Err(ProxyError::HeadTooLarge("http2.field_too_large"));
+        }
+        total += field;
+    }
+    if total > limits.total {
+        return Err(ProxyError::HeadTooLarge("http2.head_too_large"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn details(version: Version, fields: usize, length: usize) -> Option<&'static str> {
+        let mut request = Request::builder().version(version).uri("http://a.test/path");
+        for _ in 0..fields {
+            request = request.header("x", "v".repeat(length));
+        }
+        let limits = HeadLimits { total: 1000, field: 100, line: 100, fields: 20 };
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        match check_head(&head, Some(&limits)) {
+            Err(ProxyError::HeadTooLarge(details)) => Some(details),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_head_is_measured_with_every_repetition() {
+        assert_eq!(details(Version::HTTP_2, 20, 1), None);
+        assert_eq!(details(Version::HTTP_2, 21, 1), Some("http2.too_many_fields"));
+        assert_eq!(details(Version::HTTP_2, 1, 99), None);
+        assert_eq!(details(Version::HTTP_2, 1, 100), Some("http2.field_too_large"));
+        assert_eq!(details(Version::HTTP_2, 10, 98), Some("http2.head_too_large"));
+        assert_eq!(details(Version::HTTP_11, 21, 1), None, "its reader has measured it");
+    }
+}

@@ -35,6 +35,12 @@ pub(crate) fn run(input: &[u8]) {
         assert_eq!(headers.get("x-forwarded-proto"), Some(&HeaderValue::from_static("http")));
         let others = headers.keys().filter(|name| name.as_str().starts_with("x-forwarded-"));
         assert_eq!(others.count(), 2, "{headers:?}");
+        let who = |name: &HeaderName| {
+            name == "forwarded"
+                || name.as_str().starts_with("x-amzn-oidc-")
+                || name.as_str().starts_with("x-amzn-mtls-")
+        };
+        assert!(!headers.keys().any(who), "{headers:?}");
     }
 }
 

@@ -12,7 +12,6 @@ use portcullis_message::http1::{Framing, Persistence, ReplyStart, add_upgrade};
 use portcullis_proxy::TunnelEnd;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::http1::exchange::Next;
 use crate::http1::wire::Wire;
 use crate::tunnel::OpenTunnel;
 
@@ -21,7 +20,7 @@ pub(crate) async fn carry<I, B>(
     wire: &mut Wire<I>,
     response: &Response<B>,
     tunnel: OpenTunnel,
-) -> io::Result<Next>
+) -> io::Result<()>
 where
     I: AsyncRead + AsyncWrite + Unpin,
 {
@@ -38,7 +37,7 @@ where
     add_upgrade(wire.front(), &WEBSOCKET);
     poll_fn(|cx| wire.poll_write(cx)).await?;
     match tunnel.carry(Ends(wire)).await {
-        TunnelEnd::Clean => Ok(Next::Close),
+        TunnelEnd::Clean => Ok(()),
         TunnelEnd::Broken => {
             wire.reset();
             Err(io::Error::other("the tunnel broke off"))

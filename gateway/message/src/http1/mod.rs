@@ -29,3 +29,4 @@ pub use error::{FramingError, HeadError};
 pub use framing::{Expectation, Framing, Persistence};
 pub use head::{HeadReader, ReplyHead, RequestHead};
 pub use limits::Limits;
+pub use trailers::is_forbidden_trailer;

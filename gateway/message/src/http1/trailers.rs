@@ -1,7 +1,7 @@
 //! Trailers: which fields may come after a body, and reading them.
 
 use bytes::BytesMut;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use httparse::{EMPTY_HEADER, Status};
 
 use crate::http1::decoded::Decoded;
@@ -68,7 +68,7 @@ fn explain(error: HeadError) -> FramingError {
 
 /// Fields that decide on framing, routing, trust or the content, and so may not come after it
 /// (RFC 9110 section 6.5.1).
-const FORBIDDEN: [&str; 24] = [
+const FORBIDDEN: [&str; 25] = [
     "authorization",
     "cache-control",
     "connection",
@@ -78,6 +78,7 @@ const FORBIDDEN: [&str; 24] = [
     "content-type",
     "cookie",
     "expect",
+    "forwarded",
     "host",
     "if-match",
     "if-none-match",
@@ -97,13 +98,18 @@ const FORBIDDEN: [&str; 24] = [
 
 /// Removes what may not come in trailers.
 fn remove_forbidden(trailers: &mut HeaderMap) {
-    let is_forbidden = |name: &str| {
-        FORBIDDEN.contains(&name)
-            || ["x-forwarded-", "x-envoy-", "x-portcullis-"]
-                .iter()
-                .any(|prefix| name.starts_with(prefix))
-    };
-    while let Some(name) = trailers.keys().find(|name| is_forbidden(name.as_str())).cloned() {
+    while let Some(name) = trailers.keys().find(|name| is_forbidden_trailer(name)).cloned() {
         trailers.remove(name);
     }
+}
+
+/// Whether a field may not come in trailers, in whatever version of HTTP. A name with an underscore may be read
+/// as another that may not.
+pub fn is_forbidden_trailer(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    FORBIDDEN.contains(&name)
+        || name.contains('_')
+        || ["x-forwarded-", "x-envoy-", "x-amzn-", "x-portcullis-"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
 }

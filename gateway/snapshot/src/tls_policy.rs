@@ -19,7 +19,7 @@ use rustls::{Error, ServerConfig};
 /// ALPN's name of HTTP/2.
 pub const ALPN_H2: &[u8] = b"h2";
 /// ALPN's name of HTTP/1.1.
-pub const ALPN_HTTP_1_1: &[u8] = b"http/1.1";
+const ALPN_HTTP_1_1: &[u8] = b"http/1.1";
 
 /// One listener's TLS, or that of several whose settings are equal.
 pub struct TlsPolicy {

@@ -5,6 +5,9 @@
 
 use std::net::SocketAddr;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::certificates::Certificates;
 
 /// A file of several documents.
@@ -132,6 +135,21 @@ pub fn tls_secret_of(name: &str, chain_pem: &str, key_pem: &str) -> String {
         indent(chain_pem, 4),
         indent(key_pem, 4)
     )
+}
+
+/// One server of a Gateway that ends TLS as the fields of its `tls` say, written in flow style.
+pub fn tls_server(name: &str, port: u16, hosts: &[&str], tls: &str) -> String {
+    format!(
+        "- port: {{number: {port}, name: {name}, protocol: HTTPS}}\n  hosts: {}\n  tls: {{{tls}}}\n",
+        list(hosts)
+    )
+}
+
+/// A `Secret` of any entries; values as they are, such as PEM.
+pub fn secret(name: &str, entries: &[(&str, &str)]) -> String {
+    let entry = |(key, value): &(&str, &str)| format!("  {key}: {}\n", STANDARD.encode(value));
+    let entries: String = entries.iter().map(entry).collect();
+    format!("{}data:\n{entries}", head("v1", "Secret", name))
 }
 
 /// A `WasmPlugin` on every Gateway. `fields` is YAML from the first column, such as `phase: AUTHN` or a

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use portcullis_testkit::manifests::{
-    http_gateway, http_server, https_server, join, route_to, service_entry, tls_secret,
-    virtual_service, wasm_plugin,
+    edge_policy, http_gateway, http_server, https_server, join, route_to, service_entry,
+    tls_secret, virtual_service, wasm_plugin,
 };
 use portcullis_testkit::{
     Certificates, RawConnection, Tls, WebSocketUpstream, manifests, websocket_handshake, within,
@@ -408,4 +408,19 @@ async fn many_tunnels_at_once() {
     scene.upstream.until(|seen| seen.ended == 200).await;
     scene.tunnel("/chat").await;
     assert_eq!(scene.upstream.seen().connections, 201, "none is used again");
+}
+
+#[tokio::test]
+async fn silence_is_the_one_deadline_of_a_tunnel() {
+    let policy = edge_policy("chat", "{timeouts: {streamIdle: 1s, stalledBody: 1s}}");
+    let mut scene = Scene::open_with(&[policy], &route_to("chat.example", 80), &[]).await;
+    let mut connection = scene.tunnel("/chat").await;
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(1_500) {
+        echo(&mut connection, b"tick").await;
+    }
+    assert_eq!(connection.read_to_close().await, b"");
+    scene.upstream.until(|seen| seen.ended == 1).await;
+    let line = scene.gateway.access_line().await;
+    assert!(line.contains(" 101 SI stream_idle_timeout "), "{line}");
 }

@@ -143,7 +143,7 @@ where
     drop(read_ahead);
     let mut looks = interval_at(Instant::now() + LOOK, LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut silence = Duration::ZERO;
+    let mut silence = Silence::default();
     let cause = poll_fn(|cx| {
         let ended = poll_both(&mut up, &mut down, &mut client.io, &mut upstream.stream, cx);
         record.exchange.bytes_received = up.bytes();
@@ -152,8 +152,7 @@ where
             return ended;
         }
         while looks.poll_tick(cx).is_ready() {
-            silence = if record.report() { Duration::ZERO } else { silence + LOOK };
-            if silence >= IDLE {
+            if silence.is_too_long(record.report()) {
                 return Poll::Ready(Cause::Idle);
             }
         }
@@ -165,4 +164,33 @@ where
         let _ = SockRef::from(&upstream.stream).set_linger(Some(Duration::ZERO));
     }
     ending
+}
+
+/// How long nothing has passed.
+#[derive(Default)]
+struct Silence(Duration);
+
+impl Silence {
+    /// Asked once every [`LOOK`], and told whether anything has passed since.
+    fn is_too_long(&mut self, passed: bool) -> bool {
+        self.0 = if passed { Duration::ZERO } else { self.0 + LOOK };
+        self.0 >= IDLE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_hour_of_silence_is_too_long_and_a_byte_begins_it_anew() {
+        let looks = IDLE.as_secs() / LOOK.as_secs();
+        let mut silence = Silence::default();
+        for _ in 0..2 {
+            assert!(!(1..looks).any(|_| silence.is_too_long(false)));
+            assert!(!silence.is_too_long(true));
+        }
+        assert!(!(1..looks).any(|_| silence.is_too_long(false)));
+        assert!(silence.is_too_long(false));
+    }
 }

@@ -10,7 +10,7 @@ use portcullis_telemetry::{Registry, TargetLabels};
 use portcullis_upstream::Cluster;
 use rustc_hash::FxHashSet;
 
-use crate::table::Parts;
+use crate::parts::Parts;
 use crate::{PluginHost, PluginState, Snapshot, SocketKey, SocketTable};
 
 /// Compiles models one after the other. It lives on the control side.

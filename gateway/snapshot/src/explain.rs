@@ -14,7 +14,8 @@ use portcullis_upstream::Cluster;
 use serde::Serialize;
 
 use crate::{
-    ChainStep, CompiledListener, CompiledRule, PluginState, Snapshot, SocketKey, SocketTable,
+    ChainStep, CompiledListener, CompiledRule, CompiledTcpDestination, Handling, PluginState,
+    Snapshot, SocketKey, SocketTable, TcpTable,
 };
 
 /// The request to explain.
@@ -170,6 +171,9 @@ fn explain_canonical(
         path: request.path.path(),
         headers: &request.headers,
     };
+    if let Some(explanation) = table.tcp.as_ref().and_then(|tcp| passed_on(table, tcp, &host)) {
+        return explanation;
+    }
     let consideration = table.routes.consider(&query);
     let mut explanation = Explanation {
         host: consideration.virtual_host.as_ref().map(ToString::to_string),
@@ -198,6 +202,31 @@ fn explain_canonical(
         explanation.refusal = Some(format!("wasm_fail_stream: {} cannot run", step.id));
     }
     explanation
+}
+
+/// What becomes of a connection whose client asks for this server, where its bytes are passed on.
+fn passed_on(table: &SocketTable, tcp: &TcpTable, host: &str) -> Option<Explanation> {
+    let route = tcp.find(Some(host)).filter(|route| route.handling != Handling::Http)?;
+    let mut explanation = Explanation { outcome: "not_found", ..Explanation::default() };
+    let listener = table.listeners.get(route.listener).map(|listener| &listener.settings);
+    explanation.listener =
+        listener.map(|listener| format!("Gateway/{}/{}", listener.gateway, listener.server));
+    if let Some(rule) = tcp.rule(route) {
+        explanation.outcome = "forward";
+        explanation.route = Some(rule.rule.id.to_string());
+        explanation.source = Some(source(&rule.rule.origin));
+        let cluster = |destination: &CompiledTcpDestination| ExplainedCluster {
+            name: destination.label.to_string(),
+            weight: destination.weight,
+            endpoints: destination.cluster.as_deref().map(endpoints).unwrap_or_default(),
+        };
+        explanation.clusters = rule.destinations.iter().map(cluster).collect();
+    }
+    if let Some(policy) = tcp.refusal(route) {
+        explanation.outcome = "refused";
+        explanation.refusal = Some(format!("policy_not_served: {policy}"));
+    }
+    Some(explanation)
 }
 
 /// The policy or plugin that cannot even be started and so refuses every request.

@@ -7,6 +7,7 @@
 mod chain;
 mod compile;
 mod explain;
+mod parts;
 mod plugins;
 mod published;
 mod snapshot;

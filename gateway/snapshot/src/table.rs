@@ -1,20 +1,18 @@
 //! What is served on one socket: its routes with everything that a chosen rule needs at hand.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::HeaderValue;
 use portcullis_message::HeadRules;
-use portcullis_model::{
-    Action, ClusterName, ConnectionPolicy, Destination, Listener, ListenerProtocol, ObjectId, Rule,
-};
+use portcullis_model::{Action, ConnectionPolicy, Destination, Listener, ListenerProtocol, Rule};
 use portcullis_routing::RouteTable;
-use portcullis_telemetry::{Registry, RequestTarget, TargetLabels};
+use portcullis_telemetry::{RequestTarget, TargetLabels};
 use portcullis_upstream::Cluster;
 
 use crate::chain::chain;
+use crate::parts::Parts;
 use crate::socket_head_rules::common_head_rules;
-use crate::{ChainStep, ListenerPolicy, PluginState, TcpTable, TlsTable};
+use crate::{ChainStep, ListenerPolicy, TcpTable, TlsTable};
 
 /// The listeners that share one socket, compiled.
 pub struct SocketTable {
@@ -74,13 +72,6 @@ pub struct CompiledDestination {
     pub label_value: HeaderValue,
     /// Labels for requests that go there.
     pub target: Arc<RequestTarget>,
-}
-
-/// What tables are built from besides their listeners.
-pub(crate) struct Parts<'a> {
-    pub(crate) clusters: &'a BTreeMap<ClusterName, Arc<Cluster>>,
-    pub(crate) plugins: &'a BTreeMap<ObjectId, PluginState>,
-    pub(crate) registry: &'a Registry,
 }
 
 impl SocketTable {

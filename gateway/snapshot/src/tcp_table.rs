@@ -8,7 +8,7 @@ pub use portcullis_routing::{ConnectionRoute, Handling};
 use portcullis_telemetry::{RequestTarget, TargetLabels};
 use portcullis_upstream::Cluster;
 
-use crate::table::Parts;
+use crate::parts::Parts;
 
 /// The listeners of a socket on which bytes are passed on, compiled.
 pub struct TcpTable {

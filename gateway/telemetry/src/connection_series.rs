@@ -14,8 +14,10 @@ use crate::request_series::{UNKNOWN, push_destination, source_labels};
 use crate::shard::MetricShard;
 use crate::target::{RequestTarget, TargetLabels};
 
-/// The families.
-const FAMILIES: [(&str, &str, fn(&ConnectionCounts) -> u64); 4] = [
+/// A family's name, what it says, and how it is read.
+type Family = (&'static str, &'static str, fn(&ConnectionCounts) -> u64);
+
+const FAMILIES: [Family; 4] = [
     ("istio_tcp_connections_opened_total", "TCP connections opened.", |counts| counts.opened),
     ("istio_tcp_connections_closed_total", "TCP connections closed.", |counts| counts.closed),
     ("istio_tcp_received_bytes_total", "Bytes that TCP clients sent.", |counts| counts.received),

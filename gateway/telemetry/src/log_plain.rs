@@ -122,9 +122,7 @@ fn about_downstream(name: &str) -> Option<Read> {
         "DOWNSTREAM_TLS_CIPHER" => {
             |exchange| Value::option(tls(exchange).map(|tls| tls.cipher_suite))
         }
-        "REQUESTED_SERVER_NAME" => {
-            |exchange| Value::option(server_name(exchange))
-        }
+        "REQUESTED_SERVER_NAME" => |exchange| Value::option(server_name(exchange)),
         "CONNECTION_ID" => |exchange| Value::Number(exchange.connection.id),
         _ => return None,
     })

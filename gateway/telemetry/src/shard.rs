@@ -6,9 +6,7 @@ use std::time::Duration;
 use portcullis_exchange::Exchange;
 use rustc_hash::FxHashMap;
 
-use crate::connection_counts::{
-    ConnectionCounts, ConnectionEvent, ConnectionKey, ConnectionShard,
-};
+use crate::connection_counts::{ConnectionCounts, ConnectionEvent, ConnectionKey, ConnectionShard};
 use crate::histogram::{CALLBACK_BOUNDS, Histogram, ISTIO_BOUNDS, SECOND_BOUNDS};
 use crate::plugin_metrics::PluginMetrics;
 use crate::series_key::SeriesKey;

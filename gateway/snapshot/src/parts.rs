@@ -1,0 +1,17 @@
+//! What the tables of sockets are built from besides their listeners.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use portcullis_model::{ClusterName, ObjectId};
+use portcullis_telemetry::Registry;
+use portcullis_upstream::Cluster;
+
+use crate::PluginState;
+
+/// What tables are built from besides their listeners.
+pub(crate) struct Parts<'a> {
+    pub(crate) clusters: &'a BTreeMap<ClusterName, Arc<Cluster>>,
+    pub(crate) plugins: &'a BTreeMap<ObjectId, PluginState>,
+    pub(crate) registry: &'a Registry,
+}

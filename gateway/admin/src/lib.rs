@@ -4,19 +4,21 @@
 //! runtime; a request never waits for it.
 
 mod admin_port;
+mod bounded;
 mod certificates;
 mod config_dump;
 mod drain_listeners;
 mod guard;
 mod health;
+mod listener_drain;
 mod metrics;
 mod port;
 mod state;
 mod tables;
 
 pub use admin_port::admin_router;
-pub use drain_listeners::{DrainListeners, ListenerDrain};
 pub use health::{Readiness, health_router};
+pub use listener_drain::{DrainListeners, ListenerDrain};
 pub use metrics::metrics_router;
 pub use port::{PortPhase, serve};
 pub use state::{AdminState, ServerInfo, SetLogLevel};

@@ -5,8 +5,10 @@ use std::net::SocketAddr;
 
 use axum::Router;
 use axum::serve::Listener;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
+
+use crate::bounded::{Bounded, Places};
 
 /// What becomes of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,7 +31,8 @@ pub async fn serve(
     router: Router,
     mut phase: watch::Receiver<PortPhase>,
 ) -> io::Result<()> {
-    let listener = Leavable { listener: Some(listener), phase: phase.clone() };
+    let places = Places::default();
+    let listener = Leavable { listener: Some(listener), phase: phase.clone(), places };
     let closed = async move { reach(&mut phase, PortPhase::Closed).await };
     axum::serve(listener, router).with_graceful_shutdown(closed).await
 }
@@ -38,16 +41,19 @@ pub async fn serve(
 struct Leavable {
     listener: Option<TcpListener>,
     phase: watch::Receiver<PortPhase>,
+    places: Places,
 }
 
 impl Listener for Leavable {
-    type Io = TcpStream;
+    type Io = Bounded;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
+    async fn accept(&mut self) -> (Bounded, SocketAddr) {
         if let Some(listener) = &mut self.listener {
             tokio::select! {
-                accepted = Listener::accept(listener) => return accepted,
+                (stream, peer) = Listener::accept(listener) => {
+                    return (self.places.enter(stream), peer);
+                }
                 () = reach(&mut self.phase, PortPhase::Left) => {}
             }
         }
@@ -73,6 +79,7 @@ async fn reach(phase: &mut watch::Receiver<PortPhase>, wanted: PortPhase) {
 mod tests {
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
 
     use super::*;
 

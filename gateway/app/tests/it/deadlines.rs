@@ -16,6 +16,9 @@ use portcullis_testkit::{
     Call, Certificates, Client, Frame, FrameConnection, RawConnection, TestBody, Tls, Upstream,
 };
 
+use tokio::io::AsyncWriteExt;
+use tokio::time::timeout;
+
 use crate::gateway::Gateway;
 use crate::shop::{self, HOST, Shop, TO_BLUE, backends};
 
@@ -176,6 +179,23 @@ async fn what_the_upstream_does_not_take_is_not_held_against_the_client() {
     assert_eq!(shop.blue.seen().held, 1);
     shop.blue.release();
     assert_eq!(waiting.await.unwrap().unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_in_mid_upload_is_noticed_though_nobody_reads_it() {
+    let mut shop = shop_with("timeouts: {stalledBody: off, streamIdle: off}").await;
+    let mut client = raw(&shop).await.into_stream();
+    let head = post("/slow", "content-length: 1000000000\r\n");
+    client.write_all(head.as_bytes()).await.unwrap();
+    shop.blue.until(|seen| seen.held == 1).await;
+    // Until every buffer on the way is full.
+    let more = vec![0; 1 << 20];
+    while timeout(10 * DRIBBLE, client.write_all(&more)).await.is_ok() {}
+    client.set_zero_linger().unwrap();
+    drop(client);
+    shop.blue.until(|seen| seen.held == 0).await;
+    let line = shop.gateway.access_line_with("/slow").await;
+    assert!(line.contains(" DC downstream_remote_disconnect "), "{line}");
 }
 
 #[tokio::test]

@@ -134,11 +134,12 @@ impl Workers {
         self.end_accepting(|closed| Command::StopAccepting { closed });
     }
 
-    /// Begins the drain and lets go of the sockets, which another process accepts from by now. What waits on
+    /// Begins a drain that health says nothing of, and lets go of the sockets, which another process accepts from by now. What waits on
     /// them is that process's; nobody is sent away who has not had a response that says so, until
     /// [`stop_accepting`](Self::stop_accepting).
     pub fn leave_sockets(&self) {
-        self.begin_drain();
+        self.proxy.drain.hand_over();
+        self.tell_all(|| Command::Drain);
         self.end_accepting(|closed| Command::LeaveSockets { closed });
     }
 

@@ -12,6 +12,8 @@ pub struct Drain(Arc<AtomicU8>);
 pub enum DrainPhase {
     /// Serving.
     Serving,
+    /// Another process serves on, so health is as before; but every response says that the connection closes.
+    HandedOver,
     /// Still accepting, but every response says that the connection closes.
     Closing,
     /// What is left is cut off.
@@ -32,22 +34,28 @@ impl Drain {
     pub fn phase(&self) -> DrainPhase {
         match self.0.load(Ordering::Relaxed) {
             0 => DrainPhase::Serving,
-            1 => DrainPhase::Closing,
-            2 => DrainPhase::Cutting(CutReason::DrainTimeout),
+            1 => DrainPhase::HandedOver,
+            2 => DrainPhase::Closing,
+            3 => DrainPhase::Cutting(CutReason::DrainTimeout),
             _ => DrainPhase::Cutting(CutReason::ShutDown),
         }
     }
 
     /// From now on every response closes its connection.
     pub fn begin(&self) {
+        self.0.fetch_max(2, Ordering::Relaxed);
+    }
+
+    /// The same, while another process serves on in our place.
+    pub fn hand_over(&self) {
         self.0.fetch_max(1, Ordering::Relaxed);
     }
 
     /// From now on a request that ends early was cut off by us, and not left by its client.
     pub fn cut(&self, reason: CutReason) {
         let phase = match reason {
-            CutReason::DrainTimeout => 2,
-            CutReason::ShutDown => 3,
+            CutReason::DrainTimeout => 3,
+            CutReason::ShutDown => 4,
         };
         self.0.fetch_max(phase, Ordering::Relaxed);
     }
@@ -71,6 +79,8 @@ mod tests {
     fn it_only_moves_forward() {
         let drain = Drain::default();
         assert_eq!(drain.phase(), DrainPhase::Serving);
+        drain.hand_over();
+        assert_eq!(drain.phase(), DrainPhase::HandedOver);
         drain.cut(CutReason::DrainTimeout);
         drain.begin();
         assert_eq!(drain.phase(), DrainPhase::Cutting(CutReason::DrainTimeout));

@@ -112,7 +112,7 @@ fn finish_head(mut flight: Flight, source: Source) -> Response<ResponseBody> {
     if flight.worker.settings.debug_headers == DebugHeaders::On {
         add_debug_headers(&flight, &mut headers);
     }
-    let closing = flight.worker.settings.drain.phase() >= DrainPhase::Closing;
+    let closing = flight.worker.settings.drain.phase() != DrainPhase::Serving;
     if closing && flight.exchange.request.protocol != Protocol::Http2 {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }

@@ -153,13 +153,16 @@ async fn under_load_nothing_fails_and_nothing_is_refused() {
 
 #[tokio::test]
 async fn what_is_in_flight_is_finished_by_the_old_process() {
-    let mut scene = Scene::open(&["--drain-delay", "0s"], &[]).await;
-    let mut client = scene.connect().await;
+    let mut scene = Scene::open(&[], &[]).await;
+    let (mut client, mut balancer) = (scene.connect().await, scene.connect().await);
+    assert_eq!(balancer.get(HOST, "/.portcullis/healthz/ready").await.status, 200);
     let held = tokio::spawn(async move { client.get(HOST, "/slow").await });
     scene.blue.until(|seen| seen.held == 1).await;
     scene.install_copy();
     let pid = scene.upgrade().await;
     assert_eq!(scene.connect().await.get(HOST, "/").await.upstream(), "blue");
+    let reply = balancer.get(HOST, "/.portcullis/healthz/ready").await;
+    assert_eq!((reply.status.as_u16(), reply.header("connection")), (200, "close"));
     let exe = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap();
     assert_eq!(exe, scene.program.canonicalize().unwrap(), "the file that is there now");
     // A supervisor's signal to both asks the old one for what it is doing.

@@ -5,6 +5,7 @@
 // Nobody imports from here.
 #![allow(missing_docs, unreachable_pub)]
 
+mod admin;
 mod alb_headers;
 mod attack;
 mod bad_input;
@@ -12,7 +13,9 @@ mod bad_plugins;
 mod binary_upgrade;
 mod canonical;
 mod commands;
+mod configmap;
 mod deadlines;
+mod deploy;
 mod drain;
 mod envoy;
 mod examples;

@@ -53,7 +53,7 @@ pub async fn handle_request(
         Ok(Decision::Forward(mut outbound)) => {
             let answered = in_time(&progress, pin!(forward(&mut flight, &mut outbound))).await;
             answered
-                .and_then(|response| check_accept(response, outbound.accept.as_ref()))
+                .and_then(|response| check_accept(response, outbound.accept.as_deref()))
                 .map(Answer::Upstream)
         }
         Err(error) => Err(error),
@@ -74,6 +74,10 @@ async fn in_time<T>(
 }
 
 /// What becomes of a request. Everything up to here happens at once, without waiting.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a request is as large, and a box would cost an allocation"
+)]
 enum Decision {
     /// The gateway answers: the listener, a plugin or the rule.
     Reply(Reply),

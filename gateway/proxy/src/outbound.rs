@@ -24,7 +24,7 @@ pub(crate) struct Outbound {
     /// The route's timeout.
     pub(crate) timeout: Option<Duration>,
     /// What a 101 has to answer to a key of ours.
-    pub(crate) accept: Option<HeaderValue>,
+    pub(crate) accept: Option<Box<HeaderValue>>,
 }
 
 impl Outbound {

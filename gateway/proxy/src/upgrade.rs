@@ -42,11 +42,11 @@ pub(crate) fn show_upgrade(headers: &mut HeaderMap) {
 }
 
 /// Has a request ask its upstream for a WebSocket. What it has to answer is returned where the client, on
-/// HTTP/2, has no key of its own.
+/// HTTP/2, has no key of its own; boxed, since few requests have it.
 pub(crate) fn ask_upstream(
     request: &mut Request<RequestBody>,
     upgrade: Upgrade,
-) -> Option<HeaderValue> {
+) -> Option<Box<HeaderValue>> {
     // A plugin has made something else of it.
     if request.method() != Method::GET {
         return None;
@@ -59,7 +59,7 @@ pub(crate) fn ask_upstream(
     let headers = request.headers_mut();
     headers.insert(SEC_WEBSOCKET_KEY, HeaderValue::from_str(&key).ok()?);
     headers.entry(SEC_WEBSOCKET_VERSION).or_insert(HeaderValue::from_static("13"));
-    HeaderValue::from_str(&websocket_accept(&key)).ok()
+    HeaderValue::from_str(&websocket_accept(&key)).ok().map(Box::new)
 }
 
 /// Whether a 101 answers the key that we made (RFC 6455 section 4.1).

@@ -71,7 +71,7 @@ where
     inbound.begin_reply();
     if let Some(tunnel) = response.body_mut().take_tunnel() {
         // Few requests become one, so it stays out of every connection's future.
-        Box::pin(carry(wire, &response, tunnel)).await?;
+        Box::pin(carry(wire, response, tunnel)).await?;
         return Ok(Next::Close);
     }
     let (mut outbound, kept) = write_head(wire, &asker, asked, &inbound, response);

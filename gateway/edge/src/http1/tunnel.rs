@@ -18,7 +18,7 @@ use crate::tunnel::OpenTunnel;
 /// Sends the 101 and carries what follows, until both sides have ended.
 pub(crate) async fn carry<I, B>(
     wire: &mut Wire<I>,
-    response: &Response<B>,
+    response: Response<B>,
     tunnel: OpenTunnel,
 ) -> io::Result<()>
 where

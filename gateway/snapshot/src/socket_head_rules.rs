@@ -1,7 +1,6 @@
 //! By which rules the heads of a socket's requests are read.
 
 use portcullis_message::{HeadRules, normalise_host};
-use portcullis_model::Listener;
 
 use crate::{CompiledListener, SocketTable};
 
@@ -28,13 +27,4 @@ impl CompiledListener {
     pub fn head_rules(&self) -> HeadRules {
         self.settings.requests.head
     }
-}
-
-/// The rules of all listeners of a socket, where they agree.
-pub(crate) fn common_head_rules<'l>(
-    listeners: impl IntoIterator<Item = &'l Listener>,
-) -> Option<HeadRules> {
-    let mut rules = listeners.into_iter().map(|listener| listener.requests.head);
-    let first = rules.next().unwrap_or_default();
-    rules.all(|other| other == first).then_some(first)
 }

@@ -11,7 +11,6 @@ use portcullis_upstream::Cluster;
 
 use crate::chain::chain;
 use crate::parts::Parts;
-use crate::socket_head_rules::common_head_rules;
 use crate::{ChainStep, ListenerPolicy, TcpTable, TlsTable};
 
 /// The listeners that share one socket, compiled.
@@ -91,7 +90,7 @@ impl SocketTable {
         SocketTable {
             protocol,
             connections,
-            common_head_rules: common_head_rules(listeners.iter().map(|listener| &**listener)),
+            common_head_rules: common_head_rules(listeners),
             routes,
             rules,
             listeners: listeners
@@ -107,6 +106,13 @@ impl SocketTable {
             tls,
         }
     }
+}
+
+/// The rules of all listeners of a socket, where they agree.
+fn common_head_rules(listeners: &[Arc<Listener>]) -> Option<HeadRules> {
+    let mut rules = listeners.iter().map(|listener| listener.requests.head);
+    let first = rules.next().unwrap_or_default();
+    rules.all(|other| other == first).then_some(first)
 }
 
 impl CompiledRule {

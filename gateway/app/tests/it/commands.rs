@@ -280,7 +280,7 @@ fn wrong_usage_is_told_in_one_line() {
         (&["serve"][..], "--config"),
         (&["serve", "--config", "nowhere"], "nowhere: there is no such file"),
         (&["serve", "--config", "config", "--http3"], "--http3 is not built yet"),
-        (&["serve", "--config", "config", "--compat", "istio"], "--compat istio is not built yet"),
+        (&["serve", "--config", "config", "--compat", "nginx"], "--compat"),
         (&["serve", "--config", "config", "--drain-delay", "soon"], "--drain-delay"),
         (&["serve", "--config", "config", "--log-level", "loud"], "`loud` is no log level"),
         (&["serve", "--config", "config", "--access-log", "%NOPE%"], "%NOPE%"),

@@ -25,7 +25,7 @@ use crate::activity::Activity;
 use crate::balance::Seat;
 use crate::http1::{Arrived, Refusal};
 use crate::limits::Limits;
-use crate::proxy_protocol::{introduce, note_refusal};
+use crate::proxy_protocol::{Introduced, introduce, note_refusal};
 use crate::requests::{answer, answer_streams};
 use crate::sniff::{Sniffed, sniff};
 use crate::socket::Socket;
@@ -84,18 +84,9 @@ impl Visit {
         let (protocol, proxy_protocol) = (table.protocol, table.connections.proxy_protocol);
         let passes_on = table.tcp.is_some();
         drop(pinned);
-        let mut read_ahead = Bytes::new();
-        if proxy_protocol != ProxyProtocol::Off {
-            let trusted = &self.worker.proxy.settings.trusted;
-            // Boxed: most sockets have no use for its window.
-            let introduced = introduce(&mut stream, self.peer, proxy_protocol, trusted);
-            match Box::pin(introduced).await {
-                Ok(introduced) => {
-                    (self.peer, read_ahead) = (introduced.peer, introduced.read_ahead)
-                }
-                Err(why) => return note_refusal(self.peer, &why),
-            }
-        }
+        let introduced = self.introduction(&mut stream, proxy_protocol).await;
+        let Some(Introduced { peer, read_ahead }) = introduced else { return };
+        self.peer = peer;
         match protocol {
             ListenerProtocol::Http => self.serve_plain(stream, read_ahead).await,
             // Boxed: most sockets have no use for these.
@@ -116,6 +107,21 @@ impl Visit {
         match sniff(&mut stream, &read_ahead).await {
             Ok(Sniffed::Http1(read)) => {
                 let reset: fn(&TcpStream) = reset_at_close;
+    /// Who is at the other end; `None` where a PROXY header had to say so and did not.
+    async fn introduction(
+        &self,
+        stream: &mut TcpStream,
+        policy: ProxyProtocol,
+    ) -> Option<Introduced> {
+        if policy == ProxyProtocol::Off {
+            return Some(Introduced { peer: self.peer, read_ahead: Bytes::new() });
+        }
+        // Boxed: most sockets have no use for its window.
+        let trusted = &self.worker.proxy.settings.trusted;
+        let introduced = Box::pin(introduce(stream, self.peer, policy, trusted)).await;
+        introduced.inspect_err(|why| note_refusal(self.peer, why)).ok()
+    }
+
                 let arrived = Arrived { io: stream, read_ahead: read, reset, left: has_left };
                 self.serve_http1(arrived, None).await;
             }

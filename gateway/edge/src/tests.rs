@@ -141,9 +141,11 @@ async fn a_port_may_change_from_http_to_https_under_its_socket() {
     gateway.apply(vec![https("web", 80, credential)]);
     assert_eq!(gateway.workers.bound()[0].protocol, ListenerProtocol::Https);
     assert_eq!(gateway.address("web"), address);
-    assert!(ask_over_tls(address, trusted).await.ends_with("web"));
+    let reply = ask_over_tls(address, trusted).await;
+    assert!(reply.ends_with("web"), "{reply}");
     // Whoever was connected is not concerned.
-    assert!(plain.ask().await.ends_with("web"));
+    let reply = plain.ask().await;
+    assert!(reply.ends_with("web"), "{reply}");
 }
 
 #[tokio::test]

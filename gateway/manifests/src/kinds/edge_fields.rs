@@ -275,8 +275,8 @@ fn size(field: &Cursor<'_>, least: u64, most: u64) -> Option<u64> {
 
 fn show_time(seconds: u64) -> String {
     match seconds {
-        _ if seconds % HOUR == 0 => format!("{}h", seconds / HOUR),
-        _ if seconds % MINUTE == 0 => format!("{}m", seconds / MINUTE),
+        _ if seconds.is_multiple_of(HOUR) => format!("{}h", seconds / HOUR),
+        _ if seconds.is_multiple_of(MINUTE) => format!("{}m", seconds / MINUTE),
         _ => format!("{seconds}s"),
     }
 }

@@ -1,8 +1,9 @@
 //! The end of the process: nothing in flight is lost.
 
-use portcullis_testkit::{Call, Client, FrameConnection, RawConnection, frame, within};
+use portcullis_testkit::{Call, Client, FrameConnection, RawConnection, frame, websocket_handshake, within};
 
 use crate::shop::{HOST, Shop, TO_BLUE};
+use crate::websocket::Scene;
 
 /// Longer than any test.
 const LONG: [&str; 2] = ["--drain-delay", "1h"];
@@ -89,6 +90,20 @@ async fn streams_between_the_two_goaways_are_served() {
     let body = |frame: &portcullis_testkit::Frame| frame.kind == frame::DATA && frame.stream == 1;
     assert_eq!(client.next_where(body).await.unwrap().payload, b"released");
     while client.next().await.is_some() {}
+}
+
+#[tokio::test]
+async fn a_websocket_may_begin_during_the_delay() {
+    let mut scene = Scene::open(&LONG).await;
+    scene.gateway.signal("TERM");
+    scene.gateway.wait_for_log("draining").await;
+    let mut connection = scene.connect().await;
+    connection.send(websocket_handshake(HOST, "/chat")).await.unwrap();
+    let head = connection.read_head().await;
+    assert!(head.ends_with("\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"), "{head}");
+    assert!(!head.contains("close"), "{head}");
+    connection.send("hello").await.unwrap();
+    assert_eq!(connection.read_exactly(5).await.unwrap(), b"hello");
 }
 
 #[tokio::test]

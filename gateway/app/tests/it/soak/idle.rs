@@ -7,6 +7,7 @@ use portcullis_testkit::manifests::{
     gateway, http_server, https_server, join, tls_secret, virtual_service,
 };
 use portcullis_testkit::{Call, Certificates, Client, Tls};
+use tokio::time::Instant;
 
 use crate::gateway::Gateway;
 use crate::shop::HOST;
@@ -35,6 +36,7 @@ async fn wait_idle(server: &str, certificates: Option<Certificates>) {
     let gateway = open(&certificates).await;
     let address = gateway.address(server);
     let tls = (server == "https").then(|| Tls::new(HOST, &certificates).without_alpn());
+    let asked = Instant::now();
     // One batch first, so that what is made once is not counted.
     let mut clients = connect(address, tls.as_ref(), AT_ONCE).await;
     let before = gateway.resident_kib();
@@ -44,7 +46,8 @@ async fn wait_idle(server: &str, certificates: Option<Certificates>) {
     let grown = gateway.resident_kib().saturating_sub(before);
     let each = grown as f64 / (CONNECTIONS - AT_ONCE) as f64;
     eprintln!("{server}: {each:.1} KiB for each idle connection");
-    tokio::time::sleep(IDLE).await;
+    // They ask in the order in which they came, so that each has waited for about as long.
+    tokio::time::sleep_until(asked + IDLE).await;
     for client in &mut clients {
         let reply = client.try_call(Call::get(HOST, "/")).await;
         assert_eq!(reply.map(|reply| reply.status.as_u16()).ok(), Some(204));

@@ -10,17 +10,17 @@ const MOST_CONNECTIONS: usize = 50_000;
 pub(crate) fn most_connections() -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    let descriptors = match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => limit.maximum,
-        Err(error) => {
-            tracing::warn!(%error, "the limit on descriptors cannot be raised");
-            limit.current
-        }
-    };
-    let connections = fitting(descriptors);
-    let descriptors = descriptors.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string());
-    tracing::info!(%descriptors, connections, "descriptors");
-    connections
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit on descriptors cannot be raised");
+    }
+    fitting(getrlimit(Resource::Nofile).current)
+}
+
+/// Logs what came of it.
+pub(crate) fn report() {
+    let limit = getrlimit(Resource::Nofile).current;
+    let descriptors = limit.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string());
+    tracing::info!(%descriptors, connections = fitting(limit), "descriptors");
 }
 
 /// `None` is no limit.

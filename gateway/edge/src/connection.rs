@@ -50,7 +50,12 @@ pub(crate) fn serve(worker: &Rc<Worker>, arrival: Arrival) {
         let activity = begin_activity(&worker, &socket, peer);
         let place = worker.connections.enter(activity.clone(), socket.id);
         let visit = Visit { worker, peer, local: local(&stream, &socket), socket, activity };
-        visit.activity.clone().attend(visit.serve(stream)).await;
+        let attended = visit.activity.clone();
+        {
+            // Handed over by reference: by value it would have its place in the task twice.
+            let serving = pin!(visit.serve(stream));
+            attended.attend(serving).await;
+        }
         drop((place, seat));
     });
 }
@@ -102,11 +107,6 @@ impl Visit {
         }
     }
 
-    async fn serve_plain(self, mut stream: TcpStream, read_ahead: Bytes) {
-        self.activity.begin_waiting();
-        match sniff(&mut stream, &read_ahead).await {
-            Ok(Sniffed::Http1(read)) => {
-                let reset: fn(&TcpStream) = reset_at_close;
     /// Who is at the other end; `None` where a PROXY header had to say so and did not.
     async fn introduction(
         &self,
@@ -122,6 +122,11 @@ impl Visit {
         introduced.inspect_err(|why| note_refusal(self.peer, why)).ok()
     }
 
+    async fn serve_plain(self, mut stream: TcpStream, read_ahead: Bytes) {
+        self.activity.begin_waiting();
+        match sniff(&mut stream, &read_ahead).await {
+            Ok(Sniffed::Http1(read)) => {
+                let reset: fn(&TcpStream) = reset_at_close;
                 let arrived = Arrived { io: stream, read_ahead: read, reset, left: has_left };
                 self.serve_http1(arrived, None).await;
             }

@@ -59,19 +59,22 @@ where
     <S::ResBody as Body>::Data: 'static,
     <S::ResBody as Body>::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let connection = builder(policy, activity).serve_connection(TokioIo::new(&mut io), service);
-    let outcome = until_it_ends(connection, activity).await;
+    // Boxed: every task of a connection has room for it, and most speak HTTP/1.
+    let mut connection =
+        Box::pin(builder(policy, activity).serve_connection(TokioIo::new(&mut io), service));
+    let outcome = until_it_ends(connection.as_mut(), activity).await;
+    drop(connection);
     let Err(error) = outcome else { return Ok(()) };
     let details = io.flood().map(Flood::details).or_else(|| our_reason(&error));
     if details.is_some() {
         // Whoever does not take it in time does without.
-        let _ = timeout(FAREWELL, io.send_away()).await;
+        let _ = timeout(FAREWELL, Box::pin(io.send_away())).await;
     }
     Err(Ended { details, error })
 }
 
 async fn until_it_ends<I, S>(
-    connection: Connection<I, S, OnWorker>,
+    mut connection: Pin<&mut Connection<I, S, OnWorker>>,
     activity: &Activity,
 ) -> Result<(), hyper::Error>
 where
@@ -83,7 +86,6 @@ where
     <S::ResBody as Body>::Data: 'static,
     <S::ResBody as Body>::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let mut connection = pin!(connection);
     let mut asked = false;
     poll_fn(|cx| {
         loop {

@@ -119,6 +119,7 @@ async fn start(
     if predecessor.is_none() {
         sides.serve().map_err(|error| CommandError::failure("the side ports", error))?;
     }
+    descriptors::report();
     let control = Control::start(ControlParts {
         compiler,
         mesh_certificates: arguments.mesh_certificates.clone(),

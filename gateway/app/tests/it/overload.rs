@@ -166,6 +166,9 @@ async fn refused_by(shop: &mut Shop, protocol: &str) -> Client {
 #[tokio::test]
 async fn short_of_memory_requests_are_refused_and_health_stays_up() {
     let mut shop = Shop::open_with(TO_BLUE, &["--memory-limit", "1Mi"]).await;
+    if !shop.gateway.log.iter().any(|line| line.contains("requests are refused")) {
+        shop.gateway.wait_for_log("requests are refused").await;
+    }
     let (http1, http2) =
         (refused_by(&mut shop, "HTTP/1").await, refused_by(&mut shop, "HTTP/2").await);
     assert_eq!(shop.blue.until(|_| true).await.requests, 0);

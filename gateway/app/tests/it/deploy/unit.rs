@@ -4,8 +4,8 @@ use super::root;
 
 /// The last value of a key, as systemd takes it.
 fn value<'a>(unit: &'a str, key: &str) -> &'a str {
-    let lines = unit.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));
-    lines.last().unwrap_or_else(|| panic!("no {key}"))
+    let mut lines = unit.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+    lines.next_back().unwrap_or_else(|| panic!("no {key}"))
 }
 
 #[test]

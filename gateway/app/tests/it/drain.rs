@@ -1,6 +1,8 @@
 //! The end of the process: nothing in flight is lost.
 
-use portcullis_testkit::{Call, Client, FrameConnection, RawConnection, frame, websocket_handshake, within};
+use portcullis_testkit::{
+    Call, Client, FrameConnection, RawConnection, frame, websocket_handshake, within,
+};
 
 use crate::shop::{HOST, Shop, TO_BLUE};
 use crate::websocket::Scene;

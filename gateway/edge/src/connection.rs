@@ -93,15 +93,15 @@ impl Visit {
         let Some(Introduced { peer, read_ahead }) = introduced else { return };
         self.peer = peer;
         match protocol {
-            ListenerProtocol::Http => self.serve_plain(stream, read_ahead).await,
-            // Boxed: most sockets have no use for these.
+            // Each of these boxed: a connection has room for one only.
+            ListenerProtocol::Http => Box::pin(self.serve_plain(stream, read_ahead)).await,
             ListenerProtocol::Tcp => Box::pin(self.serve_tcp(stream, read_ahead)).await,
             ListenerProtocol::Https | ListenerProtocol::Tls if passes_on => {
                 Box::pin(self.serve_by_name(stream, read_ahead)).await;
             }
             // A handshake leaves nothing read ahead; what does is none.
             ListenerProtocol::Https | ListenerProtocol::Tls if read_ahead.is_empty() => {
-                self.serve_tls(stream).await;
+                Box::pin(self.serve_tls(stream)).await;
             }
             ListenerProtocol::Https | ListenerProtocol::Tls => {}
         }
@@ -128,9 +128,9 @@ impl Visit {
             Ok(Sniffed::Http1(read)) => {
                 let reset: fn(&TcpStream) = reset_at_close;
                 let arrived = Arrived { io: stream, read_ahead: read, reset, left: has_left };
-                self.serve_http1(arrived, None).await;
+                Box::pin(self.serve_http1(arrived, None)).await;
             }
-            Ok(Sniffed::Http2(read)) => self.serve_http2(stream, read, None).await,
+            Ok(Sniffed::Http2(read)) => Box::pin(self.serve_http2(stream, read, None)).await,
             Ok(Sniffed::Nothing) => {}
             Err(error) => tracing::debug!(peer = %self.peer, %error, "connection lost"),
         }
@@ -141,7 +141,7 @@ impl Visit {
         I: AsyncRead + AsyncWrite + Borrow<TcpStream> + Unpin,
     {
         let (stream, facts, chosen) =
-            match handshake(&self.worker.proxy, self.socket.key, stream).await {
+            match Box::pin(handshake(&self.worker.proxy, self.socket.key, stream)).await {
                 Ok(shaken) => shaken,
                 Err(error) => {
                     tracing::debug!(peer = %self.peer, %error, "TLS handshake failed");
@@ -156,9 +156,11 @@ impl Visit {
                     |stream| has_left(stream.get_ref().0.borrow());
                 let read_ahead = Bytes::new();
                 let arrived = Arrived { io: stream, read_ahead, reset: |_| {}, left };
-                self.serve_http1(arrived, Some(facts)).await;
+                Box::pin(self.serve_http1(arrived, Some(facts))).await;
             }
-            Chosen::Http2 => self.serve_http2(stream, Bytes::new(), Some(facts)).await,
+            Chosen::Http2 => {
+                Box::pin(self.serve_http2(stream, Bytes::new(), Some(facts))).await;
+            }
         }
     }
 

@@ -73,7 +73,9 @@ where
             }
             Err(Unread::Lost(error)) => return Err(error),
         };
-        match exchange(&mut wire, head, &mut service).await? {
+        // Boxed: a connection that waits for its next request holds nothing of it, and the requests of a worker
+        // take turns in the same few blocks of memory.
+        match Box::pin(exchange(&mut wire, head, &mut service)).await? {
             Next::Another => {}
             Next::Close => return wire.close().await,
             Next::CloseSlowly => return wire.close_slowly().await,

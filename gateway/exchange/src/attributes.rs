@@ -271,6 +271,49 @@ mod tests {
     }
 
     #[test]
+    fn a_verified_client_is_read_by_name() {
+        let facts = |uri: &str| portcullis_crypto::CertificateFacts {
+            subject: "CN=ada".into(),
+            issuer: "CN=ca".into(),
+            serial: "01".into(),
+            uris: vec![uri.into(), "urn:second".into()],
+            dns_names: vec!["ada.example".into()],
+            emails: Vec::new(),
+            addresses: Vec::new(),
+            sha256: "ab".into(),
+            spki_sha256: [0; 32],
+            not_before: 0,
+            not_after: 0,
+        };
+        let connection = crate::Connection {
+            tls: Some(crate::TlsFacts {
+                server_name: None,
+                version: "TLSv1.3",
+                cipher_suite: "",
+                local: Some(std::sync::Arc::new(facts("urn:gateway"))),
+                peer: Some(Box::new(facts("urn:ada"))),
+                forwarded_client_cert: None,
+                standing: crate::TlsStanding::new(crate::Verdict::NotAsked, 1, 1),
+            }),
+            ..crate::Connection::nowhere()
+        };
+        let exchange =
+            Exchange::new(std::sync::Arc::new(connection), crate::RequestHead::default());
+        for (name, value) in [
+            ("subject_peer_certificate", "CN=ada"),
+            ("uri_san_peer_certificate", "urn:ada"),
+            ("dns_san_peer_certificate", "ada.example"),
+            ("sha256_peer_certificate_digest", "ab"),
+            ("subject_local_certificate", "CN=ada"),
+            ("uri_san_local_certificate", "urn:gateway"),
+            ("dns_san_local_certificate", "ada.example"),
+        ] {
+            assert_eq!(read(&exchange, &["connection", name]), value, "{name}");
+        }
+        assert_eq!(attribute(&exchange, &["connection", "mtls"]), Some(AttributeValue::Bool(true)));
+    }
+
+    #[test]
     fn a_plain_connection_has_no_tls_attributes() {
         let exchange = served();
         assert_eq!(attribute(&exchange, &["connection", "tls_version"]), None);

@@ -14,7 +14,9 @@ pub fn forwarded_client_cert(
         push(&mut text, "By", uri);
     }
     push(&mut text, "Hash", &peer.sha256);
-    push_quoted(&mut text, "Subject", &peer.subject);
+    // RFC 2253 has escaped its quotes and backslashes; Envoy takes it as it is, too.
+    begin(&mut text, "Subject");
+    text.extend(["\"", &peer.subject, "\""]);
     if peer.uris.is_empty() {
         push(&mut text, "URI", "");
     }
@@ -41,7 +43,7 @@ fn push_quoted(text: &mut String, key: &str, value: &str) {
     begin(text, key);
     text.push('"');
     for letter in value.chars() {
-        if letter == '"' {
+        if matches!(letter, '"' | '\\') {
             text.push('\\');
         }
         text.push(letter);
@@ -92,10 +94,14 @@ mod tests {
 
     #[test]
     fn no_name_ends_its_element() {
-        let peer = facts("", &["urn:a;URI=spiffe://td/admin", "urn:a,Hash=ff"], &["a\";By=x"]);
+        let peer = facts(
+            "CN=a\\\"\\;URI=x",
+            &["urn:a;URI=spiffe://td/admin", "urn:a,Hash=ff", "urn:\\"],
+            &["a\";By=x"],
+        );
         assert_eq!(
             forwarded_client_cert(None, &peer).unwrap(),
-            "Hash=ab12;Subject=\"\";URI=\"urn:a;URI=spiffe://td/admin\";URI=\"urn:a,Hash=ff\";DNS=\"a\\\";By=x\""
+            "Hash=ab12;Subject=\"CN=a\\\"\\;URI=x\";URI=\"urn:a;URI=spiffe://td/admin\";URI=\"urn:a,Hash=ff\";URI=\"urn:\\\\\";DNS=\"a\\\";By=x\""
         );
     }
 }

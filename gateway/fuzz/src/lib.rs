@@ -6,6 +6,7 @@
 #![allow(clippy::panic, reason = "a target that finds something has to say so")]
 
 mod access_log;
+mod certificate;
 mod client_hello;
 mod forwarded;
 mod header_map;
@@ -27,8 +28,9 @@ pub struct Target {
 }
 
 /// All of them.
-pub static TARGETS: [Target; 11] = [
+pub static TARGETS: [Target; 12] = [
     Target { name: "access_log", run: access_log::run },
+    Target { name: "certificate", run: certificate::run },
     Target { name: "client_hello", run: client_hello::run },
     Target { name: "forwarded", run: forwarded::run },
     Target { name: "header_map", run: header_map::run },

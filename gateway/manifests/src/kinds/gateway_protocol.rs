@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use portcullis_model::ListenerProtocol;
 
-use crate::kinds::gateway_tls::{
-    ServerTls, TlsMode, read_mode, read_server_tls, warn_of_plain_tls,
-};
+use crate::kinds::gateway_tls::{read_mode, read_server_tls, warn_of_plain_tls};
+use crate::kinds::gateway_tls_settings::{ServerTls, TlsMode};
 use crate::reader::{Cursor, Fields};
 use crate::report::Gravity;
 

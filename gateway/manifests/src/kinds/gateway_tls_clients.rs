@@ -6,7 +6,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use portcullis_crypto::{Demand, PeerRules};
 
-use crate::kinds::gateway_tls::{AuthoritySource, ClientRules, TlsMode, named_file, secret_name};
+use crate::kinds::gateway_tls_settings::{
+    AuthoritySource, ClientRules, TlsMode, named_file, secret_name,
+};
 use crate::reader::{Cursor, Fields};
 use crate::report::Gravity;
 

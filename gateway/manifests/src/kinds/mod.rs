@@ -11,6 +11,7 @@ mod gateway_protocol;
 mod gateway_tls;
 mod gateway_tls_clients;
 mod gateway_tls_parameters;
+mod gateway_tls_settings;
 mod header_operations;
 mod plugin_annotations;
 mod plugin_configuration;
@@ -39,7 +40,7 @@ pub(crate) use edge_policy::{EdgePolicy, PolicyTarget, TargetKind};
 pub(crate) use edge_setting::{PlacedSetting, Reach};
 pub(crate) use endpoint_slice::EndpointSlice;
 pub(crate) use gateway::{Gateway, Server, ServerHost};
-pub(crate) use gateway_tls::{
+pub(crate) use gateway_tls_settings::{
     AuthoritySource, CertificateFiles, CertificateSource, ClientRules, CredentialName, NamedFile,
     ServerTls,
 };

@@ -150,12 +150,12 @@ impl Visit {
             };
         self.activity.begin_waiting();
         match chosen {
-            // A TLS stream that ends without saying so has failed, and its peer sees that.
             Chosen::Http1 => {
+                let reset: fn(&TlsStream<I>) = |stream| reset_at_close(stream.get_ref().0.borrow());
                 let left: fn(&TlsStream<I>) -> bool =
                     |stream| has_left(stream.get_ref().0.borrow());
                 let read_ahead = Bytes::new();
-                let arrived = Arrived { io: stream, read_ahead, reset: |_| {}, left };
+                let arrived = Arrived { io: stream, read_ahead, reset, left };
                 Box::pin(self.serve_http1(arrived, Some(facts))).await;
             }
             Chosen::Http2 => {

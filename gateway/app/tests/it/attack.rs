@@ -107,10 +107,10 @@ async fn a_length_said_twice_is_passed_on_once() {
 }
 
 #[tokio::test]
-async fn an_upgrade_is_an_ordinary_request() {
+async fn an_upgrade_to_what_is_not_allowed_is_an_ordinary_request() {
     let mut shop = Shop::open(TO_BLUE).await;
     let request = "GET /a HTTP/1.1\r\nhost: shop.example\r\nconnection: upgrade, close\r\n\
-         upgrade: websocket\r\nsec-websocket-key: x\r\n\r\nearly data";
+         upgrade: h2c\r\nhttp2-settings: x\r\n\r\nearly data";
     let reply = RawConnection::exchange(shop.gateway.address("http"), request).await;
     assert!(reply.starts_with("HTTP/1.1 200 "), "{reply}");
     assert!(!reply.contains("\"upgrade\"") && !reply.contains("early"), "{reply}");

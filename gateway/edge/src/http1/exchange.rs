@@ -76,7 +76,8 @@ where
     }
     let (mut outbound, kept) = write_head(wire, &asker, asked, &inbound, response);
     if let Err(error) = send(wire, &mut inbound, &mut outbound).await {
-        if outbound.runs_until_close() {
+        // What a client does not take would stay with the system for as long as it dribbles.
+        if outbound.runs_until_close() || wire.activity.is_overdue() {
             wire.reset();
         }
         return Err(error);

@@ -32,14 +32,22 @@ fn read_manifests(criterion: &mut Criterion) {
     for (name, route) in [("json", json as fn(usize, &str) -> String), ("yaml", yaml)] {
         let text = text(route, "/api/");
         group.bench_function(format!("{name}/first"), |bencher| {
-            let read = |source| into_model(&Draft::read(vec![source]), &LastGood::default(), HeadRules::default());
+            let read = |source| {
+                into_model(&Draft::read(vec![source]), &LastGood::default(), HeadRules::default())
+            };
             bencher.iter_batched(|| source(&text), read, BatchSize::PerIteration);
         });
         let before = Draft::read(vec![source(&text)]);
         let last_good = into_model(&before, &LastGood::default(), HeadRules::default()).last_good;
         let changed = text.replacen("/api/", "/new/", 1);
         group.bench_function(format!("{name}/one_changed"), |bencher| {
-            let read = |source| into_model(&Draft::read_with(vec![source], &before), &last_good, HeadRules::default());
+            let read = |source| {
+                into_model(
+                    &Draft::read_with(vec![source], &before),
+                    &last_good,
+                    HeadRules::default(),
+                )
+            };
             bencher.iter_batched(|| source(&changed), read, BatchSize::PerIteration);
         });
     }

@@ -21,10 +21,11 @@ use crate::tables::{clusters, generations, listeners, plugins};
 
 /// Every path of the admin port, with one line on each.
 const INDEX: &str = "Portcullis admin\n\
-    /certs                certificates, their names and how long they last; no keys
+    /certs                certificates, their names and how long they last; no keys\n\
     /clusters             endpoints and their load\n\
     /config_dump          the configuration that serves, and its problems; no secrets\n\
-    /drain_listeners      POST: close the listeners and let what is in flight end; ?graceful waits, ?graceful&skip_exit goes on accepting
+    /drain_listeners      POST: close the listeners and let what is in flight end; ?graceful waits first,\n\
+    \x20                     ?graceful&skip_exit goes on accepting\n\
     /generations          the latest configurations, and which of them requests still hold\n\
     /listeners            bound addresses\n\
     /logging?level=LEVEL  POST: change the level of the program's own log\n\

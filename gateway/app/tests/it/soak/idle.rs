@@ -21,14 +21,14 @@ const IDLE: Duration = Duration::from_secs(70);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "soak: 70 s of waiting, 10 000 descriptors in two processes"]
 async fn soak_ten_thousand_idle_connections_are_alive_at_70_s() {
-    wait_idle("http", None).await;
+    Box::pin(wait_idle("http", None)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "soak: 70 s of waiting, 10 000 descriptors in two processes"]
 async fn soak_ten_thousand_idle_tls_connections_are_alive_at_70_s() {
     let certificates = Certificates::for_hosts(&[HOST]);
-    wait_idle("https", Some(certificates)).await;
+    Box::pin(wait_idle("https", Some(certificates))).await;
 }
 
 async fn wait_idle(server: &str, certificates: Option<Certificates>) {
@@ -38,10 +38,10 @@ async fn wait_idle(server: &str, certificates: Option<Certificates>) {
     let tls = (server == "https").then(|| Tls::new(HOST, &certificates).without_alpn());
     let asked = Instant::now();
     // One batch first, so that what is made once is not counted.
-    let mut clients = connect(address, tls.as_ref(), AT_ONCE).await;
+    let mut clients = Box::pin(connect(address, tls.as_ref(), AT_ONCE)).await;
     let before = gateway.resident_kib();
     while clients.len() < CONNECTIONS {
-        clients.extend(connect(address, tls.as_ref(), AT_ONCE).await);
+        clients.extend(Box::pin(connect(address, tls.as_ref(), AT_ONCE)).await);
     }
     let grown = gateway.resident_kib().saturating_sub(before);
     let each = grown as f64 / (CONNECTIONS - AT_ONCE) as f64;

@@ -4,6 +4,7 @@
 //! thread, on one pinned snapshot, and always answers.
 
 mod admit;
+mod both_ways;
 mod choose;
 mod debug_headers;
 mod drain;

@@ -16,9 +16,8 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::Worker;
-use crate::one_way::OneWay;
+use crate::both_ways::{BothWays, Cause};
 use crate::tcp_record::{Ending, TcpRecord};
-use crate::tunnel::{Cause, poll_both};
 
 /// The first attempt and two more: nothing was sent before one succeeds.
 const ATTEMPTS: usize = 3;
@@ -139,15 +138,15 @@ where
     I: AsyncRead + AsyncWrite + Unpin,
 {
     let read_ahead = std::mem::take(&mut client.read_ahead);
-    let (mut up, mut down) = (OneWay::starting_with(&read_ahead), OneWay::default());
+    let mut ways = BothWays::starting_with(&read_ahead);
     drop(read_ahead);
     let mut looks = interval_at(Instant::now() + LOOK, LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut silence = Silence::default();
     let cause = poll_fn(|cx| {
-        let ended = poll_both(&mut up, &mut down, &mut client.io, &mut upstream.stream, cx);
-        record.exchange.bytes_received = up.bytes();
-        record.exchange.bytes_sent = down.bytes();
+        let ended = ways.poll_carry(&mut client.io, &mut upstream.stream, cx);
+        record.exchange.bytes_received = ways.received();
+        record.exchange.bytes_sent = ways.sent();
         if ended.is_ready() {
             return ended;
         }

@@ -8,7 +8,7 @@ use portcullis_exchange::{Connection, Exchange, ResponseFlag};
 use portcullis_snapshot::SocketKey;
 use portcullis_telemetry::{ConnectionEvent, RequestTarget};
 
-use crate::tunnel::Cause;
+use crate::both_ways::Cause;
 use crate::{DrainPhase, Worker};
 
 /// One connection's record. Dropped before it was ended, it says that the connection was cut off.

@@ -10,8 +10,8 @@ use portcullis_upstream::{UpstreamFailure, UpstreamTunnel};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::both_ways::{BothWays, Cause};
 use crate::flight::Flight;
-use crate::one_way::{Failed, OneWay};
 
 /// An upstream that has switched to the protocol that the client asked for. Its bytes are carried by whoever
 /// has the client's connection. Dropped, it closes the upstream's connection and leaves its record.
@@ -29,14 +29,6 @@ pub enum TunnelEnd {
     Broken,
 }
 
-/// What ended a tunnel.
-pub(crate) enum Cause {
-    BothEnded,
-    ClientGone,
-    UpstreamFailed(std::io::Error),
-    Idle,
-}
-
 impl Tunnel {
     pub(crate) fn new(upstream: UpstreamTunnel, flight: Flight) -> Self {
         Tunnel { upstream, flight }
@@ -46,53 +38,24 @@ impl Tunnel {
     /// while the other goes on. The stream idle timeout is the only deadline.
     pub async fn carry(self, mut downstream: impl AsyncRead + AsyncWrite + Unpin) -> TunnelEnd {
         let Tunnel { mut upstream, mut flight } = self;
-        let (mut up, mut down) = (OneWay::default(), OneWay::default());
+        let mut ways = BothWays::default();
         let mut quiet = stream_idle(&flight).map(Quiet::new);
         let cause = poll_fn(|cx| {
-            let before = up.bytes() + down.bytes();
-            let ended = poll_both(&mut up, &mut down, &mut downstream, &mut upstream, cx);
-            flight.exchange.bytes_received = up.bytes();
-            flight.exchange.bytes_sent = down.bytes();
+            let before = ways.received() + ways.sent();
+            let ended = ways.poll_carry(&mut downstream, &mut upstream, cx);
+            flight.exchange.bytes_received = ways.received();
+            flight.exchange.bytes_sent = ways.sent();
             if ended.is_ready() {
                 return ended;
             }
             let Some(quiet) = &mut quiet else { return Poll::Pending };
-            if up.bytes() + down.bytes() > before {
+            if ways.received() + ways.sent() > before {
                 quiet.last = Instant::now();
             }
             quiet.poll_passed(cx).map(|()| Cause::Idle)
         });
         let cause = cause.await;
         close_record(flight, cause)
-    }
-}
-
-/// Carries what there is both ways; ready once both sides have ended, or one has failed.
-pub(crate) fn poll_both<D, U>(
-    up: &mut OneWay,
-    down: &mut OneWay,
-    downstream: &mut D,
-    upstream: &mut U,
-    cx: &mut Context<'_>,
-) -> Poll<Cause>
-where
-    D: AsyncRead + AsyncWrite + Unpin,
-    U: AsyncRead + AsyncWrite + Unpin,
-{
-    let going_up = match up.poll_carry(downstream, upstream, cx) {
-        Poll::Ready(Err(Failed::Reading(_))) => return Poll::Ready(Cause::ClientGone),
-        // What the upstream has said before it left still counts.
-        Poll::Ready(Err(Failed::Writing)) => {
-            up.give_up();
-            Poll::Ready(())
-        }
-        polled => polled.map(|_| ()),
-    };
-    match down.poll_carry(upstream, downstream, cx) {
-        Poll::Ready(Err(Failed::Reading(error))) => Poll::Ready(Cause::UpstreamFailed(error)),
-        Poll::Ready(Err(Failed::Writing)) => Poll::Ready(Cause::ClientGone),
-        Poll::Ready(Ok(())) => going_up.map(|()| Cause::BothEnded),
-        Poll::Pending => Poll::Pending,
     }
 }
 

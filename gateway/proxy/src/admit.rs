@@ -14,8 +14,8 @@ use portcullis_message::{
 use portcullis_snapshot::Pinned;
 
 use crate::choose::Table;
+use crate::head_size::check_head;
 use crate::request_id::new_request_id;
-use crate::room::check_head;
 use crate::upgrade::{show_upgrade, take_upgrade};
 use crate::{ProxyError, Worker};
 

@@ -15,7 +15,7 @@ pub enum DrainPhase {
     /// Another process serves on, so health is as before; but every response says that the connection closes.
     HandedOver,
     /// Still accepting, but every response says that the connection closes.
-    Closing,
+    Draining,
     /// What is left is cut off.
     Cutting(CutReason),
 }
@@ -35,7 +35,7 @@ impl Drain {
         match self.0.load(Ordering::Relaxed) {
             0 => DrainPhase::Serving,
             1 => DrainPhase::HandedOver,
-            2 => DrainPhase::Closing,
+            2 => DrainPhase::Draining,
             3 => DrainPhase::Cutting(CutReason::DrainTimeout),
             _ => DrainPhase::Cutting(CutReason::ShutDown),
         }

@@ -29,9 +29,9 @@ pub(crate) struct Flight {
     pub(crate) destination: Option<usize>,
     pub(crate) steps: RunningSteps,
     /// How much of the request body went upstream.
-    pub(crate) progress: Option<Arc<RequestProgress>>,
-    /// What its deadlines are held against.
-    pub(crate) watched: Rc<Progress>,
+    pub(crate) upload: Option<Arc<RequestProgress>>,
+    /// How far it has come, which its deadlines are held against.
+    pub(crate) progress: Rc<Progress>,
     /// The route's timeout, once the request is on its way.
     pub(crate) timeout: Option<RouteTimeout>,
     finished: bool,
@@ -43,7 +43,7 @@ impl Flight {
         snapshot: Rc<Pinned>,
         table: Option<Table>,
         exchange: Box<Exchange>,
-        watched: Rc<Progress>,
+        progress: Rc<Progress>,
     ) -> Self {
         Flight {
             table,
@@ -53,8 +53,8 @@ impl Flight {
             choice: Choice { listener: None, rule: None },
             destination: None,
             steps: RunningSteps::default(),
-            progress: None,
-            watched,
+            upload: None,
+            progress,
             timeout: None,
             finished: false,
         }
@@ -84,13 +84,13 @@ impl Flight {
             return;
         }
         self.exchange.timings.ended = Some(Instant::now());
-        if let Some(overdue) = self.watched.overdue() {
+        if let Some(overdue) = self.progress.overdue() {
             self.exchange.flags.set(overdue.flag());
             self.exchange.code_details = overdue.details().into();
         }
-        if let Some(progress) = &self.progress {
-            self.exchange.bytes_received = progress.bytes();
-            self.exchange.timings.request_ended = progress.ended_at();
+        if let Some(upload) = &self.upload {
+            self.exchange.bytes_received = upload.bytes();
+            self.exchange.timings.request_ended = upload.ended_at();
         }
         self.steps.close(&mut self.exchange);
         let target = self.target();
@@ -133,7 +133,7 @@ impl Drop for Flight {
         if std::thread::panicking() {
             return self.finish_in_panic();
         }
-        if self.watched.is_overdue() {
+        if self.progress.is_overdue() {
             // Broken off for that, as the record tells.
         } else if let DrainPhase::Cutting(reason) = self.worker.settings.drain.phase() {
             self.exchange.flags.set(ResponseFlag::DurationTimeout);

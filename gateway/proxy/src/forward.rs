@@ -34,7 +34,7 @@ async fn send_within(
     flight: &mut Flight,
     outbound: &mut Outbound,
 ) -> Result<Response<UpstreamBody>, ProxyError> {
-    let timeout = RouteTimeout::new(timeout, flight.progress.clone(), Instant::now());
+    let timeout = RouteTimeout::new(timeout, flight.upload.clone(), Instant::now());
     let result = {
         let mut sending = std::pin::pin!(send(flight, outbound));
         loop {
@@ -98,7 +98,7 @@ fn note_upstream(flight: &mut Flight, endpoint: &Endpoint, local_address: Option
 }
 
 fn error_for(flight: &Flight, failure: &UpstreamFailure) -> ProxyError {
-    let too_large = flight.progress.as_ref().is_some_and(|progress| progress.is_too_large());
+    let too_large = flight.upload.as_ref().is_some_and(|upload| upload.is_too_large());
     match failure {
         UpstreamFailure::RequestBody if too_large => ProxyError::RequestTooLarge,
         UpstreamFailure::Protocol(_) => ProxyError::UpstreamProtocol(failure.to_string()),

@@ -19,7 +19,7 @@ pub(crate) fn answer_health(flight: &mut Flight) -> Option<Box<Response<Body>>> 
     // Whoever is served here is served by a published snapshot, so there is no third state.
     let health = match flight.worker.settings.drain.phase() {
         DrainPhase::Serving | DrainPhase::HandedOver => Health::Serving,
-        DrainPhase::Closing | DrainPhase::Cutting(_) => Health::NotServing("DRAINING"),
+        DrainPhase::Draining | DrainPhase::Cutting(_) => Health::NotServing("DRAINING"),
     };
     let reply = path.reply(&request.method, health);
     flight.keep_off_the_record();

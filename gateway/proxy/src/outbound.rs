@@ -63,7 +63,7 @@ fn hold_to_policy(flight: &Flight, rule: &CompiledRule) -> RequestPolicy {
     let policy = listener.map_or_else(RequestPolicy::default, |each| each.settings.requests);
     let policy = policy.with(&rule.rule.overrides);
     let streams = flight.exchange.request.is_grpc() || flight.exchange.upgrade.is_some();
-    flight.watched.set_terms(if streams { Terms::of_stream(&policy) } else { Terms::of(&policy) });
+    flight.progress.set_terms(if streams { Terms::of_stream(&policy) } else { Terms::of(&policy) });
     policy
 }
 
@@ -73,7 +73,7 @@ fn limit_body(
     request: &mut Request<RequestBody>,
     most: Option<u64>,
 ) -> Result<(), ProxyError> {
-    flight.watched.set_upload(flight.progress.clone());
+    flight.progress.set_upload(flight.upload.clone());
     let Some(most) = most else { return Ok(()) };
     if request.body().size_hint().lower() > most {
         return Err(ProxyError::RequestTooLarge);
@@ -90,7 +90,7 @@ fn upstream_request(flight: &mut Flight, body: Body) -> Request<RequestBody> {
         if keep { head.headers.clone() } else { std::mem::take(&mut head.headers) };
     headers.insert(HOST, head.authority.clone());
     let body = RequestBody::new(body);
-    flight.progress = body.progress();
+    flight.upload = body.progress();
     let mut request = Request::new(body);
     *request.method_mut() = head.method.clone();
     *request.uri_mut() = Uri::from(head.path.clone());

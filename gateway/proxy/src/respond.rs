@@ -61,7 +61,7 @@ fn take_upstream(flight: &mut Flight, response: Response<UpstreamBody>) -> Sourc
     let (mut parts, body) = response.into_parts();
     remove_hop_by_hop(&mut parts.headers);
     flight.exchange.timings.upstream_replied = Some(std::time::Instant::now());
-    flight.watched.stir();
+    flight.progress.stir();
     flight.exchange.code_details = "via_upstream".into();
     apply_operations(flight, &mut parts.headers);
     let source = if parts.status == StatusCode::SWITCHING_PROTOCOLS {

@@ -112,7 +112,7 @@ impl ResponseBody {
 impl Form {
     fn tunnel(upstream: UpstreamTunnel, flight: Flight) -> Self {
         // It keeps its own time.
-        flight.watched.set_terms(Terms::NONE);
+        flight.progress.set_terms(Terms::NONE);
         Form::Tunnel(Some(Box::new(Tunnel::new(upstream, flight))))
     }
 }

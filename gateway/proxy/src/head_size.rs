@@ -1,21 +1,9 @@
-//! Whether there is room for a request: in memory, and, for a head that no reader of ours has measured, in the
-//! limits of its socket.
+//! How large the head of a request may be that no reader of ours has measured.
 
 use http::{Version, request::Parts};
 use portcullis_model::HeadLimits;
 
-use crate::flight::Flight;
-use crate::{OverloadLevel, ProxyError};
-
-/// Refuses a request while memory is short.
-pub(crate) fn check_memory(flight: &Flight) -> Result<(), ProxyError> {
-    let settings = &flight.worker.settings;
-    if settings.overload.level() < OverloadLevel::Refusing {
-        return Ok(());
-    }
-    settings.counts.refused_for_memory();
-    Err(ProxyError::Overloaded)
-}
+use crate::ProxyError;
 
 /// Refuses the head of an HTTP/2 request for its size or the number of its fields, those included that are
 /// dropped later. HTTP/1's is measured where it is read.

@@ -1,9 +1,7 @@
 //! How long a connection may be silent, how old it may become, and how large a head on it.
 
-use std::time::Duration;
-
 use portcullis_message::http1::Limits as HeadLimits;
-use portcullis_model::ConnectionPolicy;
+use portcullis_model::{ConnectionPolicy, NEVER, whole_seconds};
 
 use crate::clock::Stage;
 
@@ -30,9 +28,6 @@ pub(crate) struct Limits {
 /// See [`Limits::farewell`]: nothing anybody sets.
 const FAREWELL: u32 = 10;
 
-/// Longer than any process runs.
-const NEVER: u32 = u32::MAX;
-
 impl Limits {
     /// For the first byte. Once nothing new is accepted, a connection opened in advance must not hold up
     /// the exit.
@@ -54,12 +49,12 @@ impl Limits {
 impl From<&ConnectionPolicy> for Limits {
     fn from(policy: &ConnectionPolicy) -> Self {
         Limits {
-            handshake: seconds(policy.tls_handshake),
-            first_byte: seconds(policy.first_byte),
-            head: seconds(policy.request_head),
-            idle: seconds(policy.idle),
+            handshake: whole_seconds(policy.tls_handshake),
+            first_byte: whole_seconds(policy.first_byte),
+            head: whole_seconds(policy.request_head),
+            idle: whole_seconds(policy.idle),
             farewell: FAREWELL,
-            max_age: policy.max_age.map_or(NEVER, seconds),
+            max_age: policy.max_age.map_or(NEVER, whole_seconds),
             head_size: HeadLimits {
                 head: policy.head.total,
                 line: policy.head.line,
@@ -76,14 +71,10 @@ impl Default for Limits {
     }
 }
 
-/// Rounded up, so that none is enforced early.
-fn seconds(duration: Duration) -> u32 {
-    let whole = duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0));
-    u32::try_from(whole).unwrap_or(NEVER)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -95,11 +86,5 @@ mod tests {
         assert_eq!(Limits::from(&short).age_for(200), 1);
         let never = ConnectionPolicy { max_age: None, ..Default::default() };
         assert_eq!(Limits::from(&never).age_for(200), NEVER);
-    }
-
-    #[test]
-    fn fractions_count_as_a_second() {
-        assert_eq!(seconds(Duration::from_millis(1500)), 2);
-        assert_eq!(seconds(Duration::MAX), NEVER);
     }
 }

@@ -14,6 +14,7 @@ mod problem;
 mod request_policy;
 mod route;
 mod tcp_route;
+mod whole_seconds;
 
 pub use cluster::{Cluster, ClusterName, Endpoint};
 pub use connection_policy::{ConnectionPolicy, HeadLimits, Http2Limits, ProxyProtocol};
@@ -25,6 +26,7 @@ pub use problem::{Code, Problem, Severity};
 pub use request_policy::{RequestOverrides, RequestPolicy};
 pub use route::{Action, Destination, HeaderMatch, PathMatch, RequestMatch, Rule, StringMatch};
 pub use tcp_route::{TcpDestination, TcpRoute, TcpRule};
+pub use whole_seconds::{NEVER, whole_seconds};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portcullis_model::RequestPolicy;
+use portcullis_model::{NEVER, RequestPolicy, whole_seconds};
 
 /// The deadlines of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,9 +14,6 @@ pub(crate) struct Terms {
     /// Bytes a second; 0 is off.
     pub(crate) min_rate: u32,
 }
-
-/// Longer than any process runs.
-const NEVER: u32 = u32::MAX;
 
 impl Terms {
     /// Nothing is asked.
@@ -43,23 +40,13 @@ impl Default for Terms {
     }
 }
 
-/// Rounded up, so that none is enforced early.
 fn seconds(duration: Option<Duration>) -> u32 {
-    let Some(duration) = duration else { return NEVER };
-    let whole = duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0));
-    u32::try_from(whole).unwrap_or(NEVER)
+    duration.map_or(NEVER, whole_seconds)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn fractions_count_as_a_second() {
-        assert_eq!(seconds(Some(Duration::from_millis(1500))), 2);
-        assert_eq!(seconds(Some(Duration::from_secs(2))), 2);
-        assert_eq!((seconds(None), seconds(Some(Duration::MAX))), (NEVER, NEVER));
-    }
 
     #[test]
     fn a_stream_may_be_silent_until_it_is_idle() {

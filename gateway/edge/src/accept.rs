@@ -6,11 +6,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::error::SendError;
 
-use crate::connection::{Arrival, serve};
+use crate::connection::{Arrival, reset_at_close, serve};
 use crate::mailbox::{Command, HandedOver};
 use crate::socket::Socket;
 use crate::worker::{Listening, Worker};
@@ -77,7 +76,8 @@ fn take_in(worker: &Rc<Worker>, socket: &Arc<Socket>, stream: TcpStream, peer: S
         Ok(seat) => seat,
         Err(limit) => {
             worker.proxy.settings.counts.turned_away(limit);
-            return turn_away(&stream);
+            // Nothing of it stays with us, not even a socket that waits for the client's FIN.
+            return reset_at_close(&stream);
         }
     };
     if seat.worker() == worker.index {
@@ -98,12 +98,6 @@ fn most_connections(worker: &Worker, socket: &Socket) -> usize {
     let snapshot = worker.proxy.pin();
     let table = snapshot.socket(socket.key);
     table.map_or(usize::MAX, |table| table.connections.max_connections as usize)
-}
-
-/// Ends a connection by a reset once it is dropped: its client knows at once, and nothing of it stays with us, not
-/// even a socket that waits for the client's FIN.
-fn turn_away(stream: &TcpStream) {
-    let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
 
 /// Serves a connection that another worker accepted.

@@ -4,23 +4,17 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::progress::Progress;
-
-/// How many requests are looked at before others get their turn.
-const AT_ONCE: usize = 1024;
+use crate::roster::{Roster, look_at_all};
 
 /// Spare records that are kept.
 const SPARES: usize = 1024;
 
 /// Every request that a worker has under way.
 #[derive(Debug, Default)]
-pub struct UnderWay(RefCell<Records>);
-
-#[derive(Debug, Default)]
-struct Records {
-    places: Vec<Option<Rc<Progress>>>,
-    free: Vec<usize>,
+pub struct UnderWay {
+    requests: RefCell<Roster<Rc<Progress>>>,
     /// Of requests that ended, so that one that begins costs no allocation.
-    spares: Vec<Rc<Progress>>,
+    spares: RefCell<Vec<Rc<Progress>>>,
 }
 
 /// A request's place among the others; leaves it when dropped.
@@ -34,38 +28,14 @@ pub struct RequestPlace {
 impl UnderWay {
     /// Adds a request that begins.
     pub fn enter(self: &Rc<Self>) -> RequestPlace {
-        let mut records = self.0.borrow_mut();
-        let progress = records.spares.pop().unwrap_or_default();
-        let entry = Some(progress.clone());
-        let index = match records.free.pop() {
-            Some(index) => {
-                if let Some(place) = records.places.get_mut(index) {
-                    *place = entry;
-                }
-                index
-            }
-            None => {
-                records.places.push(entry);
-                records.places.len() - 1
-            }
-        };
+        let progress = self.spares.borrow_mut().pop().unwrap_or_default();
+        let index = self.requests.borrow_mut().enter(progress.clone());
         RequestPlace { under_way: self.clone(), index, progress }
     }
 
     /// Looks at every request, and wakes those that are overdue. To be called once a second.
     pub async fn look(&self) {
-        let mut next = 0;
-        while self.look_from(next) {
-            next += AT_ONCE;
-            tokio::task::yield_now().await;
-        }
-    }
-
-    /// Looks at a stretch of places from `first` on; whether there are more.
-    fn look_from(&self, first: usize) -> bool {
-        let records = self.0.borrow();
-        records.places.iter().skip(first).take(AT_ONCE).flatten().for_each(|p| p.look());
-        records.places.len() > first + AT_ONCE
+        look_at_all(&self.requests, |progress| progress.look()).await;
     }
 }
 
@@ -78,15 +48,12 @@ impl RequestPlace {
 
 impl Drop for RequestPlace {
     fn drop(&mut self) {
-        let mut records = self.under_way.0.borrow_mut();
-        if let Some(place) = records.places.get_mut(self.index) {
-            *place = None;
-        }
-        records.free.push(self.index);
+        self.under_way.requests.borrow_mut().leave(self.index);
+        let mut spares = self.under_way.spares.borrow_mut();
         // One that somebody still holds must not speak of another request.
-        if Rc::strong_count(&self.progress) == 1 && records.spares.len() < SPARES {
+        if Rc::strong_count(&self.progress) == 1 && spares.len() < SPARES {
             self.progress.reset();
-            records.spares.push(self.progress.clone());
+            spares.push(self.progress.clone());
         }
     }
 }
@@ -96,18 +63,18 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn all_are_looked_at_however_many_there_are() {
+    async fn a_record_speaks_of_its_own_request_alone() {
         let under_way = Rc::new(UnderWay::default());
-        let places: Vec<_> = (0..AT_ONCE + 2).map(|_| under_way.enter()).collect();
+        let (first, second) = (under_way.enter(), under_way.enter());
         for _ in 0..301 {
             under_way.look().await;
         }
-        assert!(places.iter().all(|place| place.progress().is_overdue()));
-        let held = places.first().unwrap().progress().clone();
-        drop(places);
-        // The one that is held still speaks of its own request, the others of none.
+        assert!(first.progress().is_overdue() && second.progress().is_overdue());
+        let held = first.progress().clone();
+        drop((first, second));
         assert!(held.is_overdue());
-        assert!(!under_way.enter().progress().is_overdue());
-        assert_eq!(under_way.0.borrow().places.len(), AT_ONCE + 2);
+        for _ in 0..2 {
+            assert!(!under_way.enter().progress().is_overdue());
+        }
     }
 }

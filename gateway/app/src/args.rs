@@ -144,6 +144,14 @@ pub(crate) struct ValidateArguments {
     /// Files and directories of manifests, taken together.
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
+    /// The directory with cert-chain.pem, key.pem and root-cert.pem, for servers of the mode ISTIO_MUTUAL.
+    #[arg(
+        long,
+        env = "PORTCULLIS_MESH_CERTIFICATES",
+        default_value = "/etc/certs",
+        value_name = "DIR"
+    )]
+    pub mesh_certificates: PathBuf,
     /// How to report.
     #[arg(long, env = "PORTCULLIS_OUTPUT", value_enum, default_value = "text")]
     pub output: Output,
@@ -164,6 +172,14 @@ pub(crate) struct ExplainArguments {
     /// `[METHOD] URL`; the method is GET unless given.
     #[arg(required = true, num_args = 1..=2, value_name = "[METHOD] URL")]
     pub request: Vec<String>,
+    /// The directory with cert-chain.pem, key.pem and root-cert.pem, for servers of the mode ISTIO_MUTUAL.
+    #[arg(
+        long,
+        env = "PORTCULLIS_MESH_CERTIFICATES",
+        default_value = "/etc/certs",
+        value_name = "DIR"
+    )]
+    pub mesh_certificates: PathBuf,
     /// Behave as another gateway where ours is safer.
     #[arg(long, env = "PORTCULLIS_COMPAT", value_enum)]
     pub compat: Option<Compatibility>,

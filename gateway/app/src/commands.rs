@@ -20,18 +20,17 @@ use portcullis_sources::FileSource;
 use crate::certificate_files::read_certificate_file;
 use crate::command_error::CommandError;
 
-/// Where a mesh puts a workload's certificates.
-const MESH_CERTIFICATES: &str = "/etc/certs";
-
-/// The configuration as it stands on disk, and all that is wrong with it.
+/// The configuration as it stands on disk, and all that is wrong with it. `mesh_certificates` is the directory of
+/// this workload's certificates in the mesh.
 fn read_configuration(
     paths: &[PathBuf],
+    mesh_certificates: &Path,
     head_rules: HeadRules,
 ) -> Result<(Model, Vec<Problem>), CommandError> {
     require_paths(paths)?;
     let runtime = control_runtime()?;
     let update = runtime.block_on(FileSource::new(paths.to_vec()).latest_draft());
-    let files = CertificateFiles::new(Path::new(MESH_CERTIFICATES), &read_certificate_file);
+    let files = CertificateFiles::new(mesh_certificates, &read_certificate_file);
     let conversion = into_model_with(&update.draft, &LastGood::default(), head_rules, &files);
     let mut problems = update.problems;
     problems.extend(conversion.problems);

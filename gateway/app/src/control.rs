@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 
 use portcullis_edge::Workers;
 use portcullis_manifests::{CertificateFiles, Draft, LastGood, into_model_with};
-use portcullis_message::HeadRules;
+use portcullis_message::{HeadRules, TrustedProxies};
 use portcullis_model::{PluginModule, Problem, Severity};
 use portcullis_snapshot::{Compiled, Compiler, Published, Snapshot};
 use portcullis_telemetry::Registry;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::certificate_files::read_certificate_file;
+use crate::proxy_headers::unbelievable_headers;
 
 /// Applies drafts one after the other on a thread of its own, so that compiling plugins never delays a
 /// request, a health check or a signal.
@@ -49,6 +50,8 @@ pub(crate) struct ControlParts {
     pub registry: Arc<Registry>,
     /// How request heads are read where no EdgePolicy says otherwise.
     pub head_rules: HeadRules,
+    /// Whose PROXY headers are believed.
+    pub trusted: Arc<TrustedProxies>,
 }
 
 impl Control {
@@ -97,6 +100,7 @@ impl Applier {
         let mut watch = local_modules(&conversion.model);
         watch.extend(files.into_asked());
         problems.extend(conversion.problems);
+        problems.extend(unbelievable_headers(&conversion.model, &self.parts.trusted));
         let compiled = self.parts.compiler.compile(conversion.model, problems, Some(&previous));
         let generation = match compiled {
             Compiled::Unchanged => self.keep(&previous),

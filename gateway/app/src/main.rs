@@ -15,6 +15,7 @@ mod memory;
 mod overload;
 mod own_binary;
 mod process;
+mod proxy_headers;
 mod ready_file;
 mod report;
 mod side_ports;

@@ -115,6 +115,8 @@ pub const PORT_FORBIDDEN: Code = Code("PC0502");
 pub const ADDRESS_UNKNOWN: Code = Code("PC0503");
 /// The system refused a listener's socket for another reason.
 pub const CANNOT_LISTEN: Code = Code("PC0504");
+/// A Gateway's connections are to begin with a PROXY header, and no network is trusted to send one.
+pub const NO_TRUSTED_NETWORK: Code = Code("PC0505");
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,9 @@ use http::uri::{PathAndQuery, Uri};
 use http::{HeaderMap, HeaderValue, Method, Version};
 use portcullis_exchange::{Protocol, RequestHead};
 use portcullis_filters::MatchedPath;
-use portcullis_message::{HeadError, HeadRules, canonical_head, normalise_host};
+use portcullis_message::{
+    HeadError, HeadRules, Health, HealthPath, canonical_head, normalise_host,
+};
 use portcullis_model::{Action, FailStrategy, PluginModule};
 use portcullis_routing::{ConsideredRule as Considered, Outcome, RouteQuery};
 use portcullis_upstream::Cluster;
@@ -43,6 +45,9 @@ pub struct Explanation {
     /// Why it is refused: the rule's name as in the access log, and what it says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refusal: Option<String>,
+    /// Why no rule is asked at all: `health_path`, a reserved path that the gateway itself answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reserved: Option<&'static str>,
     /// The status that the gateway itself gives; `None` where the upstream decides.
     pub status: Option<u16>,
     /// The listener as `Gateway/ns/name/server`.
@@ -174,6 +179,9 @@ fn explain_canonical(
     if let Some(explanation) = table.tcp.as_ref().and_then(|tcp| passed_on(table, tcp, &host)) {
         return explanation;
     }
+    if let Some(explanation) = health(request) {
+        return explanation;
+    }
     let consideration = table.routes.consider(&query);
     let mut explanation = Explanation {
         host: consideration.virtual_host.as_ref().map(ToString::to_string),
@@ -202,6 +210,32 @@ fn explain_canonical(
         explanation.refusal = Some(format!("wasm_fail_stream: {} cannot run", step.id));
     }
     explanation
+}
+
+/// What asks after the gateway's own health, which is answered before any rule; gRPC is taken to come over HTTP/2.
+fn health(request: &RequestToExplain) -> Option<Explanation> {
+    let path = HealthPath::of(request.path.path())?;
+    if path.is_grpc() && !head_of(request).is_grpc() {
+        return None;
+    }
+    let status = path.reply(&request.method, Health::Serving).status();
+    Some(Explanation {
+        outcome: "direct_response",
+        reserved: Some("health_path"),
+        status: Some(status.as_u16()),
+        ..Explanation::default()
+    })
+}
+
+fn head_of(request: &RequestToExplain) -> RequestHead {
+    RequestHead {
+        method: request.method.clone(),
+        scheme: request.scheme,
+        authority: request.authority.clone(),
+        path: request.path.clone(),
+        protocol: Protocol::Http11,
+        headers: request.headers.clone(),
+    }
 }
 
 /// What becomes of a connection whose client asks for this server, where its bytes are passed on.
@@ -308,14 +342,7 @@ fn explain_forward(
         |cluster: &ExplainedCluster| cluster.endpoints.iter().any(|e| e.state == "healthy");
     explanation.status = if explanation.clusters.iter().any(serves) { None } else { Some(503) };
     if let Some(destination) = rule.destinations.first() {
-        let mut head = RequestHead {
-            method: request.method.clone(),
-            scheme: request.scheme,
-            authority: request.authority.clone(),
-            path: request.path.clone(),
-            protocol: Protocol::Http11,
-            headers: request.headers.clone(),
-        };
+        let mut head = head_of(request);
         match rule.prepare_head(destination, &mut head, matched, rules) {
             Ok(_) => explanation.upstream_request = Some(upstream_request(&head)),
             Err(error) => refuse(error.into(), explanation),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use portcullis_exchange::Exchange;
 
 use crate::log_format::AccessLogFormat;
-use crate::log_writer::{LogCounts, LogQueue, Order, Sink};
+use crate::log_writer::{LogCounts, LogQueue, Sink};
 
 /// Where lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub struct AccessLog {
     queue: LogQueue,
 }
 
-/// How long [`AccessLog::flush`] and [`AccessLog::reopen`] wait for a writer that does not get on.
+/// How long [`AccessLog::flush`] waits for a writer that does not get on.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A worker's buffer that one long line made larger than this is given back.
 const KEPT_CAPACITY: usize = 64 * 1024;
@@ -70,25 +70,21 @@ impl AccessLog {
 
     /// Waits until every line handed over before is written, or for five seconds. Blocks: for shutdown.
     pub fn flush(&self) {
-        self.order(Order::Flush);
+        let deadline = Instant::now() + PATIENCE;
+        let (done, wait) = std::sync::mpsc::sync_channel(1);
+        if self.queue.flush(done, deadline) {
+            let _ = wait.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+        }
     }
 
-    /// Opens the file anew, after it was rotated. Where that fails the old one stays. Blocks like
-    /// [`flush`](Self::flush).
+    /// Has the file opened anew behind the lines so far, after it was rotated. Where that fails the old one
+    /// stays. Does not wait: a pipe that nobody reads would hold up the health port.
     pub fn reopen(&self) {
-        self.order(Order::Reopen);
+        self.queue.reopen();
     }
 
     fn counts(&self) -> &LogCounts {
         self.queue.counts()
-    }
-
-    fn order(&self, order: fn(std::sync::mpsc::SyncSender<()>) -> Order) {
-        let deadline = Instant::now() + PATIENCE;
-        let (done, wait) = std::sync::mpsc::sync_channel(1);
-        if self.queue.order(order(done), deadline) {
-            let _ = wait.recv_timeout(deadline.saturating_duration_since(Instant::now()));
-        }
     }
 }
 

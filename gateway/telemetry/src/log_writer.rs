@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
@@ -27,17 +27,13 @@ pub(crate) struct LogCounts {
     pub(crate) write_errors: AtomicU64,
 }
 
-/// What the writer is asked to do besides writing; it answers when it has.
-#[derive(Debug)]
-pub(crate) enum Order {
-    Flush(SyncSender<()>),
-    Reopen(SyncSender<()>),
-}
-
 #[derive(Debug)]
 enum Message {
     Line(Box<[u8]>),
-    Order(Order),
+    /// Write everything, then answer.
+    Flush(SyncSender<()>),
+    /// Open the file anew, if nobody has since it was asked for.
+    Reopen,
 }
 
 /// The sending end, shared by all workers.
@@ -45,6 +41,7 @@ enum Message {
 pub(crate) struct LogQueue {
     sender: SyncSender<Message>,
     waiting_bytes: Arc<AtomicUsize>,
+    reopen: Arc<AtomicBool>,
     counts: Arc<LogCounts>,
     writer: Thread,
 }
@@ -54,19 +51,22 @@ impl LogQueue {
     pub(crate) fn start(sink: Sink) -> io::Result<Self> {
         let (sender, receiver) = sync_channel(MOST_LINES);
         let waiting_bytes = Arc::new(AtomicUsize::new(0));
+        let reopen = Arc::new(AtomicBool::new(false));
         let counts = Arc::new(LogCounts::default());
         let writer = Writer {
             sink,
             receiver,
             waiting_bytes: waiting_bytes.clone(),
+            reopen: reopen.clone(),
             counts: counts.clone(),
             batch: Vec::with_capacity(BATCH),
-            batch_lines: 0,
+            line_ends: Vec::new(),
+            end: End::OfALine,
             failing: false,
         };
         let thread =
             thread::Builder::new().name("access-log".to_owned()).spawn(move || writer.run())?;
-        Ok(LogQueue { sender, waiting_bytes, counts, writer: thread.thread().clone() })
+        Ok(LogQueue { sender, waiting_bytes, reopen, counts, writer: thread.thread().clone() })
     }
 
     /// Hands over a copy of a line, or drops it.
@@ -80,9 +80,18 @@ impl LogQueue {
         }
     }
 
-    /// Hands over an order behind all lines so far, waiting for room; false where there was none.
-    pub(crate) fn order(&self, order: Order, deadline: Instant) -> bool {
-        let mut message = Message::Order(order);
+    /// Asks for the file to be opened anew, behind the lines so far. Any number before it is done are one.
+    pub(crate) fn reopen(&self) {
+        if !self.reopen.swap(true, Relaxed) {
+            // Where the queue is full, the writer looks when it has emptied it.
+            let _ = self.sender.try_send(Message::Reopen);
+            self.writer.unpark();
+        }
+    }
+
+    /// Asks for an answer when all lines so far are written, waiting for room; false where there was none.
+    pub(crate) fn flush(&self, done: SyncSender<()>, deadline: Instant) -> bool {
+        let mut message = Message::Flush(done);
         loop {
             self.writer.unpark();
             message = match self.sender.try_send(message) {
@@ -116,14 +125,15 @@ impl Sink {
         Ok(Sink::File { path, file })
     }
 
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// How many bytes were written, and why not more.
+    fn write(&mut self, bytes: &[u8]) -> (usize, io::Result<()>) {
         match self {
             Sink::Stdout => {
                 let mut stdout = io::stdout().lock();
-                stdout.write_all(bytes)?;
-                stdout.flush()
+                let (written, outcome) = write_most(&mut stdout, bytes);
+                (written, outcome.and_then(|()| stdout.flush()))
             }
-            Sink::File { file, .. } => file.write_all(bytes),
+            Sink::File { file, .. } => write_most(file, bytes),
         }
     }
 
@@ -135,17 +145,43 @@ impl Sink {
     }
 }
 
+/// Like `write_all`, but tells how far it came: a disk that fills up takes a part.
+fn write_most(sink: &mut impl Write, bytes: &[u8]) -> (usize, io::Result<()>) {
+    let mut written = 0;
+    while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
+        match sink.write(rest) {
+            Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
+            Ok(some) => written += some,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (written, Err(error)),
+        }
+    }
+    (written, Ok(()))
+}
+
 fn append_to(path: &PathBuf) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).open(path)
+}
+
+/// What was written last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    OfALine,
+    /// A part of a line, the rest of which is lost.
+    InALine,
 }
 
 struct Writer {
     sink: Sink,
     receiver: Receiver<Message>,
     waiting_bytes: Arc<AtomicUsize>,
+    reopen: Arc<AtomicBool>,
     counts: Arc<LogCounts>,
     batch: Vec<u8>,
-    batch_lines: u64,
+    /// Where in the batch each of its lines ends.
+    line_ends: Vec<usize>,
+    /// What the sink ends with.
+    end: End,
     /// Whether the last write failed, so that the log tells it once.
     failing: bool,
 }
@@ -157,6 +193,7 @@ impl Writer {
             self.take(message);
             let last = self.take_all();
             self.write_batch();
+            self.reopen_if_asked();
             if last == TryRecvError::Disconnected {
                 return;
             }
@@ -178,22 +215,28 @@ impl Writer {
         match message {
             Message::Line(line) => {
                 self.waiting_bytes.fetch_sub(line.len(), Relaxed);
+                if self.end == End::InALine && self.batch.is_empty() {
+                    self.batch.push(b'\n');
+                }
                 self.batch.extend_from_slice(&line);
-                self.batch_lines += 1;
+                self.line_ends.push(self.batch.len());
                 if self.batch.len() >= BATCH {
                     self.write_batch();
                 }
             }
-            Message::Order(Order::Flush(done)) => {
+            Message::Flush(done) => {
                 self.write_batch();
                 let _ = done.try_send(());
             }
-            Message::Order(Order::Reopen(done)) => {
-                self.write_batch();
-                let reopened = self.sink.reopen();
-                self.note(reopened, "cannot reopen the access log; the old file stays open");
-                let _ = done.try_send(());
-            }
+            Message::Reopen => self.reopen_if_asked(),
+        }
+    }
+
+    fn reopen_if_asked(&mut self) {
+        if self.reopen.swap(false, Relaxed) {
+            self.write_batch();
+            let reopened = self.sink.reopen();
+            self.note(reopened, "cannot reopen the access log; the old file stays open");
         }
     }
 
@@ -201,13 +244,16 @@ impl Writer {
         if self.batch.is_empty() {
             return;
         }
-        let written = self.sink.write(&self.batch);
-        if written.is_err() {
-            self.counts.dropped.fetch_add(self.batch_lines, Relaxed);
+        let (written, outcome) = self.sink.write(&self.batch);
+        if written > 0 {
+            let whole = written == self.batch.len() || self.line_ends.contains(&written);
+            self.end = if whole { End::OfALine } else { End::InALine };
         }
-        self.note(written, "cannot write the access log; lines are lost");
+        let lost = self.line_ends.iter().filter(|end| **end > written).count();
+        self.counts.dropped.fetch_add(lost as u64, Relaxed);
+        self.note(outcome, "cannot write the access log; lines are lost");
         self.batch.clear();
-        self.batch_lines = 0;
+        self.line_ends.clear();
     }
 
     fn note(&mut self, outcome: io::Result<()>, meaning: &str) {
@@ -230,6 +276,7 @@ mod tests {
         let queue = LogQueue {
             sender,
             waiting_bytes: Arc::default(),
+            reopen: Arc::default(),
             counts: Arc::default(),
             writer: thread::current(),
         };
@@ -257,14 +304,47 @@ mod tests {
     }
 
     #[test]
-    fn an_order_without_room_gives_up_at_its_deadline() {
+    fn a_flush_without_room_gives_up_at_its_deadline() {
         let (queue, receiver) = queue_without_writer();
         for _ in 0..MOST_LINES {
             queue.push(b"line\n");
         }
         let (done, _wait) = sync_channel(1);
-        assert!(!queue.order(Order::Flush(done.clone()), Instant::now()));
+        assert!(!queue.flush(done.clone(), Instant::now()));
         drop(receiver);
-        assert!(!queue.order(Order::Flush(done), Instant::now()));
+        assert!(!queue.flush(done, Instant::now()));
+    }
+
+    #[test]
+    fn any_number_of_requests_to_reopen_is_one() {
+        let (queue, receiver) = queue_without_writer();
+        for _ in 0..1000 {
+            queue.reopen();
+        }
+        assert!(matches!(receiver.try_recv(), Ok(Message::Reopen)));
+        assert!(receiver.try_recv().is_err());
+    }
+
+    /// A sink with room for so many bytes.
+    struct Disk(usize);
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let some = bytes.len().min(self.0);
+            self.0 -= some;
+            if some == 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(some) }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_a_full_disk_still_takes_is_known() {
+        let (written, outcome) = write_most(&mut Disk(7), b"line\nline\n");
+        assert_eq!((written, outcome.unwrap_err().kind()), (7, io::ErrorKind::StorageFull));
+        let (written, outcome) = write_most(&mut Disk(70), b"line\nline\n");
+        assert!(written == 10 && outcome.is_ok());
     }
 }

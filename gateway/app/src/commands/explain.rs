@@ -19,7 +19,8 @@ use crate::command_error::CommandError;
 pub(crate) fn explain(arguments: &ExplainArguments) -> Result<ExitCode, CommandError> {
     let request = read_request(arguments).map_err(CommandError::Usage)?;
     let head_rules = Compatibility::head_rules(arguments.compat);
-    let (model, problems) = read_configuration(&arguments.config, head_rules)?;
+    let (model, problems) =
+        read_configuration(&arguments.config, &arguments.mesh_certificates, head_rules)?;
     let mut compiler = Compiler::new(Registry::new(), None);
     let snapshot = match compiler.compile(model, problems, None) {
         Compiled::Changed(snapshot) => *snapshot,
@@ -91,6 +92,10 @@ fn describe(request: &RequestToExplain, explanation: &Explanation) -> String {
     line("outcome", &format!("{}{status}", explanation.outcome));
     if let Some(refusal) = &explanation.refusal {
         line("refusal", refusal);
+    }
+    if explanation.reserved.is_some() {
+        line("reserved", "the gateway itself answers this path, whatever the rules say");
+        return text;
     }
     line(
         "listener",

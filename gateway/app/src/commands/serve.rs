@@ -74,6 +74,7 @@ async fn start(
     let published = Published::new(compiler.empty());
     let access_log = open_access_log(&arguments)?;
     let overload = Overload::default();
+    let trusted = Arc::new(trusted_proxies(&arguments));
     let workers = Workers::start(
         edge_settings(&arguments, worker_count),
         WorkerSettings {
@@ -84,7 +85,7 @@ async fn start(
             } else {
                 DebugHeaders::Off
             },
-            trusted: Arc::new(trusted_proxies(&arguments)),
+            trusted: trusted.clone(),
             drain: Drain::default(),
             overload: overload.clone(),
             counts: registry.edge_counts().clone(),
@@ -124,6 +125,7 @@ async fn start(
         compiler,
         mesh_certificates: arguments.mesh_certificates.clone(),
         head_rules: Compatibility::head_rules(arguments.compat),
+        trusted,
         published,
         workers,
         registry,

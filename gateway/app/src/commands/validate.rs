@@ -18,7 +18,8 @@ const WORKERS: usize = 1;
 
 /// Reports on standard output; exit status 1 where there are errors.
 pub(crate) fn validate(arguments: &ValidateArguments) -> Result<ExitCode, CommandError> {
-    let (model, problems) = read_configuration(&arguments.paths, HeadRules::SAFEST)?;
+    let (model, problems) =
+        read_configuration(&arguments.paths, &arguments.mesh_certificates, HeadRules::SAFEST)?;
     let registry = Registry::new();
     let engine = Engine::new()
         .map_err(|error| CommandError::failure("the Wasm engine does not start", error))?;

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::process::{Command, Output};
 
 use portcullis_testkit::manifests::{
-    gateway, http_gateway, http_server, join, service_entry, virtual_service, wasm_plugin,
+    gateway, http_gateway, http_server, join, service_entry, tls_server, virtual_service,
+    wasm_plugin,
 };
-use portcullis_testkit::{Directory, Upstream};
+use portcullis_testkit::{Certificates, Directory, Upstream};
 use serde_json::Value;
 
 use crate::gateway::{Gateway, binary};
@@ -132,6 +133,31 @@ fn validate_starts_the_plugins() {
 }
 
 #[test]
+fn the_meshs_certificates_are_looked_for_where_it_is_said() {
+    let server = tls_server("https", 443, &["*"], "mode: ISTIO_MUTUAL");
+    let rules = "- directResponse: {status: 204}\n";
+    let manifests =
+        join(&[gateway("shop", &[server]), virtual_service("shop", "shop", &["*"], rules)]);
+    let scene = Scene::new(&manifests);
+    let output = scene.run(&["validate", "config", "--mesh-certificates", "mesh"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output).contains("error[PC0320]: mesh/"), "{}", text(&output));
+    assert!(text(&output).contains("mesh/cert-chain.pem"), "{}", text(&output));
+    let own = Certificates::for_hosts(&["gateway.example"]);
+    for (name, pem) in [
+        ("key.pem", &own.key_pem),
+        ("cert-chain.pem", &own.chain_pem),
+        ("root-cert.pem", &own.ca_pem),
+    ] {
+        scene.0.write(&format!("mesh/{name}"), pem);
+    }
+    let output = scene.run(&["validate", "config", "--mesh-certificates", "mesh"]);
+    assert_eq!((output.status.code(), text(&output)), (Some(0), "0 errors, 0 warnings\n"));
+    let told = scene.explain(&["https://shop.example/", "--mesh-certificates", "mesh"]);
+    assert_eq!(told["listener"], "Gateway/default/shop/https");
+}
+
+#[test]
 fn explain_keeps_its_keys() {
     let blue = service_entry("blue", "blue.example", 80, &["127.0.0.1:9".parse().unwrap()]);
     let rules = format!(
@@ -210,6 +236,29 @@ fn explain_reads_a_url_as_the_gateway_does() {
         let output = scene.run(&["explain", "--config", "config", url, "-H", field]);
         assert!(text(&output).contains(told), "{}", text(&output));
     }
+}
+
+#[test]
+fn explain_knows_the_paths_that_no_rule_takes() {
+    let scene = Scene::new(&shop::manifests("- directResponse: {status: 418}\n"));
+    let ready = "http://shop.example/.portcullis/healthz/ready";
+    let check = "http://shop.example/grpc.health.v1.Health/Check";
+    let grpc = "content-type: application/grpc";
+    for (request, status, reserved) in [
+        (vec![ready], 200, true),
+        (vec!["POST", ready], 405, true),
+        (vec!["http://shop.example/.portcullis//healthz/x/../%72eady"], 200, true),
+        (vec!["POST", check, "-H", grpc], 200, true),
+        (vec!["POST", check], 418, false),
+    ] {
+        let explained = scene.explain(&request);
+        assert_eq!(explained["outcome"], "direct_response", "{request:?}");
+        assert_eq!(explained["status"], status, "{request:?}");
+        assert_eq!(explained["reserved"] == "health_path", reserved, "{request:?}");
+        assert_eq!(explained["route"].is_null(), reserved, "{request:?}");
+    }
+    let output = scene.run(&["explain", "--config", "config", ready]);
+    assert!(text(&output).contains("the gateway itself answers"), "{}", text(&output));
 }
 
 #[test]

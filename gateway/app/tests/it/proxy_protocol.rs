@@ -137,6 +137,8 @@ async fn a_header_of_an_untrusted_peer_is_never_believed() {
         assert!(scene.blue.is_quiet());
     }
     let mut scene = Scene::open("require", &["--trusted-hops", "1"]).await;
+    let told = |line: &String| line.contains("warning[PC0505] Gateway/default/");
+    assert!(scene.gateway.log.iter().any(told), "before anybody connects: {:?}", scene.gateway.log);
     scene.closes(&[V1, REQUEST.as_bytes()].concat()).await;
     scene
         .gateway

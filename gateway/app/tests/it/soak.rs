@@ -1,6 +1,7 @@
 //! What takes minutes, or programs that tests do not usually need: `make soak`.
 
 mod clock;
+mod disk;
 mod idle;
 mod loss;
 mod slow_http;

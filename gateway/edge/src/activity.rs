@@ -1,16 +1,23 @@
 //! What one connection is doing, since when, and what it has been told: read and written by its own worker
 //! only, so that a request pays a few plain stores for all its deadlines.
 
+mod deadlines;
+mod open_request;
+#[cfg(test)]
+mod tests;
+
 use std::cell::{Cell, OnceCell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-use portcullis_proxy::{Progress, RequestPlace};
+use portcullis_proxy::Progress;
 
 use crate::clock::{Clock, Stage};
 use crate::limits::Limits;
+
+pub(crate) use self::open_request::OpenRequest;
 
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,9 +47,6 @@ enum Order {
     /// Go now.
     Cut,
 }
-
-/// Bytes a second below which a client that still reads its last replies counts as idle (HTTP/2).
-const READING: u64 = 100;
 
 /// The state of one connection, shared between its task, its I/O, its requests and the worker's sweep.
 #[derive(Debug)]
@@ -237,52 +241,6 @@ impl Activity {
         }
     }
 
-    /// Ends or cuts the connection if it has been silent for too long, or has become too old.
-    pub(crate) fn enforce(&self) {
-        let limits = self.limits.get();
-        match self.phase.get() {
-            Phase::Handshake => self.cut_after(limits.handshake),
-            Phase::Greeting => self.cut_after(limits.first_byte_at(self.clock.stage())),
-            Phase::Head => self.cut_after(limits.head),
-            Phase::Draining => self.cut_after(limits.farewell),
-            Phase::Idle
-                if self.order.get() == Order::Finish && self.is_idle_for(limits.farewell) =>
-            {
-                self.cut();
-            }
-            Phase::Idle if self.order.get() < Order::Finish && self.is_idle_for(limits.idle) => {
-                self.enter(Phase::Idle);
-                self.finish();
-            }
-            Phase::Busy if self.deaf.take() || self.is_overdue() => self.wake(),
-            Phase::Busy | Phase::Idle => {}
-        }
-        let age = self.clock.seconds().saturating_sub(self.born);
-        if self.order.get() == Order::Serve && age > limits.age_for(self.luck) {
-            self.order.set(Order::Retire);
-            self.wake();
-        }
-    }
-
-    fn cut_after(&self, seconds: u32) {
-        if self.lasts(seconds) {
-            self.cut();
-        }
-    }
-
-    /// Whether it has been idle for so long. A client that still reads is not, as long as it does so at some
-    /// speed: its time begins anew.
-    fn is_idle_for(&self, seconds: u32) -> bool {
-        if !self.lasts(seconds) {
-            return false;
-        }
-        let reads = self.sent.get() > READING * u64::from(seconds);
-        if reads {
-            self.enter(Phase::Idle);
-        }
-        !reads
-    }
-
     fn is_leaving(&self) -> bool {
         self.order.get() >= Order::Finish || self.clock.stage() == Stage::Closing
     }
@@ -291,200 +249,5 @@ impl Activity {
         self.phase.set(phase);
         self.since.set(self.clock.seconds());
         self.sent.set(0);
-    }
-
-    /// Whether the phase has lasted for so many seconds in full; ticks count whole seconds, so one more.
-    fn lasts(&self, seconds: u32) -> bool {
-        self.clock.seconds().saturating_sub(self.since.get()) > seconds
-    }
-}
-
-/// One request from its head to the end of its response; counted while it exists.
-#[derive(Debug)]
-pub(crate) struct OpenRequest {
-    activity: Rc<Activity>,
-    place: RequestPlace,
-}
-
-impl OpenRequest {
-    /// The present request of an HTTP/1 connection, whose reply is what is written there; on HTTP/2 the newest
-    /// one, until its task [takes it over](Activity::take_newest).
-    pub(crate) fn begin(activity: &Rc<Activity>, place: RequestPlace) -> Self {
-        activity.open_requests.set(activity.open_requests.get() + 1);
-        activity.served.set(true);
-        activity.phase.set(Phase::Busy);
-        *activity.request.borrow_mut() = Some(place.progress().clone());
-        OpenRequest { activity: activity.clone(), place }
-    }
-
-    #[cfg(test)]
-    pub(crate) fn for_test(activity: &Rc<Activity>) -> Self {
-        Self::begin(activity, Rc::new(portcullis_proxy::UnderWay::default()).enter())
-    }
-
-    /// How far it has come.
-    pub(crate) fn progress(&self) -> &Rc<Progress> {
-        self.place.progress()
-    }
-}
-
-impl Drop for OpenRequest {
-    fn drop(&mut self) {
-        self.activity.request.take();
-        let left = self.activity.open_requests.get().saturating_sub(1);
-        self.activity.open_requests.set(left);
-        if left == 0 {
-            self.activity.enter(Phase::Idle);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A connection whose first byte is awaited.
-    fn connection() -> (Rc<Clock>, Rc<Activity>) {
-        let clock = Rc::new(Clock::default());
-        let activity = Activity::for_test(clock.clone());
-        activity.begin_waiting();
-        (clock, activity)
-    }
-
-    fn after(clock: &Clock, activity: &Activity, seconds: u32) -> Order {
-        clock.set_seconds(clock.seconds() + seconds);
-        activity.enforce();
-        activity.order.get()
-    }
-
-    #[test]
-    fn a_silent_connection_is_cut_after_ten_seconds() {
-        let (clock, activity) = connection();
-        assert_eq!(after(&clock, &activity, 10), Order::Serve);
-        assert_eq!(after(&clock, &activity, 1), Order::Cut);
-    }
-
-    #[test]
-    fn a_handshake_has_a_time_of_its_own() {
-        let clock = Rc::new(Clock::default());
-        let limits = Limits { handshake: 3, ..Limits::default() };
-        let stalled = Activity::new(clock.clone(), limits, 0);
-        let done = Activity::new(clock.clone(), limits, 0);
-        clock.set_seconds(3);
-        done.begin_waiting();
-        assert_eq!(after(&clock, &stalled, 1), Order::Cut);
-        assert_eq!(after(&clock, &done, 9), Order::Serve);
-        assert_eq!(after(&clock, &done, 1), Order::Cut);
-    }
-
-    #[test]
-    fn a_dribbled_head_has_ten_seconds_in_all() {
-        let (clock, activity) = connection();
-        activity.begin_head();
-        assert_eq!(after(&clock, &activity, 6), Order::Serve);
-        activity.begin_head();
-        assert_eq!(after(&clock, &activity, 5), Order::Cut);
-    }
-
-    #[test]
-    fn idleness_lasts_longer_than_an_alb_keeps_its_connections() {
-        let (clock, activity) = connection();
-        drop(OpenRequest::for_test(&activity));
-        assert_eq!(after(&clock, &activity, 75), Order::Serve);
-        assert_eq!(after(&clock, &activity, 1), Order::Finish);
-        assert!(activity.wants_close());
-        assert_eq!(after(&clock, &activity, 11), Order::Cut);
-    }
-
-    #[test]
-    fn another_policy_applies_at_once() {
-        let (clock, activity) = connection();
-        drop(OpenRequest::for_test(&activity));
-        assert_eq!(after(&clock, &activity, 50), Order::Serve);
-        activity.set_limits(Limits { idle: 20, ..Limits::default() });
-        assert_eq!(after(&clock, &activity, 0), Order::Finish);
-    }
-
-    #[test]
-    fn who_still_reads_is_not_idle_but_who_pings_is() {
-        let (clock, reader) = connection();
-        let pinger = Activity::for_test(clock.clone());
-        for activity in [&reader, &pinger] {
-            activity.begin_multiplexing();
-            drop(OpenRequest::for_test(activity));
-        }
-        reader.sent(76 * 101);
-        assert_eq!(after(&clock, &reader, 76), Order::Serve);
-        // Acknowledgements are not sent to be read.
-        assert_eq!(after(&clock, &pinger, 0), Order::Finish);
-        reader.sent(75 * 99);
-        assert_eq!(after(&clock, &reader, 76), Order::Finish);
-        reader.sent(10 * 101);
-        assert_eq!(after(&clock, &reader, 11), Order::Finish);
-        assert_eq!(after(&clock, &reader, 11), Order::Cut);
-    }
-
-    #[test]
-    fn the_rest_of_an_unwanted_body_has_its_time() {
-        let (clock, activity) = connection();
-        drop(OpenRequest::for_test(&activity));
-        activity.begin_draining();
-        assert_eq!(after(&clock, &activity, 10), Order::Serve);
-        assert!(!activity.wants_close());
-        assert_eq!(after(&clock, &activity, 1), Order::Cut);
-    }
-
-    #[test]
-    fn a_request_in_flight_is_left_alone() {
-        let (clock, activity) = connection();
-        let first = OpenRequest::for_test(&activity);
-        let second = OpenRequest::for_test(&activity);
-        drop(first);
-        assert_eq!(after(&clock, &activity, 1000), Order::Serve);
-        drop(second);
-        assert_eq!(after(&clock, &activity, 1), Order::Serve);
-    }
-
-    #[test]
-    fn an_old_connection_goes_with_its_next_response() {
-        let (clock, activity) = connection();
-        drop(OpenRequest::for_test(&activity));
-        clock.set_seconds(3560);
-        drop(OpenRequest::for_test(&activity));
-        assert_eq!(after(&clock, &activity, 41), Order::Retire);
-        assert!(activity.answers_last() && activity.wants_goaway());
-        // A request may be on its way to it.
-        assert!(!activity.wants_close());
-        assert_eq!(after(&clock, &activity, 76), Order::Finish);
-        assert!(activity.wants_close());
-    }
-
-    #[test]
-    fn age_never_ends_a_request() {
-        let (clock, activity) = connection();
-        let _request = OpenRequest::for_test(&activity);
-        assert_eq!(after(&clock, &activity, 10_000), Order::Retire);
-        assert_eq!(after(&clock, &activity, 10_000), Order::Retire);
-    }
-
-    #[test]
-    fn closing_waits_for_a_head_on_its_way() {
-        let (clock, activity) = connection();
-        activity.begin_head();
-        clock.advance(Stage::Closing);
-        assert!(!activity.wants_close());
-        let _request = OpenRequest::for_test(&activity);
-        assert!(activity.wants_close());
-    }
-
-    #[test]
-    fn a_drain_lets_a_new_http2_connection_send_its_first_request() {
-        let (clock, activity) = connection();
-        activity.begin_multiplexing();
-        clock.advance(Stage::Draining);
-        assert!(!activity.wants_goaway());
-        let _request = OpenRequest::for_test(&activity);
-        assert!(activity.wants_goaway());
-        assert!(!activity.wants_close());
     }
 }

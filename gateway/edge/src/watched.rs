@@ -1,5 +1,5 @@
-//! The I/O of an HTTP/2 connection as hyper sees it: it replays the bytes that were read ahead, notes when
-//! bytes pass, and holds the client's frames to their budgets.
+//! The I/O of an HTTP/2 connection as hyper sees it: it notes when bytes pass, and holds the client's frames to
+//! their budgets.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -11,6 +11,7 @@ use portcullis_message::{Flood, FrameGuard, FrameLimits, RefusedStream};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use crate::activity::Activity;
+use crate::replayed::Replayed;
 
 /// Told of each stream that the HTTP/2 library refused.
 pub(crate) type OnRefused = Box<dyn Fn(RefusedStream)>;
@@ -18,10 +19,9 @@ pub(crate) type OnRefused = Box<dyn Fn(RefusedStream)>;
 /// What is read of a client that was sent away, so that it gets to read why.
 const LINGER: usize = 256 << 10;
 
-/// A stream with what was read from it ahead of time, reporting to an [`Activity`].
+/// A stream under the frame guard, reporting to an [`Activity`].
 pub(crate) struct Watched<I> {
-    io: I,
-    read_ahead: Bytes,
+    io: Replayed<I>,
     activity: Rc<Activity>,
     guard: FrameGuard,
     flood: Option<Flood>,
@@ -41,8 +41,7 @@ impl<I> Watched<I> {
         refused: OnRefused,
     ) -> Self {
         Watched {
-            io,
-            read_ahead,
+            io: Replayed::new(io, read_ahead),
             activity,
             guard: FrameGuard::new(limits),
             flood: None,
@@ -125,15 +124,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
             return Poll::Pending;
         }
         let before = buffer.filled().len();
-        if this.read_ahead.is_empty() {
-            ready!(Pin::new(&mut this.io).poll_read(cx, buffer))?;
-        } else {
-            let length = this.read_ahead.len().min(buffer.remaining());
-            buffer.put_slice(&this.read_ahead.split_to(length));
-            if this.read_ahead.is_empty() {
-                this.read_ahead = Bytes::new();
-            }
-        }
+        ready!(Pin::new(&mut this.io).poll_read(cx, buffer))?;
         Poll::Ready(this.judge(buffer.filled().get(before..).unwrap_or_default()))
     }
 }

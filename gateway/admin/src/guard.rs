@@ -6,7 +6,8 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{HOST, HeaderMap, ORIGIN};
 
-/// Refuses a foreign `Host` (DNS rebinding) and a foreign `Origin` (a page of another site).
+/// Refuses a foreign `Host` (DNS rebinding) and a foreign `Origin` (a page of any other address, be it an IP address
+/// or another port of this machine).
 pub(crate) async fn refuse_foreigners(request: Request, next: Next) -> Response {
     if is_local(request.headers()) {
         return next.run(request).await;
@@ -16,17 +17,14 @@ pub(crate) async fn refuse_foreigners(request: Request, next: Next) -> Response 
 }
 
 fn is_local(headers: &HeaderMap) -> bool {
-    let host_is_local = match headers.get(HOST) {
-        Some(host) => host.to_str().is_ok_and(is_local_name),
-        // HTTP/1.0 without Host comes from no browser.
-        None => true,
-    };
-    let origin_is_local = headers.get(ORIGIN).is_none_or(|origin| {
-        let name =
-            origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, name)| name);
-        name.is_some_and(is_local_name)
+    let host = headers.get(HOST).map(|host| host.to_str().unwrap_or_default());
+    // HTTP/1.0 without Host comes from no browser.
+    let host_is_local = host.is_none_or(is_local_name);
+    let origin_is_own = headers.get(ORIGIN).is_none_or(|origin| {
+        let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+        origin.zip(host).is_some_and(|((_, page), host)| page.eq_ignore_ascii_case(host))
     });
-    host_is_local && origin_is_local
+    host_is_local && origin_is_own
 }
 
 fn is_local_name(authority: &str) -> bool {
@@ -56,5 +54,8 @@ mod tests {
         assert!(!is_local(&headers("evil.example.com", None)));
         assert!(!is_local(&headers("localhost:15000", Some("https://evil.example.com"))));
         assert!(!is_local(&headers("localhost:15000", Some("null"))));
+        for page in ["http://203.0.113.5", "http://127.0.0.1:8080", "http://localhost"] {
+            assert!(!is_local(&headers("127.0.0.1:15000", Some(page))), "{page}");
+        }
     }
 }

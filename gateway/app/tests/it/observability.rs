@@ -212,8 +212,20 @@ async fn the_admin_port_refuses_foreign_pages() {
     let call = || Call::get("localhost", "/config_dump");
     assert_eq!(client.call(call().header("origin", "https://evil.example")).await.status, 403);
     assert_eq!(client.call(call().header("origin", "null")).await.status, 403);
-    assert_eq!(client.call(call().header("origin", "http://localhost:15000")).await.status, 200);
+    let own =
+        Call::get("localhost:15000", "/config_dump").header("origin", "http://localhost:15000");
+    assert_eq!(client.call(own).await.status, 200);
     assert_eq!(client.get("127.0.0.1:15000", "/config_dump").await.status, 200);
+}
+
+#[tokio::test]
+async fn the_admin_port_obeys_no_page_of_another_address() {
+    let shop = Shop::open(SAY).await;
+    let mut client = Client::http1(shop.gateway.side_port("admin")).await.unwrap();
+    for origin in ["http://203.0.113.5", "http://[2001:db8::1]", "http://127.0.0.1:8080"] {
+        let order = Call::post("127.0.0.1:15000", "/drain_listeners", "").header("origin", origin);
+        assert_eq!(client.call(order).await.status, 403, "{origin}");
+    }
 }
 
 #[tokio::test]

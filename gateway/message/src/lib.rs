@@ -3,12 +3,14 @@
 //!
 //! What it is *not*: it opens no sockets, knows no routes and no configuration.
 
+mod alb_client_cert;
 mod authority;
 mod body;
 mod body_error;
 mod canonical_path;
 mod channel;
 mod client_hello;
+mod cookies;
 mod crc32c;
 mod field_rules;
 mod forwarded;
@@ -25,6 +27,7 @@ mod reply;
 mod request_head;
 mod upgrade;
 
+pub use alb_client_cert::client_cert_of_alb;
 pub use authority::{AuthorityError, check_authority, same_authority};
 pub use body::Body;
 pub use body_error::BodyError;
@@ -33,6 +36,7 @@ pub use canonical_path::{
 };
 pub use channel::{BodyReceiver, BodySender, Demand, body_channel};
 pub use client_hello::{ClientHello, FirstBytes, MOST_HELLO, read_client_hello};
+pub use cookies::join_cookies;
 pub use field_rules::{FieldError, check_fields};
 pub use forwarded::{Trust, TrustedProxies, forwarded_scheme, set_forwarded};
 pub use head_rules::{Backslashes, EscapedSlashes, HeadRules, Slashes, Underscores};

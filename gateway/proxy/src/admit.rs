@@ -9,7 +9,8 @@ use http::{HeaderMap, Request};
 use http_body::Body as _;
 use portcullis_exchange::{Connection, Exchange, Protocol, RequestHead};
 use portcullis_message::{
-    Body, HeadRules, Trust, canonical_head, forwarded_scheme, remove_hop_by_hop, set_forwarded,
+    Body, HeadRules, Trust, canonical_head, client_cert_of_alb, forwarded_scheme, join_cookies,
+    remove_hop_by_hop, set_forwarded,
 };
 use portcullis_snapshot::Pinned;
 
@@ -17,7 +18,7 @@ use crate::choose::Table;
 use crate::head_size::check_head;
 use crate::request_id::new_request_id;
 use crate::upgrade::{show_upgrade, take_upgrade};
-use crate::{ProxyError, Worker};
+use crate::{AlbMtls, ProxyError, Worker};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
@@ -71,6 +72,9 @@ pub(crate) fn admit_request(
 /// Removes what concerns the downstream connection, and says who the client is.
 fn admit_headers(worker: &Worker, connection: &Connection, exchange: &mut Exchange) {
     let headers = &mut exchange.request.headers;
+    if exchange.request.protocol == Protocol::Http2 {
+        join_cookies(headers);
+    }
     if connection.trust == Trust::Trusted {
         let client = worker.settings.trusted.client_address(connection.peer.ip(), headers);
         exchange.client_address = SocketAddr::new(client, connection.peer.port());
@@ -80,13 +84,23 @@ fn admit_headers(worker: &Worker, connection: &Connection, exchange: &mut Exchan
         show_upgrade(headers);
     }
     set_forwarded(headers, &connection.peer_value, connection.trust, exchange.request.scheme);
-    // What an outsider says of it is gone already.
-    if let Some(certificate) = connection.forwarded_client_cert() {
-        headers.insert(X_FORWARDED_CLIENT_CERT, certificate.clone());
-    }
+    show_client_cert(worker.settings.alb_mtls, connection, headers);
     let kept = headers.get(&X_REQUEST_ID).filter(|_| connection.trust == Trust::Trusted);
     exchange.request_id = kept.cloned().unwrap_or_else(new_request_id);
     headers.insert(X_REQUEST_ID, exchange.request_id.clone());
+}
+
+/// Says whose certificate was verified, by us or by an ALB before us. What an outsider says of it is gone already.
+fn show_client_cert(alb_mtls: AlbMtls, connection: &Connection, headers: &mut HeaderMap) {
+    if let Some(certificate) = connection.forwarded_client_cert() {
+        headers.insert(X_FORWARDED_CLIENT_CERT, certificate.clone());
+    } else if alb_mtls == AlbMtls::Verify && connection.trust == Trust::Trusted {
+        // An ALB lets pass what its client says in this header.
+        headers.remove(X_FORWARDED_CLIENT_CERT);
+        if let Some(certificate) = client_cert_of_alb(headers) {
+            headers.insert(X_FORWARDED_CLIENT_CERT, certificate);
+        }
+    }
 }
 
 /// What the client used: a trusted proxy says so, else the connection.

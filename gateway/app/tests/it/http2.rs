@@ -42,6 +42,18 @@ async fn h2_is_spoken_over_tls() {
 }
 
 #[tokio::test]
+async fn a_cookie_in_pieces_is_one_field_upstream() {
+    let shop = Shop::open(TO_BLUE).await;
+    let mut client = Client::h2c(shop.gateway.address("http")).await.unwrap();
+    let pieces = ["a=1", "b=2; c=3", "d=4"];
+    let call = pieces.iter().fold(Call::get(HOST, "/"), |call, piece| call.header("cookie", piece));
+    let echo = client.call(call).await.json();
+    assert_eq!(echo["headers"]["cookie"], "a=1; b=2; c=3; d=4");
+    let echo = client.call(Call::get(HOST, "/").header("cookie", "a=1")).await.json();
+    assert_eq!(echo["headers"]["cookie"], "a=1");
+}
+
+#[tokio::test]
 async fn streams_go_on_side_by_side() {
     let shop = Shop::open(TO_BLUE).await;
     let client = Client::h2c(shop.gateway.address("http")).await.unwrap();

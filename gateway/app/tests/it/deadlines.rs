@@ -199,6 +199,18 @@ async fn a_client_that_leaves_in_mid_upload_is_noticed_though_nobody_reads_it() 
 }
 
 #[tokio::test]
+async fn a_client_that_leaves_is_noticed_behind_what_it_said_ahead_of_its_turn() {
+    let mut shop = shop_with("timeouts: {stalledBody: off, streamIdle: off}").await;
+    let mut client = raw(&shop).await;
+    client.send(format!("GET /slow HTTP/1.1\r\nhost: {HOST}\r\n\r\nG")).await.unwrap();
+    shop.blue.until(|seen| seen.held == 1).await;
+    drop(client);
+    let line = shop.gateway.access_line_with("/slow").await;
+    assert!(line.contains(" DC downstream_remote_disconnect "), "{line}");
+    shop.blue.release();
+}
+
+#[tokio::test]
 async fn a_reply_that_nobody_takes_is_cut_off() {
     let mut shop = shop_with("timeouts: {stalledBody: 1s, streamIdle: 5m}").await;
     shop.get("/first").await;

@@ -216,13 +216,14 @@ fn turn_deaf<I: AsyncRead + AsyncWrite + Unpin>(wire: &Wire<I>) -> Poll<io::Resu
     Poll::Pending
 }
 
-/// Waits for a client to leave. What it says ahead of its turn is kept, and no more is read.
+/// Waits for a client to leave. What it says ahead of its turn is kept, and no more is read: it may be more than
+/// one request, so that its end is never come to.
 fn watch<I: AsyncRead + AsyncWrite + Unpin>(
     wire: &mut Wire<I>,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<()>> {
     if !wire.input.is_empty() {
-        return Poll::Pending;
+        return turn_deaf(wire);
     }
     match ready!(wire.poll_fill(1, cx))? {
         0 => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),

@@ -1,6 +1,7 @@
 //! The life of a connection whose bytes are passed on: choose where to, connect, carry, record.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -17,6 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::Worker;
 use crate::both_ways::{BothWays, Cause};
+use crate::outdated::outdated;
 use crate::tcp_record::{Ending, TcpRecord};
 
 /// The first attempt and two more: nothing was sent before one succeeds.
@@ -143,7 +145,12 @@ where
     let mut looks = interval_at(Instant::now() + LOOK, LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut silence = Silence::default();
+    let (worker, connection) = (record.worker.clone(), record.exchange.connection.clone());
+    let mut outdated = pin!(outdated(&worker, &connection));
     let cause = poll_fn(|cx| {
+        if outdated.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Cause::Outdated);
+        }
         let ended = ways.poll_carry(&mut client.io, &mut upstream.stream, cx);
         record.exchange.bytes_received = ways.received();
         record.exchange.bytes_sent = ways.sent();

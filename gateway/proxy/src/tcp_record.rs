@@ -44,6 +44,8 @@ pub(crate) enum Ending {
     UpstreamFailed(String),
     /// Nothing passed for too long.
     Idle,
+    /// The TLS policy was tightened after the client's handshake.
+    Outdated,
 }
 
 impl TcpRecord {
@@ -142,6 +144,7 @@ impl Ending {
             Ending::ClientGone => (Flag::DownstreamConnectionTermination, "downstream_reset"),
             Ending::UpstreamFailed(_) => (Flag::UpstreamConnectionTermination, "upstream_reset"),
             Ending::Idle => (Flag::StreamIdleTimeout, "tcp_idle_timeout"),
+            Ending::Outdated => (Flag::LocalReset, "tls_policy_tightened"),
         })
     }
 }
@@ -153,6 +156,7 @@ impl From<Cause> for Ending {
             Cause::ClientGone => Ending::ClientGone,
             Cause::UpstreamFailed(error) => Ending::UpstreamFailed(error.kind().to_string()),
             Cause::Idle => Ending::Idle,
+            Cause::Outdated => Ending::Outdated,
         }
     }
 }

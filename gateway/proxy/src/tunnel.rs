@@ -1,7 +1,7 @@
 //! A WebSocket in both directions, and the record of it.
 
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::both_ways::{BothWays, Cause};
 use crate::flight::Flight;
+use crate::outdated::outdated;
 
 /// An upstream that has switched to the protocol that the client asked for. Its bytes are carried by whoever
 /// has the client's connection. Dropped, it closes the upstream's connection and leaves its record.
@@ -25,7 +26,7 @@ pub struct Tunnel {
 pub enum TunnelEnd {
     /// Both sides have said all that they had to say.
     Clean,
-    /// One of them failed, or there was nothing to carry for too long.
+    /// One of them failed, there was nothing to carry for too long, or the client may not be here any more.
     Broken,
 }
 
@@ -40,7 +41,12 @@ impl Tunnel {
         let Tunnel { mut upstream, mut flight } = self;
         let mut ways = BothWays::default();
         let mut quiet = stream_idle(&flight).map(Quiet::new);
+        let (worker, connection) = (flight.worker.clone(), flight.exchange.connection.clone());
+        let mut outdated = pin!(outdated(&worker, &connection));
         let cause = poll_fn(|cx| {
+            if outdated.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Cause::Outdated);
+            }
             let before = ways.received() + ways.sent();
             let ended = ways.poll_carry(&mut downstream, &mut upstream, cx);
             flight.exchange.bytes_received = ways.received();
@@ -77,6 +83,11 @@ fn close_record(mut flight: Flight, cause: Cause) -> TunnelEnd {
         Cause::Idle => {
             flight.exchange.flags.set(ResponseFlag::StreamIdleTimeout);
             flight.exchange.code_details = "stream_idle_timeout".into();
+            flight.finish();
+        }
+        Cause::Outdated => {
+            flight.exchange.flags.set(ResponseFlag::LocalReset);
+            flight.exchange.code_details = "tls_policy_tightened".into();
             flight.finish();
         }
     }

@@ -13,6 +13,7 @@ use portcullis_telemetry::{
 };
 use portcullis_upstream::Pools;
 use portcullis_wasm::WorkerInstances;
+use tokio::sync::Notify;
 
 use crate::{Drain, Overload, RequestPlace, UnderWay};
 
@@ -27,12 +28,24 @@ pub struct WorkerSettings {
     pub debug_headers: DebugHeaders,
     /// Whose `X-Forwarded-*` is believed.
     pub trusted: Arc<TrustedProxies>,
+    /// Whether trusted peers are ALBs that verify client certificates.
+    pub alb_mtls: AlbMtls,
     /// Whether the process is on its way out.
     pub drain: Drain,
     /// Whether there is memory for further requests.
     pub overload: Overload,
     /// What is counted for the whole process.
     pub counts: Arc<EdgeCounts>,
+}
+
+/// `--alb-mtls`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AlbMtls {
+    /// What ALBs say of client certificates is passed on and means nothing here.
+    #[default]
+    Off,
+    /// They authenticate every client, in the mode *verify*: what they say becomes `X-Forwarded-Client-Cert`.
+    Verify,
 }
 
 /// `--debug-headers`
@@ -50,6 +63,8 @@ pub struct Worker {
     pub settings: WorkerSettings,
     pub(crate) pools: Pools,
     pub(crate) instances: WorkerInstances,
+    /// Tells of each newer generation.
+    pub(crate) renewals: Notify,
     under_way: Rc<UnderWay>,
     view: View,
     shard: RefCell<MetricShard>,
@@ -62,6 +77,7 @@ impl Worker {
             view: View::new(settings.published.clone()),
             pools: Pools::new(),
             instances: WorkerInstances::new(index),
+            renewals: Notify::new(),
             under_way: Rc::default(),
             shard: RefCell::new(MetricShard::default()),
             settings,
@@ -90,11 +106,13 @@ impl Worker {
     }
 
     /// Lets go of what the newest generation has no use for: its view of older ones, idle connections to
-    /// endpoints that left, instances of plugins that were replaced. Exchanges in flight keep theirs.
+    /// endpoints that left, instances of plugins that were replaced, tunnels whose client it would not let in.
+    /// Exchanges in flight keep theirs.
     pub fn on_new_generation(&self) {
         let snapshot = self.pin();
         self.pools.retain(|endpoint| snapshot.has_endpoint(endpoint));
         self.instances.retain(|plugin| snapshot.has_plugin(plugin));
+        self.renewals.notify_waiters();
     }
 
     /// Counts one callback of a plugin.

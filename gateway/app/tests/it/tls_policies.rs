@@ -1,7 +1,15 @@
 //! Connections and sessions are good for the policy that they were made under, and for no other.
 
-use portcullis_testkit::manifests::{join, secret, tls_server};
-use portcullis_testkit::{Authority, Call, Certificates, Client, Handshake, Tls, Upstream};
+use portcullis_testkit::manifests::{
+    gateway, join, route_to, secret, server, service_entry, tcp_service, tls_server,
+    virtual_service,
+};
+use portcullis_testkit::{
+    Authority, Call, Certificates, Client, Echo, Handshake, Tls, Upstream, WebSocketUpstream,
+    websocket_handshake, within,
+};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::gateway::Gateway;
 use crate::tls_modes::{certificate_secret, manifests};
@@ -196,6 +204,104 @@ async fn connections_of_a_laxer_policy_are_sent_away() {
     pair.blue.release();
     assert_eq!(held.await.unwrap(), 200);
     assert_eq!(pair.blue.seen().requests, 3);
+}
+
+/// Servers for a WebSocket and for TCP, both with these fields of `tls`.
+struct Carried {
+    pair: Pair,
+    chat: WebSocketUpstream,
+    echo: Echo,
+}
+
+impl Carried {
+    fn text(&self, tls: &str) -> String {
+        let tcp = server("b", 443, "TLS", &[B], &format!("tls: {{{tls}}}"));
+        let ca = self.pair.clients.pem();
+        join(&[
+            gateway("shop", &[tls_server("a", 443, &[A], tls), tcp]),
+            virtual_service("chat", "shop", &[A], &route_to("chat.example", 80)),
+            tcp_service(
+                "echo",
+                "shop",
+                &[B],
+                "tcp:\n- route: [{destination: {host: echo.internal}}]\n",
+            ),
+            service_entry("chat", "chat.example", 80, &[self.chat.address]),
+            service_entry("echo", "echo.internal", 80, &[self.echo.address]),
+            certificate_secret("own", &self.pair.own, &[]),
+            certificate_secret("mutual", &self.pair.own, &[("ca.crt", &ca)]),
+        ])
+    }
+}
+
+type Carrier = Box<dyn Both>;
+
+trait Both: AsyncRead + AsyncWrite + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Unpin> Both for S {}
+
+/// A WebSocket over HTTP/1, one over HTTP/2, and a connection that is passed on.
+async fn carriers(gateway: &Gateway, tls: &Tls) -> [Carrier; 3] {
+    let connect = async |tls: &Tls| {
+        tls.connect(TcpStream::connect(gateway.address("a")).await.unwrap()).await.unwrap()
+    };
+    let mut http1 = connect(tls).await;
+    http1.write_all(websocket_handshake(A, "/one").as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(within("the 101", http1.read_u8()).await.unwrap());
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101 "));
+    let mut client = Client::tls(gateway.address("a"), &tls.clone().http2()).await.unwrap();
+    assert_eq!(client.get(A, "/ok").await.status, 200);
+    let call = Call::get(A, "/two").header("sec-websocket-version", "13");
+    let http2 = client.extended_connect("websocket", call).await.unwrap().1.unwrap();
+    let mut passed = connect(&tls.clone().asking_for(B)).await;
+    assert_eq!(within("the greeting", passed.read_u8()).await.unwrap(), b'e');
+    let mut rest = [0; 4];
+    within("the greeting", passed.read_exact(&mut rest)).await.unwrap();
+    [Box::new(http1), Box::new(http2), Box::new(passed)]
+}
+
+async fn echoes(carrier: &mut Carrier) -> bool {
+    let mut got = [0; 2];
+    let asking = async {
+        carrier.write_all(b"hi").await?;
+        carrier.flush().await?;
+        carrier.read_exact(&mut got).await
+    };
+    within("the echo or the end", asking).await.is_ok() && got == *b"hi"
+}
+
+#[tokio::test]
+async fn tunnels_of_a_laxer_policy_are_cut() {
+    let (pair, chat) = (Pair::new(), WebSocketUpstream::start().await);
+    let carried = Carried { pair, chat, echo: Echo::plain("echo").await };
+    let mut gateway = Gateway::start(&carried.text(SIMPLE)).await;
+    let tls = carried.pair.tls();
+    let mut anonymous = carriers(&gateway, &tls).await;
+    for carrier in &mut anonymous {
+        assert!(echoes(carrier).await);
+    }
+    gateway.apply(&carried.text(MUTUAL)).await;
+    for carrier in &mut anonymous {
+        let mut rest = Vec::new();
+        // However it ends, it does.
+        let _ = within("the tunnel's end", carrier.read_to_end(&mut rest)).await;
+    }
+    let mut lines = Vec::new();
+    for _ in 0..3 {
+        lines.push(gateway.access_line_with(" LR tls_policy_tightened ").await);
+    }
+    for one in ["/one", "/two", "outbound|80||echo.internal"] {
+        assert!(lines.iter().any(|line| line.contains(one)), "{one} in {lines:?}");
+    }
+    // Who was verified stays, whatever else changes.
+    let known = tls.presenting(&carried.pair.clients.issue(&["ada.example"]));
+    let mut verified = carriers(&gateway, &known).await;
+    gateway.apply(&carried.text(SIMPLE)).await;
+    for carrier in &mut verified {
+        assert!(echoes(carrier).await);
+    }
 }
 
 #[tokio::test]

@@ -9,9 +9,10 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::error::SendError;
 
-use crate::connection::{Arrival, reset_at_close, serve};
+use crate::connection::{Arrival, serve};
 use crate::mailbox::{Command, HandedOver};
 use crate::socket::Socket;
+use crate::tcp_stream::reset_at_close;
 use crate::worker::{Listening, Worker};
 
 /// How long accepting rests when the system has no descriptor or memory for another connection.

@@ -1,38 +1,30 @@
 //! One downstream connection from its acceptance to its end.
 
 use std::borrow::Borrow;
-use std::fmt::Display;
-use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
 use portcullis_exchange::{Connection, TlsFacts};
-use portcullis_model::{ConnectionPolicy, ListenerProtocol, ProxyProtocol};
-use portcullis_proxy::{record_broken_protocol, record_refused_head};
-use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, Interest};
+use portcullis_model::{ListenerProtocol, ProxyProtocol};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use crate::activity::Activity;
 use crate::balance::Seat;
-use crate::http1::{Arrived, Refusal};
+use crate::http1::Arrived;
 use crate::limits::Limits;
 use crate::proxy_protocol::{Introduced, introduce, note_refusal};
-use crate::requests::{answer, answer_streams};
 use crate::sniff::{Sniffed, sniff};
 use crate::socket::Socket;
-use crate::tls::{Chosen, handshake};
-use crate::watched::{OnRefused, Watched};
+use crate::tcp_stream::{canonical, has_left, local, reset_at_close};
+use crate::tls::{Chosen, Shaken, handshake};
 use crate::worker::Worker;
-use crate::{http1, http2};
 
 /// A connection that this worker is to serve.
 pub(crate) struct Arrival {
@@ -140,7 +132,7 @@ impl Visit {
     where
         I: AsyncRead + AsyncWrite + Borrow<TcpStream> + Unpin,
     {
-        let (stream, facts, chosen) =
+        let Shaken { stream, facts, chosen } =
             match Box::pin(handshake(&self.worker.proxy, self.socket.key, stream)).await {
                 Ok(shaken) => shaken,
                 Err(error) => {
@@ -164,55 +156,6 @@ impl Visit {
         }
     }
 
-    async fn serve_http1<I>(self, arrived: Arrived<I>, tls: Option<TlsFacts>)
-    where
-        I: AsyncRead + AsyncWrite + Unpin,
-    {
-        let connection = self.connection(tls);
-        let _record = self.worker.handshaken.enter(&connection, &self.activity);
-        let (proxy, bench, activity) =
-            (&self.worker.proxy, self.worker.bench.clone(), self.activity.clone());
-        let service = |request| answer(proxy.clone(), connection.clone(), request, &self.activity);
-        let refused = |refusal: Refusal| {
-            record_refused_head(proxy, &connection, refusal.status, refusal.details);
-        };
-        let outcome = http1::serve(arrived, bench, activity, service, refused).await;
-        self.note(outcome);
-    }
-
-    async fn serve_http2<I>(self, io: I, read_ahead: Bytes, tls: Option<TlsFacts>)
-    where
-        I: AsyncRead + AsyncWrite + Unpin,
-    {
-        let connection = self.connection(tls);
-        let _record = self.worker.handshaken.enter(&connection, &self.activity);
-        let service =
-            answer_streams(self.worker.proxy.clone(), connection.clone(), self.activity.clone());
-        let policy = self.policy();
-        let refused = self.on_refused(&connection);
-        let limits = http2::frame_limits(&policy);
-        let io = Watched::new(io, read_ahead, self.activity.clone(), limits, refused);
-        if let Err(ended) = http2::serve(io, service, &self.activity, &policy).await {
-            if let Some(details) = ended.details {
-                record_broken_protocol(&self.worker.proxy, &connection, details);
-            }
-            self.note(Err(ended.error));
-        }
-    }
-
-    /// What is asked of the socket's connections.
-    fn policy(&self) -> Arc<ConnectionPolicy> {
-        let snapshot = self.worker.proxy.pin();
-        let table = snapshot.socket(self.socket.key);
-        table.map_or_else(Arc::default, |table| table.connections.clone())
-    }
-
-    /// Records what the HTTP/2 library refuses before it becomes a request.
-    fn on_refused(&self, connection: &Arc<Connection>) -> OnRefused {
-        let (proxy, connection) = (self.worker.proxy.clone(), connection.clone());
-        Box::new(move |_| record_broken_protocol(&proxy, &connection, "http2.stream_refused"))
-    }
-
     pub(crate) fn connection(&self, tls: Option<TlsFacts>) -> Arc<Connection> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let peer = canonical(self.peer);
@@ -228,37 +171,4 @@ impl Visit {
             tls,
         })
     }
-
-    fn note(&self, outcome: Result<(), impl Display>) {
-        if let Err(error) = outcome {
-            tracing::debug!(peer = %self.peer, %error, "connection ended early");
-        }
-    }
-}
-
-/// Whether the peer has closed its side, as far as the runtime was told: bytes of it may still be unread.
-fn has_left(stream: &TcpStream) -> bool {
-    let mut cx = Context::from_waker(Waker::noop());
-    let ready = pin!(stream.ready(Interest::READABLE)).poll(&mut cx);
-    matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
-}
-
-/// Has the end of a stream tell its peer that something failed.
-pub(crate) fn reset_at_close(stream: &TcpStream) {
-    // Where that fails, the stream is broken already.
-    let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
-}
-
-/// Our own address; the system is asked only where the socket has many.
-fn local(stream: &TcpStream, socket: &Socket) -> SocketAddr {
-    if socket.address.ip().is_unspecified() {
-        canonical(stream.local_addr().unwrap_or(socket.address))
-    } else {
-        socket.address
-    }
-}
-
-/// IPv4 as IPv4, also where an IPv6 socket took it.
-fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
 }

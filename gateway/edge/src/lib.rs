@@ -4,10 +4,13 @@
 //! What it is *not*: it knows no routes, plugins or upstreams; each request goes to
 //! [`portcullis_proxy::handle_request`] as it came. Connections are never bound to a snapshot.
 //!
-//! The floors in this room, lowest first: `clock`, `limits`, `activity` (what a connection is doing),
-//! `socket`, `handed`, `balance`, `connections`, `mailbox`; `sniff`, `replayed`, `tunnel`, `watched`, `tls`, `handshaken`, `http1`, `http2`, `requests`
-//! (the protocols); `worker`, `connection`, `passthrough` (bytes passed on), `accept`, `thread` (one worker thread); `settings`, `problems`,
-//! `open_sockets`, `workers` (the control side).
+//! What stands where, lowest first:
+//! - time and limits: `clock`, `limits`, `activity` (what a connection is doing, its deadlines);
+//! - the worker's lists: `socket`, `balance`, `connections`, `handshaken`, `mailbox`;
+//! - what comes before HTTP: `proxy_protocol`, `sniff`, `replayed`, `tls`, `tcp_stream`;
+//! - HTTP: `http1`, `http2` with `watched` (the frame guard) and `paced_body`, `tunnel`, `panics`, `requests`;
+//! - one worker thread: `worker`, `connection` with `http_connection` and `passthrough`, `accept`, `thread`;
+//! - the control side: `settings`, `problems`, `handed`, `open_sockets`, `workers`.
 
 mod accept;
 mod activity;
@@ -19,6 +22,7 @@ mod handed;
 mod handshaken;
 mod http1;
 mod http2;
+mod http_connection;
 mod limits;
 mod mailbox;
 mod open_sockets;
@@ -32,6 +36,7 @@ mod requests;
 mod settings;
 mod sniff;
 mod socket;
+mod tcp_stream;
 #[cfg(test)]
 mod test_gateway;
 #[cfg(test)]

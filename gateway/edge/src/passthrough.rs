@@ -11,9 +11,10 @@ use portcullis_snapshot::Handling;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 
-use crate::connection::{Visit, reset_at_close};
+use crate::connection::Visit;
 use crate::replayed::Replayed;
-use crate::tls::handshake_for_bytes;
+use crate::tcp_stream::reset_at_close;
+use crate::tls::{Shaken, handshake_for_bytes};
 
 /// A fatal alert, `unrecognized_name` (RFC 6066 section 3), in a record of its own.
 const UNRECOGNIZED_NAME: &[u8] = &[21, 3, 3, 0, 2, 2, 112];
@@ -62,7 +63,7 @@ impl Visit {
     async fn end_tls(self, stream: Replayed<TcpStream>) {
         let shaken = handshake_for_bytes(&self.worker.proxy, self.socket.key, stream).await;
         match shaken {
-            Ok((io, facts, _)) => {
+            Ok(Shaken { stream: io, facts, chosen: _ }) => {
                 // A TLS stream that ends without saying so has failed, and its peer sees that.
                 let client = TcpClient {
                     io,

@@ -21,12 +21,19 @@ pub(crate) enum Chosen {
     Http2,
 }
 
+/// A handshake that was made.
+pub(crate) struct Shaken<I> {
+    pub(crate) stream: TlsStream<I>,
+    pub(crate) facts: TlsFacts,
+    pub(crate) chosen: Chosen,
+}
+
 /// Makes a handshake under the policy that the snapshot of this moment has for the name asked for.
 pub(crate) async fn handshake<I>(
     proxy: &ProxyWorker,
     socket: SocketKey,
     io: I,
-) -> io::Result<(TlsStream<I>, TlsFacts, Chosen)>
+) -> io::Result<Shaken<I>>
 where
     I: AsyncRead + AsyncWrite + Unpin,
 {
@@ -38,7 +45,7 @@ pub(crate) async fn handshake_for_bytes<I>(
     proxy: &ProxyWorker,
     socket: SocketKey,
     io: I,
-) -> io::Result<(TlsStream<I>, TlsFacts, Chosen)>
+) -> io::Result<Shaken<I>>
 where
     I: AsyncRead + AsyncWrite + Unpin,
 {
@@ -55,7 +62,7 @@ async fn shake_hands<I>(
     socket: SocketKey,
     io: I,
     adapt: fn(Arc<ServerConfig>) -> Arc<ServerConfig>,
-) -> io::Result<(TlsStream<I>, TlsFacts, Chosen)>
+) -> io::Result<Shaken<I>>
 where
     I: AsyncRead + AsyncWrite + Unpin,
 {
@@ -76,13 +83,13 @@ where
         Some(ALPN_H2) => Chosen::Http2,
         _ => Chosen::Http1,
     };
-    Ok((stream, facts, chosen))
+    Ok(Shaken { stream, facts, chosen })
 }
 
 /// How a client is received.
 enum Reception {
     Under { generation: u64, policy: Arc<TlsPolicy> },
-    Refused(Arc<rustls::ServerConfig>),
+    Refused(Arc<ServerConfig>),
 }
 
 fn receive(

@@ -134,8 +134,8 @@ impl Workers {
         self.end_accepting(|closed| Command::StopAccepting { closed });
     }
 
-    /// Begins a drain that health says nothing of, and lets go of the sockets, which another process accepts from by now. What waits on
-    /// them is that process's; nobody is sent away who has not had a response that says so, until
+    /// Begins a drain that health says nothing of, and lets go of the sockets, which another process accepts from by
+    /// now. What waits on them is that process's; nobody is sent away who has not had a response that says so, until
     /// [`stop_accepting`](Self::stop_accepting).
     pub fn leave_sockets(&self) {
         self.proxy.drain.hand_over();

@@ -32,7 +32,7 @@ fn warning(listener: &Listener, consequence: &str) -> Problem {
         code: NO_TRUSTED_NETWORK,
         severity: Severity::Warning,
         object: Some(ObjectId::new("Gateway", namespace, name)),
-        field: "metadata.annotations.portcullis.dev/proxy-protocol".to_owned(),
+        field: "metadata.annotations[portcullis.dev/proxy-protocol]".to_owned(),
         origin: listener.origin.clone(),
         message: format!("no network is trusted to send PROXY headers, so {consequence}"),
         help: "name the load balancer's subnets by --trusted-cidr".to_owned(),

@@ -148,7 +148,7 @@ const MALFORMED: [&str; 16] = [
     "HTTP/1.1 20 OK\r\ncontent-length: 2\r\n\r\nok",
     "HTTP/2 200 OK\r\ncontent-length: 2\r\n\r\nok",
     "200 OK\r\n\r\n",
-    "\0\0\0\0",
+    "\0\0\0\0\r\n\r\n",
 ];
 
 #[tokio::test]

@@ -127,7 +127,14 @@ pub fn tls_secret(name: &str, certificates: &Certificates) -> String {
     tls_secret_of(name, &certificates.chain_pem, &certificates.key_pem)
 }
 
-/// The same from PEM texts, which need not fit together.
+/// A server's certificate and key as entries of a `Secret`, with others beside them.
+pub fn tls_secret_with(name: &str, own: &Certificates, more: &[(&str, &str)]) -> String {
+    let mut entries = vec![("tls.crt", own.chain_pem.as_str()), ("tls.key", &own.key_pem)];
+    entries.extend_from_slice(more);
+    secret(name, &entries)
+}
+
+/// The same as [`tls_secret`] from PEM texts, which need not fit together.
 pub fn tls_secret_of(name: &str, chain_pem: &str, key_pem: &str) -> String {
     format!(
         "{}type: kubernetes.io/tls\nstringData:\n  tls.crt: |\n{}  tls.key: |\n{}",

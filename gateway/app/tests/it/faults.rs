@@ -5,10 +5,11 @@ use std::path::Path;
 use std::process::Command;
 
 use portcullis_testkit::manifests::join;
-use portcullis_testkit::{Client, Upstream, within};
+use portcullis_testkit::{Upstream, within};
 
 use crate::gateway::{Gateway, directory_with};
 use crate::load::Load;
+use crate::metrics::{metrics, sample};
 use crate::shop::{Shop, TO_BLUE, backends, manifests};
 
 const CONNECTIONS: usize = 200;
@@ -20,10 +21,7 @@ pub fn lines_of(path: &Path) -> usize {
 
 /// Lines that the access log lost.
 pub async fn dropped_lines(gateway: &Gateway) -> usize {
-    let mut metrics = Client::http1(gateway.side_port("metrics")).await.unwrap();
-    let reply = metrics.get("localhost", "/stats/prometheus").await;
-    let name = "portcullis_access_log_dropped_total ";
-    reply.text().lines().find_map(|line| line.strip_prefix(name)).unwrap().parse().unwrap()
+    sample(&metrics(gateway).await, "portcullis_access_log_dropped_total", &[]) as usize
 }
 
 /// Fault 15.

@@ -7,6 +7,7 @@ use portcullis_testkit::{Call, Client, RawUpstream, Reply};
 
 use crate::gateway::Gateway;
 use crate::guests::guest;
+use crate::metrics::metrics;
 use crate::shop::{HOST, Shop, TO_BLUE};
 
 fn call(path: &str) -> Call {
@@ -64,17 +65,16 @@ async fn the_gateways_errors_are_statuses_of_grpc() {
         line.contains(" 200 UF upstream_reset_before_response_started{connection_failure} "),
         "{line}"
     );
-    let mut metrics = Client::http1(shop.gateway.side_port("metrics")).await.unwrap();
-    let metrics = metrics.get("localhost", "/stats/prometheus").await;
+    let metrics = metrics(&shop.gateway).await;
     let counted = |status: &str| {
         let label = format!("grpc_response_status=\"{status}\"");
-        metrics.text().lines().any(|line| {
+        metrics.lines().any(|line| {
             line.starts_with("istio_requests_total{")
                 && line.contains(&label)
                 && line.contains("request_protocol=\"grpc\"")
         })
     };
-    assert!(counted("12") && counted("14") && counted("7"), "{}", metrics.text());
+    assert!(counted("12") && counted("14") && counted("7"), "{}", metrics);
 }
 
 #[tokio::test]
@@ -128,9 +128,8 @@ async fn trailers_of_an_http1_upstream_arrive() {
         let line = gateway.access_line().await;
         assert!(line.contains(" 200 - via_upstream "), "{line}");
     }
-    let mut metrics = Client::http1(gateway.side_port("metrics")).await.unwrap();
-    let metrics = metrics.get("localhost", "/stats/prometheus").await;
-    assert!(metrics.text().contains("grpc_response_status=\"5\""), "{}", metrics.text());
+    let metrics = metrics(&gateway).await;
+    assert!(metrics.contains("grpc_response_status=\"5\""), "{metrics}");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use portcullis_testkit::{Call, Client, RawConnection, Reply};
 
+use crate::metrics::metrics;
 use crate::shop::{HOST, Shop, TO_BLUE};
 
 const READY: &str = "/.portcullis/healthz/ready";
@@ -92,9 +93,8 @@ async fn nothing_counts_it() {
     grpc(&mut Client::h2c(shop.gateway.address("http")).await.unwrap(), CHECK).await;
     shop.get("/last").await;
     assert!(shop.gateway.access_line().await.contains("/last"));
-    let mut metrics = Client::http1(shop.gateway.side_port("metrics")).await.unwrap();
-    let text = metrics.get("localhost", "/stats/prometheus").await;
-    let counted = text.text().lines().filter(|line| line.starts_with("istio_requests_total{"));
+    let text = metrics(&shop.gateway).await;
+    let counted = text.lines().filter(|line| line.starts_with("istio_requests_total{"));
     let counted: Vec<&str> = counted.collect();
     assert!(matches!(counted[..], [line] if line.ends_with(" 1")), "{counted:?}");
 }

@@ -7,6 +7,7 @@ use portcullis_testkit::{Call, Certificates, Client, Reply};
 use serde_json::Value;
 
 use crate::gateway::Gateway;
+use crate::metrics::{metrics, sample};
 use crate::shop::{HOST, Shop, TO_BLUE};
 
 const SAY: &str = "- directResponse: {status: 200, body: {string: hello}}\n";
@@ -106,18 +107,6 @@ async fn a_client_cannot_forge_a_line_of_the_log() {
     }
 }
 
-/// The value of the only sample with this name and all of these labels.
-fn sample(text: &str, name: &str, labels: &[&str]) -> f64 {
-    let samples = text.lines().filter(|line| {
-        line.split(['{', ' ']).next() == Some(name)
-            && labels.iter().all(|label| line.contains(label))
-    });
-    let [line] = samples.collect::<Vec<_>>()[..] else {
-        panic!("no single {name} {labels:?} in\n{text}")
-    };
-    line.rsplit(' ').next().unwrap().parse().unwrap()
-}
-
 #[tokio::test]
 async fn the_counts_of_all_workers_add_up() {
     let mut shop = Shop::open_with(TO_BLUE, &["--workers", "4"]).await;
@@ -125,7 +114,7 @@ async fn the_counts_of_all_workers_add_up() {
         shop.connect().await.call(Call::post(HOST, "/", "hello")).await;
         shop.gateway.access_line().await;
     }
-    let text = side(&shop.gateway, "metrics", "/stats/prometheus").await.text().to_owned();
+    let text = metrics(&shop.gateway).await;
     let own = [
         "route=\"VirtualService/default/shop/http[0]\"",
         "cluster=\"outbound|80||blue.example\"",
@@ -155,7 +144,7 @@ async fn the_counts_of_all_workers_add_up() {
 async fn the_generation_is_a_metric() {
     let mut shop = Shop::open(SAY).await;
     assert_eq!(shop.apply(TO_BLUE).await, 2);
-    let text = side(&shop.gateway, "metrics", "/stats/prometheus").await.text().to_owned();
+    let text = metrics(&shop.gateway).await;
     assert_eq!(sample(&text, "portcullis_config_generation", &[]), 2.0);
     let text = side(&shop.gateway, "admin", "/stats").await.text().to_owned();
     assert_eq!(sample(&text, "portcullis_config_generation", &[]), 2.0);

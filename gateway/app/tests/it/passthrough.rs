@@ -10,8 +10,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::gateway::{Gateway, binary};
+use crate::metrics::{metrics, sample};
 use crate::shop::TO_BLUE;
-use crate::tcp::side_text;
 
 /// Two upstreams behind one port: `a.test`, and all below `wild.test`.
 struct Scene {
@@ -108,12 +108,9 @@ async fn a_name_that_nobody_takes_is_told_so() {
     let error = scene.connect(&nameless).await.unwrap_err();
     assert!(error.to_string().contains("UnrecognisedName"), "{error}");
     assert!(scene.gateway.access_line().await.contains(" 0 NR "));
-    let metrics = side_text(&scene.gateway, "metrics", "/stats/prometheus").await;
-    let closed = |line: &&str| {
-        line.starts_with("istio_tcp_connections_closed_total{")
-            && line.contains("response_flags=\"NR\"")
-    };
-    assert!(metrics.lines().find(closed).unwrap().ends_with(" 4"), "{metrics}");
+    let metrics = metrics(&scene.gateway).await;
+    let labels = ["response_flags=\"NR\""];
+    assert_eq!(sample(&metrics, "istio_tcp_connections_closed_total", &labels), 4.0);
 }
 
 #[tokio::test]

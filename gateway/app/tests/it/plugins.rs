@@ -7,6 +7,7 @@ use portcullis_testkit::{Call, Client, Reply, Upstream, manifests, module, withi
 
 use crate::gateway::{Gateway, directory_with};
 use crate::guests::guest;
+use crate::metrics::{find_sample, metrics};
 
 const HOST: &str = "shop.example.com";
 
@@ -148,11 +149,8 @@ async fn recursion_ends_in_a_trap() {
 
 /// A sample about a plugin, if there is one.
 async fn sample(gateway: &Gateway, name: &str, plugin: &str) -> Option<i64> {
-    let mut client = Client::http1(gateway.side_port("metrics")).await.unwrap();
-    let metrics = client.get("localhost", "/stats/prometheus").await;
-    let start = format!("{name}{{plugin=\"default/{plugin}\"}} ");
-    let value = metrics.text().lines().find_map(|line| line.strip_prefix(&start));
-    value.map(|value| value.parse().unwrap())
+    let label = format!("{{plugin=\"default/{plugin}\"}}");
+    find_sample(&metrics(gateway).await, name, &[&label]).map(|value| value as i64)
 }
 
 #[tokio::test]

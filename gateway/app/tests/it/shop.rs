@@ -1,6 +1,6 @@
 //! The usual scene: a gateway in front of two upstreams, `blue` and `green`.
 
-use portcullis_testkit::manifests::{http_gateway, join, service_entry, virtual_service};
+use portcullis_testkit::manifests::{gateway, http_gateway, join, service_entry, virtual_service};
 use portcullis_testkit::{Call, Client, Reply, Upstream};
 
 use crate::gateway::Gateway;
@@ -64,6 +64,17 @@ impl Shop {
 /// The Gateway and the VirtualService, both named `shop`.
 pub fn manifests(rules: &str) -> String {
     join(&[http_gateway("shop", 80, &["*"]), virtual_service("shop", "shop", &[HOST], rules)])
+}
+
+/// A Gateway of these servers whose every host is served by `blue`, with these Secrets.
+pub fn all_to_blue(blue: &Upstream, servers: &[String], secrets: &[String]) -> String {
+    let mut all = vec![
+        gateway("shop", servers),
+        virtual_service("shop", "shop", &["*"], TO_BLUE),
+        backends(blue, blue),
+    ];
+    all.extend_from_slice(secrets);
+    join(&all)
 }
 
 /// Where `blue.example` and `green.example` are.

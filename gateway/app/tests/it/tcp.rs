@@ -3,17 +3,12 @@
 use std::net::SocketAddr;
 
 use portcullis_testkit::manifests::{gateway, join, server, service_entry, tcp_service};
-use portcullis_testkit::{Client, Echo, within};
+use portcullis_testkit::{Echo, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::gateway::Gateway;
-
-/// What the side port says under a path.
-pub async fn side_text(gateway: &Gateway, port: &str, path: &str) -> String {
-    let mut client = Client::http1(gateway.side_port(port)).await.unwrap();
-    client.get("localhost", path).await.text().to_owned()
-}
+use crate::metrics::{metrics, sample};
 
 const PORTS: [&str; 2] = ["--port-map", "80=0,443=0,9000=0"];
 
@@ -63,16 +58,6 @@ async fn nobody() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
 
-/// The value of a counter whose line contains these texts.
-fn counter(metrics: &str, name: &str, labels: &[&str]) -> u64 {
-    let fits = |line: &&str| {
-        line.starts_with(&format!("{name}{{")) && labels.iter().all(|label| line.contains(label))
-    };
-    let line =
-        metrics.lines().find(fits).unwrap_or_else(|| panic!("no {name} {labels:?}: {metrics}"));
-    line.rsplit(' ').next().unwrap().parse().unwrap()
-}
-
 #[tokio::test]
 async fn bytes_pass_both_ways_and_are_counted_and_logged() {
     let db = Echo::plain("db").await;
@@ -88,13 +73,13 @@ async fn bytes_pass_both_ways_and_are_counted_and_logged() {
     assert!(line.contains("\"- - -\" 0 - - - \"-\" 5 12 "), "received and sent: {line}");
     assert!(line.contains(&format!("\"{}\" outbound|5432||db.internal ", db.address)), "{line}");
     assert!(line.ends_with(" - VirtualService/default/db/tcp[0]"), "{line}");
-    let metrics = side_text(&gateway, "metrics", "/stats/prometheus").await;
+    let metrics = metrics(&gateway).await;
     let labels =
         ["destination_service=\"db.internal\"", "request_protocol=\"tcp\"", "response_flags=\"-\""];
-    assert_eq!(counter(&metrics, "istio_tcp_connections_opened_total", &labels), 1);
-    assert_eq!(counter(&metrics, "istio_tcp_connections_closed_total", &labels), 1);
-    assert_eq!(counter(&metrics, "istio_tcp_received_bytes_total", &labels), 5);
-    assert_eq!(counter(&metrics, "istio_tcp_sent_bytes_total", &labels), 12);
+    assert_eq!(sample(&metrics, "istio_tcp_connections_opened_total", &labels), 1.0);
+    assert_eq!(sample(&metrics, "istio_tcp_connections_closed_total", &labels), 1.0);
+    assert_eq!(sample(&metrics, "istio_tcp_received_bytes_total", &labels), 5.0);
+    assert_eq!(sample(&metrics, "istio_tcp_sent_bytes_total", &labels), 12.0);
     let protocol = &gateway.ready()["listeners"][0]["protocol"];
     assert_eq!(protocol, "TCP");
 }

@@ -3,29 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use portcullis_testkit::manifests::{
-    gateway, http_server, https_server, join, tls_secret, virtual_service,
-};
+use portcullis_testkit::manifests::{http_server, https_server, tls_secret};
 use portcullis_testkit::{Authority, Certificates, Client, Tls, Upstream};
 
 use crate::gateway::Gateway;
-use crate::shop::{HOST, TO_BLUE, backends};
-
-/// A Gateway of these servers whose every host is served by `blue`, with these Secrets.
-fn manifests(blue: &Upstream, servers: &[String], secrets: &[String]) -> String {
-    let mut all = vec![
-        gateway("shop", servers),
-        virtual_service("shop", "shop", &["*"], TO_BLUE),
-        backends(blue, blue),
-    ];
-    all.extend_from_slice(secrets);
-    join(&all)
-}
+use crate::shop::{HOST, all_to_blue};
 
 /// One HTTPS server for every host with this certificate.
 fn one_server(blue: &Upstream, certificates: &Certificates) -> String {
     let servers = [https_server("https", 443, &["*"], "shop")];
-    manifests(blue, &servers, &[tls_secret("shop", certificates)])
+    all_to_blue(blue, &servers, &[tls_secret("shop", certificates)])
 }
 
 #[tokio::test]
@@ -73,7 +60,7 @@ async fn the_server_name_chooses_the_certificate() {
         https_server("wild", 443, &["*.example.com"], "wild"),
     ];
     let secrets = [tls_secret("a", &a), tls_secret("wild", &wild)];
-    let gateway = Gateway::start(&manifests(&blue, &servers, &secrets)).await;
+    let gateway = Gateway::start(&all_to_blue(&blue, &servers, &secrets)).await;
     assert_eq!(shown(&gateway, &Tls::new("a.example.com", &a)).await.unwrap(), a.leaf_der);
     assert_eq!(shown(&gateway, &Tls::new("b.example.com", &a)).await.unwrap(), wild.leaf_der);
     assert!(shown(&gateway, &Tls::new("a.example.org", &a)).await.is_err());
@@ -89,10 +76,10 @@ async fn without_a_server_name_the_server_for_every_host_answers() {
         https_server("a", 443, &["*"], "any"),
     ];
     let secrets = [tls_secret("any", &any), tls_secret("b", &b)];
-    let mut gateway = Gateway::start(&manifests(&blue, &servers, &secrets)).await;
+    let mut gateway = Gateway::start(&all_to_blue(&blue, &servers, &secrets)).await;
     let nameless = Tls::new(HOST, &any).without_sni();
     assert_eq!(shown(&gateway, &nameless).await.unwrap(), any.leaf_der);
-    gateway.apply(&manifests(&blue, &servers[..2], &secrets)).await;
+    gateway.apply(&all_to_blue(&blue, &servers[..2], &secrets)).await;
     let address = gateway.address("b");
     let nameless = Tls::new("b.example.com", &b).without_sni();
     assert!(Client::tls(address, &nameless).await.is_err(), "no server is for every host");
@@ -107,14 +94,14 @@ async fn a_missing_secret_degrades_its_own_names_only() {
         https_server("b", 443, &["b.example.com"], "b"),
         http_server("http", 80, &["*"]),
     ];
-    let mut gateway = Gateway::start(&manifests(&blue, &servers, &[tls_secret("b", &b)])).await;
+    let mut gateway = Gateway::start(&all_to_blue(&blue, &servers, &[tls_secret("b", &b)])).await;
     assert!(shown(&gateway, &Tls::new("a.example.com", &b)).await.is_err());
     assert_eq!(shown(&gateway, &Tls::new("b.example.com", &b)).await.unwrap(), b.leaf_der);
     let mut plain = Client::http1(gateway.address("http")).await.unwrap();
     assert_eq!(plain.get("a.example.com", "/").await.upstream(), "blue");
     let a = authority.issue(&["a.example.com"]);
     let secrets = [tls_secret("b", &b), tls_secret("missing", &a)];
-    gateway.apply(&manifests(&blue, &servers, &secrets)).await;
+    gateway.apply(&all_to_blue(&blue, &servers, &secrets)).await;
     assert_eq!(shown(&gateway, &Tls::new("a.example.com", &a)).await.unwrap(), a.leaf_der);
 }
 
@@ -152,7 +139,7 @@ async fn plain_requests_are_sent_to_https() {
     let (blue, certificates) = (Upstream::start("blue"), Certificates::for_hosts(&[HOST]));
     let redirecting = http_server("http", 80, &["*"]) + "  tls: {httpsRedirect: true}\n";
     let servers = [redirecting, https_server("https", 443, &["*"], "shop")];
-    let all = manifests(&blue, &servers, &[tls_secret("shop", &certificates)]);
+    let all = all_to_blue(&blue, &servers, &[tls_secret("shop", &certificates)]);
     let gateway = Gateway::start(&all).await;
     let mut client = Client::http1(gateway.address("http")).await.unwrap();
     let reply = client.get(HOST, "/cart?a=b").await;

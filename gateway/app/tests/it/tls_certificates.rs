@@ -1,18 +1,17 @@
 //! What a server shows and speaks: RSA or ECDSA, versions, cipher suites, OCSP; and its renewal.
 
-use portcullis_testkit::manifests::{secret, tls_server};
+use portcullis_testkit::manifests::{secret, tls_secret_with, tls_server};
 use portcullis_testkit::{
     Authority, Certificates, CipherSuite, Handshake, KeyKind, ProtocolVersion, Subject, Tls,
     Upstream,
 };
 
 use crate::gateway::Gateway;
-use crate::shop::HOST;
-use crate::tls_modes::{certificate_secret, manifests};
+use crate::shop::{HOST, all_to_blue};
 
 /// A gateway whose one server has these fields of `tls`.
 async fn open(blue: &Upstream, fields: &str, secrets: &[String]) -> Gateway {
-    Gateway::start(&manifests(blue, &[tls_server("https", 443, &["*"], fields)], secrets)).await
+    Gateway::start(&all_to_blue(blue, &[tls_server("https", 443, &["*"], fields)], secrets)).await
 }
 
 #[tokio::test]
@@ -20,7 +19,7 @@ async fn a_client_gets_the_certificate_that_it_understands() {
     let (blue, authority) = (Upstream::start("blue"), Authority::new());
     let of = |kind| authority.issue_to(&Subject::new(&[HOST]).key(kind));
     let (rsa, ecdsa) = (of(KeyKind::Rsa), of(KeyKind::Ecdsa));
-    let secrets = [certificate_secret("rsa", &rsa, &[]), certificate_secret("ecdsa", &ecdsa, &[])];
+    let secrets = [tls_secret_with("rsa", &rsa, &[]), tls_secret_with("ecdsa", &ecdsa, &[])];
     let gateway = open(&blue, "mode: SIMPLE, credentialNames: [rsa, ecdsa]", &secrets).await;
     let address = gateway.address("https");
     let tls = Tls::new(HOST, &rsa);
@@ -41,7 +40,7 @@ async fn shown_to_rsa_only(address: std::net::SocketAddr, tls: Tls) -> Vec<u8> {
 #[tokio::test]
 async fn versions_are_kept_to() {
     let (blue, own) = (Upstream::start("blue"), Certificates::for_hosts(&[HOST]));
-    let secrets = [certificate_secret("cert", &own, &[])];
+    let secrets = [tls_secret_with("cert", &own, &[])];
     let (older, newer) = (ProtocolVersion::TLSv1_2, ProtocolVersion::TLSv1_3);
     for (fields, served) in [
         ("", vec![older, newer]),
@@ -65,7 +64,7 @@ async fn cipher_suites_are_kept_to() {
     let (blue, own) = (Upstream::start("blue"), Certificates::for_hosts(&[HOST]));
     let fields =
         "mode: SIMPLE, credentialName: cert, cipherSuites: [ECDHE-ECDSA-AES256-GCM-SHA384]";
-    let gateway = open(&blue, fields, &[certificate_secret("cert", &own, &[])]).await;
+    let gateway = open(&blue, fields, &[tls_secret_with("cert", &own, &[])]).await;
     let address = gateway.address("https");
     let (asked, other) = (
         CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
@@ -82,7 +81,7 @@ async fn cipher_suites_are_kept_to() {
 #[tokio::test]
 async fn the_staple_of_the_secret_is_sent() {
     let (blue, own) = (Upstream::start("blue"), Certificates::for_hosts(&[HOST]));
-    let stapled = certificate_secret("cert", &own, &[("tls.ocsp-staple", "0\u{5}reply")]);
+    let stapled = tls_secret_with("cert", &own, &[("tls.ocsp-staple", "0\u{5}reply")]);
     let gateway = open(&blue, "mode: SIMPLE, credentialName: cert", &[stapled]).await;
     for tls in [Tls::new(HOST, &own).tls12(), Tls::new(HOST, &own).tls13()] {
         let shaken = Handshake::make(gateway.address("https"), &tls, HOST).await.unwrap();
@@ -97,9 +96,9 @@ async fn a_pair_that_does_not_match_is_refused_and_the_old_one_serves() {
     let fields = "mode: SIMPLE, credentialName: cert";
     let servers = [tls_server("https", 443, &["*"], fields)];
     let mut gateway =
-        Gateway::start(&manifests(&blue, &servers, &[certificate_secret("cert", &own, &[])])).await;
+        Gateway::start(&all_to_blue(&blue, &servers, &[tls_secret_with("cert", &own, &[])])).await;
     let mixed = secret("cert", &[("tls.crt", &other.chain_pem), ("tls.key", &own.key_pem)]);
-    gateway.write(&manifests(&blue, &servers, &[mixed]));
+    gateway.write(&all_to_blue(&blue, &servers, &[mixed]));
     gateway.wait_for_log("PC0215").await;
     let tls = Tls::new(HOST, &own);
     let shaken = Handshake::make(gateway.address("https"), &tls, HOST).await.unwrap();

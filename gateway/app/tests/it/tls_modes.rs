@@ -3,33 +3,13 @@
 
 use std::io;
 
-use portcullis_testkit::manifests::{
-    gateway, http_server, join, secret, tls_server, virtual_service,
-};
+use portcullis_testkit::manifests::{http_server, tls_secret_with, tls_server};
 use portcullis_testkit::{Authority, Certificates, Client, Handshake, Subject, Tls, Upstream};
 
 use crate::gateway::Gateway;
-use crate::shop::{HOST, TO_BLUE, backends};
+use crate::shop::{HOST, all_to_blue};
 
 const SPIFFE: &str = "spiffe://cluster.local/ns/shop/sa/ada";
-
-/// A Gateway of these servers whose every host is served by `blue`, with these Secrets.
-pub fn manifests(blue: &Upstream, servers: &[String], secrets: &[String]) -> String {
-    let mut all = vec![
-        gateway("shop", servers),
-        virtual_service("shop", "shop", &["*"], TO_BLUE),
-        backends(blue, blue),
-    ];
-    all.extend_from_slice(secrets);
-    join(&all)
-}
-
-/// A server's certificate and key as entries of a Secret, with others.
-pub fn certificate_secret(name: &str, own: &Certificates, more: &[(&str, &str)]) -> String {
-    let mut entries = vec![("tls.crt", own.chain_pem.as_str()), ("tls.key", &own.key_pem)];
-    entries.extend_from_slice(more);
-    secret(name, &entries)
-}
 
 /// A gateway whose one server verifies clients.
 struct Mutual {
@@ -60,7 +40,7 @@ impl Mutual {
             http_server("http", 80, &["*"]),
         ];
         let more: Vec<_> = more.iter().map(|(key, value)| (*key, value.as_str())).collect();
-        manifests(blue, &servers, &[certificate_secret("cert", own, &more)])
+        all_to_blue(blue, &servers, &[tls_secret_with("cert", own, &more)])
     }
 
     fn tls(&self) -> Tls {
@@ -185,7 +165,7 @@ async fn the_meshs_certificates_are_read_from_files_and_renewed() {
     let servers = [tls_server("https", 443, &["*"], "mode: ISTIO_MUTUAL")];
     let path = directory.path().to_str().unwrap().to_owned();
     let arguments = ["--mesh-certificates", path.as_str()];
-    let mut gateway = Gateway::start_with(&manifests(&blue, &servers, &[]), &arguments).await;
+    let mut gateway = Gateway::start_with(&all_to_blue(&blue, &servers, &[]), &arguments).await;
     let address = gateway.address("https");
     let client = mesh.issue_to(&Subject::new(&[]).common_name("ada").uri(SPIFFE));
     let tls = Tls::new(HOST, &first);

@@ -1,8 +1,8 @@
 //! Connections and sessions are good for the policy that they were made under, and for no other.
 
 use portcullis_testkit::manifests::{
-    gateway, join, route_to, secret, server, service_entry, tcp_service, tls_server,
-    virtual_service,
+    gateway, join, route_to, secret, server, service_entry, tcp_service, tls_secret_with,
+    tls_server, virtual_service,
 };
 use portcullis_testkit::{
     Authority, Call, Certificates, Client, Echo, Handshake, Tls, Upstream, WebSocketUpstream,
@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::gateway::Gateway;
-use crate::tls_modes::{certificate_secret, manifests};
+use crate::shop::all_to_blue;
 
 const A: &str = "a.example.com";
 const B: &str = "b.example.com";
@@ -45,12 +45,12 @@ impl Pair {
     fn text_with(&self, a: &str, b: &str, ca: &str) -> String {
         let servers = [tls_server("a", 443, &[A], a), tls_server("b", 443, &[B], b)];
         let secrets = [
-            certificate_secret("own", &self.own, &[]),
-            certificate_secret("other", &self.other, &[]),
-            certificate_secret("mutual", &self.own, &[("ca.crt", ca)]),
+            tls_secret_with("own", &self.own, &[]),
+            tls_secret_with("other", &self.other, &[]),
+            tls_secret_with("mutual", &self.own, &[("ca.crt", ca)]),
             secret("authority", &[("ca.crt", ca)]),
         ];
-        manifests(&self.blue, &servers, &secrets)
+        all_to_blue(&self.blue, &servers, &secrets)
     }
 
     fn tls(&self) -> Tls {
@@ -228,8 +228,8 @@ impl Carried {
             ),
             service_entry("chat", "chat.example", 80, &[self.chat.address]),
             service_entry("echo", "echo.internal", 80, &[self.echo.address]),
-            certificate_secret("own", &self.pair.own, &[]),
-            certificate_secret("mutual", &self.pair.own, &[("ca.crt", &ca)]),
+            tls_secret_with("own", &self.pair.own, &[]),
+            tls_secret_with("mutual", &self.pair.own, &[("ca.crt", &ca)]),
         ])
     }
 }

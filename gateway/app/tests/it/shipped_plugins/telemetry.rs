@@ -4,6 +4,7 @@ use portcullis_testkit::Client;
 use serde_json::{Value, json};
 
 use super::{HOST, Scene, call, refused_at};
+use crate::metrics::{find_sample, metrics};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -12,11 +13,8 @@ const LOG_TRACE: [&str; 2] = ["--access-log", "%FILTER_STATE(wasm.trace_id:PLAIN
 
 /// The value of a sample of the plugin's own, 0 where it is not there yet.
 async fn sample(scene: &Scene, name: &str) -> u64 {
-    let mut client = Client::http1(scene.gateway.side_port("metrics")).await.unwrap();
-    let reply = client.get("localhost", "/stats/prometheus").await;
-    let start = format!("{name}{{plugin=\"default/subject\"}} ");
-    let value = reply.text().lines().find_map(|line| line.strip_prefix(&start).map(str::to_owned));
-    value.map_or(0, |value| value.parse().unwrap())
+    let text = metrics(&scene.gateway).await;
+    find_sample(&text, name, &["{plugin=\"default/subject\"}"]).map_or(0, |value| value as u64)
 }
 
 const ROUTE: &str = "VirtualService_default_shop_http_0_";

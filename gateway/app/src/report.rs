@@ -49,7 +49,7 @@ fn write_text(problems: &[Problem], out: &mut impl Write) -> io::Result<()> {
     for problem in problems {
         writeln!(out, "{}[{}]: {}", problem.severity.as_str(), problem.code, problem.message)?;
         writeln!(out, "  --> {}", problem.origin)?;
-        if let Some(line) = sources.line(&problem.origin.file, problem.origin.line) {
+        if let Some(line) = sources.line_of(problem) {
             let number = problem.origin.line.to_string();
             writeln!(out, "{:>width$} |", "", width = number.len() + 1)?;
             writeln!(out, "{number} | {line}")?;
@@ -79,11 +79,18 @@ fn counted(number: usize, what: &str) -> String {
 struct SourceLines(HashMap<String, Vec<String>>);
 
 impl SourceLines {
-    fn line(&mut self, file: &str, number: u32) -> Option<&str> {
+    /// The line that a problem points at, unless it may be of a Secret: reports end up in logs.
+    fn line_of(&mut self, problem: &Problem) -> Option<&str> {
+        let file = &*problem.origin.file;
         let lines = self.0.entry(file.to_owned()).or_insert_with(|| {
             let text = std::fs::read_to_string(file).unwrap_or_default();
             text.lines().map(str::to_owned).collect()
         });
-        lines.get(usize::try_from(number).ok()?.checked_sub(1)?).map(String::as_str)
+        let is_secret = match &problem.object {
+            Some(object) => &*object.kind == "Secret",
+            None => lines.iter().any(|line| line.contains("Secret")),
+        };
+        let index = usize::try_from(problem.origin.line).ok()?.checked_sub(1)?;
+        lines.get(index).filter(|_| !is_secret).map(String::as_str)
     }
 }

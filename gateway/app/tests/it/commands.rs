@@ -89,6 +89,25 @@ fn validate_shows_what_is_wrong_and_where() {
 }
 
 #[test]
+fn validate_shows_no_line_that_may_be_of_a_secret() {
+    let head = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\n";
+    for (manifest, code) in [
+        (format!("{head}data: {{tls.crt: aGk=, tls.key: hunter2!}}\n"), "PC0210"),
+        (format!("{head}stringData:\n  tls.crt: x\n  tls.key: hunter2\n"), "PC0215"),
+        (format!("{head}stringData:\n  tls.key: \"hunter2\n"), "PC0102"),
+        // So broken that nobody knows what it is.
+        ("stringData: {key: \"hunter2\nkind: Secret\n".to_owned(), "PC0102"),
+    ] {
+        let scene = Scene::new(&manifest);
+        for form in ["text", "json"] {
+            let output = scene.run(&["validate", "--output", form, "config"]);
+            let text = text(&output);
+            assert!(text.contains(code) && !text.contains("hunter2"), "{text}");
+        }
+    }
+}
+
+#[test]
 fn validate_tells_programs_the_same() {
     let output = with_a_mistake().run(&["validate", "--output", "json", "config"]);
     assert_eq!(output.status.code(), Some(1));

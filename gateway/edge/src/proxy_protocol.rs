@@ -102,6 +102,8 @@ async fn take(stream: &mut TcpStream, window: &mut [u8; WINDOW], bytes: usize) -
 /// others are not, for anybody can cause them.
 pub(crate) fn note_refusal(peer: SocketAddr, why: &Unannounced) {
     static SHOWN: AtomicBool = AtomicBool::new(false);
+    // As the access log writes it.
+    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     let is_setting = matches!(why, Unannounced::Untrusted | Unannounced::Missing);
     if is_setting && !SHOWN.swap(true, Ordering::Relaxed) {
         tracing::warn!(%peer, error = %why, "connection closed; the next ones are noted at level debug");

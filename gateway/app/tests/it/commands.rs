@@ -177,6 +177,27 @@ fn the_meshs_certificates_are_looked_for_where_it_is_said() {
 }
 
 #[test]
+fn every_option_has_its_variable_and_is_in_the_handbook() {
+    let handbook = include_str!("../../../../docs/operations.md");
+    let scene = Scene::new("");
+    let output = scene.run(&["serve", "--help"]);
+    let options: Vec<&str> = text(&output)
+        .split("\n      --")
+        .skip(1)
+        .filter_map(|rest| rest.split([' ', '\n']).next())
+        .collect();
+    assert!(options.len() > 20, "{}", text(&output));
+    for option in options {
+        let variable = format!("[env: PORTCULLIS_{}=", option.to_uppercase().replace('-', "_"));
+        assert!(text(&output).contains(&variable), "--{option}");
+        assert!(
+            handbook.contains(&format!("`--{option}")),
+            "--{option} is not in docs/operations.md"
+        );
+    }
+}
+
+#[test]
 fn explain_keeps_its_keys() {
     let blue = service_entry("blue", "blue.example", 80, &["127.0.0.1:9".parse().unwrap()]);
     let rules = format!(

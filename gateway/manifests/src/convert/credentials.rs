@@ -82,7 +82,7 @@ impl<'c> Stores<'c> {
         let secret = self.secret(&name.namespace, &name.name);
         let credential = secret.and_then(|secret| secret.credential.clone());
         if credential.is_none() {
-            let (code, message, help) = self.why(name, secret.is_some());
+            let (code, message, help) = self.why(name);
             let help = format!("{help}; {}", kept.consequence());
             findings.error(code, at.spot(&name.field, &name.origin), message, &help);
         }
@@ -90,13 +90,9 @@ impl<'c> Stores<'c> {
     }
 
     /// Why a Secret has no certificate.
-    fn why(
-        &self,
-        name: &CredentialName,
-        is_written: bool,
-    ) -> (portcullis_model::Code, String, &'static str) {
+    fn why(&self, name: &CredentialName) -> (portcullis_model::Code, String, &'static str) {
         let id = name.id();
-        if is_written {
+        if self.secret(&name.namespace, &name.name).is_some() {
             let help = "put the certificate in `tls.crt` and its key in `tls.key`";
             (codes::SECRET_UNUSABLE, format!("{id} has no certificate and key"), help)
         } else if self.is_broken(&id) {

@@ -66,7 +66,8 @@ impl<'c> Credentials<'c> {
         let found = match self.find_anchors(tls, clients) {
             Ok(anchors) => Some(anchors),
             Err(lack) => {
-                lack.report(at, clients, kept.is_some(), findings);
+                let stands_in = if kept.is_some() { Kept::Yes } else { Kept::No };
+                lack.report(at, clients, stands_in, findings);
                 kept.map(|kept| kept.anchors.clone())
             }
         };
@@ -161,10 +162,10 @@ enum Lack {
 }
 
 impl Lack {
-    fn report(&self, at: At<'_>, clients: &ClientRules, is_kept: bool, findings: &mut Findings) {
-        let consequence = match is_kept {
-            true => "until then clients are verified by the last authorities",
-            false => "until then TLS handshakes for the server's hosts are refused",
+    fn report(&self, at: At<'_>, clients: &ClientRules, kept: Kept, findings: &mut Findings) {
+        let consequence = match kept {
+            Kept::Yes => "until then clients are verified by the last authorities",
+            Kept::No => "until then TLS handshakes for the server's hosts are refused",
         };
         let (field, origin, message): (&str, &Origin, String) = match self {
             Lack::File(file, why) => return report_file(at, file, why, consequence, findings),

@@ -68,10 +68,7 @@ impl<'b> TcpBinder<'b> {
         hosts: &BTreeMap<HostPattern, Vec<usize>>,
         findings: &mut Findings,
     ) -> Vec<TcpRoute> {
-        let list = match (server.protocol, server.ends_tls()) {
-            (ListenerProtocol::Tls, false) => TcpList::Tls,
-            _ => TcpList::Tcp,
-        };
+        let list = list_for(server);
         let mut winners: HashMap<HostPattern, Winner<'b>> = HashMap::new();
         let mut bound = Vec::new();
         let members: BTreeSet<usize> = hosts.values().flatten().copied().collect();
@@ -82,16 +79,11 @@ impl<'b> TcpBinder<'b> {
             };
             let shared: Vec<HostPattern> = hosts.iter().filter_map(shared).collect();
             for (written, rule) in route.service.tcp_rules.iter().zip(&route.tcp_rules) {
+                if written.list != list {
+                    continue;
+                }
                 let applies = |found: &&TcpMatch| applies(found, gateway, server);
-                let names: Vec<HostPattern> = match list {
-                    _ if written.list != list => continue,
-                    TcpList::Tls => names(written.matches.iter().filter(applies), &shared),
-                    TcpList::Tcp if written.matches.is_empty() => vec![HostPattern::Any],
-                    TcpList::Tcp => {
-                        let applies = written.matches.iter().any(|found| applies(&found));
-                        applies.then_some(HostPattern::Any).into_iter().collect()
-                    }
-                };
+                let names = names_taken(written, &shared, applies);
                 if !names.is_empty() {
                     self.used.insert(Arc::as_ptr(rule));
                 }
@@ -157,6 +149,32 @@ fn names<'m>(
         }
     }
     names
+}
+
+/// Which of a VirtualService's lists is for a server: `tls` where TLS is passed on, `tcp` where it ends or none is
+/// spoken.
+fn list_for(server: &Server) -> TcpList {
+    match (server.protocol, server.ends_tls()) {
+        (ListenerProtocol::Tls, false) => TcpList::Tls,
+        _ => TcpList::Tcp,
+    }
+}
+
+/// The server names that a rule takes by those of its matches that apply; `tcp` knows no names, so that it takes
+/// any or none.
+fn names_taken(
+    written: &Written,
+    shared: &[HostPattern],
+    applies: impl Fn(&&TcpMatch) -> bool,
+) -> Vec<HostPattern> {
+    match written.list {
+        TcpList::Tls => names(written.matches.iter().filter(applies), shared),
+        TcpList::Tcp if written.matches.is_empty() => vec![HostPattern::Any],
+        TcpList::Tcp => {
+            let applies = written.matches.iter().any(|found| applies(&found));
+            applies.then_some(HostPattern::Any).into_iter().collect()
+        }
+    }
 }
 
 fn applies(found: &TcpMatch, gateway: &ObjectId, server: &Server) -> bool {

@@ -69,12 +69,11 @@ pub enum ProxyError {
     Plugin(String),
 }
 
-/// What the client sees of an error, and what the log says.
+/// What the record says of an error, and the status that the client gets.
 struct Verdict {
     status: StatusCode,
     flag: Option<ResponseFlag>,
     details: &'static str,
-    body: &'static str,
 }
 
 /// The reply for an error. Flags and details go into the exchange's record.
@@ -91,9 +90,10 @@ pub fn reply_for(error: &ProxyError, exchange: &mut Exchange) -> Reply {
         exchange.transport_failure.clone_from(reason);
     }
     let mut reply = Reply::status(verdict.status);
-    if !verdict.body.is_empty() {
+    let text = text(error);
+    if !text.is_empty() {
         reply.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-        reply.body = verdict.body.into();
+        reply.body = text.into();
     }
     if matches!(error, ProxyError::Overloaded) {
         reply.headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
@@ -113,104 +113,79 @@ fn ends_connection(error: &ProxyError) -> bool {
 }
 
 fn verdict(error: &ProxyError) -> Verdict {
+    use ProxyError as Error;
     use ResponseFlag as Flag;
-    let make = |status, flag, details, body| Verdict { status, flag, details, body };
-    match error {
-        ProxyError::HeadRefused(error) => {
-            let body = error.status().canonical_reason().unwrap_or("");
-            make(error.status(), Some(Flag::DownstreamProtocolError), error.code(), body)
-        }
+    use StatusCode as Status;
+    let (status, flag, details) = match error {
+        Error::HeadRefused(why) => (why.status(), Some(Flag::DownstreamProtocolError), why.code()),
         // The client has kept to the protocol.
-        ProxyError::ChangedHeadRefused(details) => {
-            make(StatusCode::BAD_REQUEST, None, details, "bad request")
+        Error::ChangedHeadRefused(details) => (Status::BAD_REQUEST, None, *details),
+        Error::ConnectRefused => (Status::METHOD_NOT_ALLOWED, None, "connect_not_allowed"),
+        Error::ConnectProtocolRefused => {
+            (Status::NOT_IMPLEMENTED, None, "connect_protocol_not_served")
         }
-        ProxyError::ConnectRefused => {
-            make(StatusCode::METHOD_NOT_ALLOWED, None, "connect_not_allowed", "method not allowed")
+        Error::HeadTooLarge(details) => {
+            let status = Status::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            (status, Some(Flag::DownstreamProtocolError), *details)
         }
-        ProxyError::ConnectProtocolRefused => make(
-            StatusCode::NOT_IMPLEMENTED,
-            None,
-            "connect_protocol_not_served",
-            "not implemented",
-        ),
-        ProxyError::HeadTooLarge(details) => make(
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Some(Flag::DownstreamProtocolError),
-            details,
-            "request header fields too large",
-        ),
-        ProxyError::Overloaded => make(
-            StatusCode::SERVICE_UNAVAILABLE,
-            Some(Flag::OverloadManager),
-            "overload",
-            "overload",
-        ),
-        ProxyError::RequestBodyBroken => make(
-            StatusCode::BAD_REQUEST,
-            Some(Flag::DownstreamConnectionTermination),
-            "downstream_body_broke_off",
-            "",
-        ),
-        ProxyError::RequestTooLarge => make(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            None,
-            "request_payload_too_large",
-            "payload too large",
-        ),
-        ProxyError::Overdue(overdue) => {
-            make(overdue.status(), Some(overdue.flag()), overdue.details(), "stream timeout")
+        Error::Overloaded => (Status::SERVICE_UNAVAILABLE, Some(Flag::OverloadManager), "overload"),
+        Error::RequestBodyBroken => {
+            let flag = Flag::DownstreamConnectionTermination;
+            (Status::BAD_REQUEST, Some(flag), "downstream_body_broke_off")
         }
-        ProxyError::Misdirected => make(
-            StatusCode::MISDIRECTED_REQUEST,
-            None,
-            "misdirected_request",
-            "misdirected request",
-        ),
-        ProxyError::HandshakeOutdated => make(
-            StatusCode::MISDIRECTED_REQUEST,
-            None,
-            "tls_policy_tightened",
-            "misdirected request",
-        ),
-        ProxyError::NoRoute => {
-            make(StatusCode::NOT_FOUND, Some(Flag::NoRoute), "route_not_found", "")
+        Error::RequestTooLarge => (Status::PAYLOAD_TOO_LARGE, None, "request_payload_too_large"),
+        Error::Overdue(overdue) => (overdue.status(), Some(overdue.flag()), overdue.details()),
+        Error::Misdirected => (Status::MISDIRECTED_REQUEST, None, "misdirected_request"),
+        Error::HandshakeOutdated => (Status::MISDIRECTED_REQUEST, None, "tls_policy_tightened"),
+        Error::NoRoute => (Status::NOT_FOUND, Some(Flag::NoRoute), "route_not_found"),
+        Error::NoCluster => {
+            (Status::SERVICE_UNAVAILABLE, Some(Flag::NoCluster), "cluster_not_found")
         }
-        ProxyError::NoCluster => {
-            make(StatusCode::SERVICE_UNAVAILABLE, Some(Flag::NoCluster), "cluster_not_found", "")
+        Error::NoHealthyUpstream => {
+            (Status::SERVICE_UNAVAILABLE, Some(Flag::NoHealthyUpstream), "no_healthy_upstream")
         }
-        ProxyError::NoHealthyUpstream => make(
-            StatusCode::SERVICE_UNAVAILABLE,
-            Some(Flag::NoHealthyUpstream),
-            "no_healthy_upstream",
-            "no healthy upstream",
-        ),
-        ProxyError::UpstreamConnection(_) => make(
-            StatusCode::SERVICE_UNAVAILABLE,
-            Some(Flag::UpstreamConnectionFailure),
-            "upstream_reset_before_response_started{connection_failure}",
-            "upstream connection failed",
-        ),
-        ProxyError::UpstreamTermination(_) => make(
-            StatusCode::SERVICE_UNAVAILABLE,
-            Some(Flag::UpstreamConnectionTermination),
-            "upstream_reset_before_response_started{connection_termination}",
-            "upstream connection broke off",
-        ),
-        ProxyError::UpstreamProtocol(_) => make(
-            StatusCode::BAD_GATEWAY,
-            Some(Flag::UpstreamProtocolError),
-            "upstream_reset_before_response_started{protocol_error}",
-            "upstream protocol error",
-        ),
-        ProxyError::UpstreamTimeout => make(
-            StatusCode::GATEWAY_TIMEOUT,
-            Some(Flag::UpstreamRequestTimeout),
-            "upstream_response_timeout",
-            "upstream request timeout",
-        ),
-        ProxyError::Plugin(_) => {
-            make(StatusCode::SERVICE_UNAVAILABLE, None, "wasm_fail_stream", "")
+        Error::UpstreamConnection(_) => {
+            let details = "upstream_reset_before_response_started{connection_failure}";
+            (Status::SERVICE_UNAVAILABLE, Some(Flag::UpstreamConnectionFailure), details)
         }
+        Error::UpstreamTermination(_) => {
+            let details = "upstream_reset_before_response_started{connection_termination}";
+            (Status::SERVICE_UNAVAILABLE, Some(Flag::UpstreamConnectionTermination), details)
+        }
+        Error::UpstreamProtocol(_) => {
+            let details = "upstream_reset_before_response_started{protocol_error}";
+            (Status::BAD_GATEWAY, Some(Flag::UpstreamProtocolError), details)
+        }
+        Error::UpstreamTimeout => {
+            let flag = Flag::UpstreamRequestTimeout;
+            (Status::GATEWAY_TIMEOUT, Some(flag), "upstream_response_timeout")
+        }
+        Error::Plugin(_) => (Status::SERVICE_UNAVAILABLE, None, "wasm_fail_stream"),
+    };
+    Verdict { status, flag, details }
+}
+
+/// What the client gets to read; nothing of what the gateway is like inside.
+fn text(error: &ProxyError) -> &'static str {
+    match error {
+        ProxyError::HeadRefused(why) => why.status().canonical_reason().unwrap_or(""),
+        ProxyError::ChangedHeadRefused(_) => "bad request",
+        ProxyError::ConnectRefused => "method not allowed",
+        ProxyError::ConnectProtocolRefused => "not implemented",
+        ProxyError::HeadTooLarge(_) => "request header fields too large",
+        ProxyError::Overloaded => "overload",
+        ProxyError::RequestTooLarge => "payload too large",
+        ProxyError::Overdue(_) => "stream timeout",
+        ProxyError::Misdirected | ProxyError::HandshakeOutdated => "misdirected request",
+        ProxyError::NoHealthyUpstream => "no healthy upstream",
+        ProxyError::UpstreamConnection(_) => "upstream connection failed",
+        ProxyError::UpstreamTermination(_) => "upstream connection broke off",
+        ProxyError::UpstreamProtocol(_) => "upstream protocol error",
+        ProxyError::UpstreamTimeout => "upstream request timeout",
+        ProxyError::RequestBodyBroken
+        | ProxyError::NoRoute
+        | ProxyError::NoCluster
+        | ProxyError::Plugin(_) => "",
     }
 }
 

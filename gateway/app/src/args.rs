@@ -87,6 +87,10 @@ pub(crate) struct ServeArguments {
     /// How many trusted proxies stand in front.
     #[arg(long, env = "PORTCULLIS_TRUSTED_HOPS", default_value_t = 0, value_name = "N")]
     pub trusted_hops: usize,
+    /// `verify` where every trusted peer is an ALB that verifies client certificates: they become
+    /// X-Forwarded-Client-Cert.
+    #[arg(long, env = "PORTCULLIS_ALB_MTLS", value_enum, default_value = "off")]
+    pub alb_mtls: AlbMtls,
     /// The directory with cert-chain.pem, key.pem and root-cert.pem, for servers of the mode ISTIO_MUTUAL.
     #[arg(
         long,
@@ -207,6 +211,24 @@ pub(crate) enum Topology {
     Edge,
     /// An AWS Application Load Balancer: private networks are trusted unless `--trusted-cidr` names others.
     Alb,
+}
+
+/// What ALBs do with client certificates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AlbMtls {
+    /// Nothing that counts here.
+    Off,
+    /// They authenticate every client, in the mode verify.
+    Verify,
+}
+
+impl From<AlbMtls> for portcullis_proxy::AlbMtls {
+    fn from(mode: AlbMtls) -> Self {
+        match mode {
+            AlbMtls::Off => portcullis_proxy::AlbMtls::Off,
+            AlbMtls::Verify => portcullis_proxy::AlbMtls::Verify,
+        }
+    }
 }
 
 /// Whose behaviour to copy where ours is safer.

@@ -12,7 +12,7 @@ use portcullis_model::{
     Action, Listener, ListenerProtocol, Model, Origin, Problem, RequestOverrides, RequestPolicy,
     Rule, TlsSettings, VirtualHost,
 };
-use portcullis_proxy::{DebugHeaders, Drain, Overload, WorkerSettings};
+use portcullis_proxy::{AlbMtls, DebugHeaders, Drain, Overload, WorkerSettings};
 use portcullis_snapshot::{Compiled, Compiler, Published};
 use portcullis_telemetry::Registry;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -37,6 +37,7 @@ impl TestGateway {
             access_log: None,
             debug_headers: DebugHeaders::Off,
             trusted: Arc::new(TrustedProxies::default()),
+            alb_mtls: AlbMtls::Off,
             drain: Drain::default(),
             overload: Overload::default(),
             counts: Arc::default(),

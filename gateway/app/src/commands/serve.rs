@@ -66,31 +66,12 @@ async fn start(
     let signals = Signals::listen()
         .map_err(|error| CommandError::failure("signals cannot be handled", error))?;
     let registry = Registry::new();
-    let engine = Engine::new()
-        .map_err(|error| CommandError::failure("the Wasm engine does not start", error))?;
     let worker_count = arguments.workers.map_or_else(usable_cores, Into::into);
-    let host = PluginHost::new(engine, registry.clone(), builtin, worker_count);
-    let compiler = Compiler::new(registry.clone(), Some(host));
+    let compiler = compiler(&registry, worker_count)?;
     let published = Published::new(compiler.empty());
-    let access_log = open_access_log(&arguments)?;
-    let overload = Overload::default();
-    let trusted = Arc::new(trusted_proxies(&arguments));
-    let workers = Workers::start(
-        edge_settings(&arguments, worker_count),
-        WorkerSettings {
-            published: published.clone(),
-            access_log: access_log.clone(),
-            debug_headers: if arguments.debug_headers {
-                DebugHeaders::On
-            } else {
-                DebugHeaders::Off
-            },
-            trusted: trusted.clone(),
-            drain: Drain::default(),
-            overload: overload.clone(),
-            counts: registry.edge_counts().clone(),
-        },
-    );
+    let settings = worker_settings(&arguments, &published, &registry)?;
+    let (access_log, overload) = (settings.access_log.clone(), settings.overload.clone());
+    let workers = Workers::start(edge_settings(&arguments, worker_count), settings);
     let workers = Arc::new(
         workers.map_err(|error| CommandError::failure("the workers do not start", error))?,
     );
@@ -104,12 +85,7 @@ async fn start(
         workers: workers.clone(),
         registry: registry.clone(),
         access_log,
-        server: ServerInfo {
-            version: env!("CARGO_PKG_VERSION"),
-            commit: env!("PORTCULLIS_COMMIT"),
-            started: Instant::now(),
-            workers: worker_count,
-        },
+        server: server_info(worker_count),
         set_log_level,
         drain_listeners: Arc::new(move |how| {
             // Nobody hears it in a process that is ending.
@@ -144,6 +120,39 @@ async fn start(
         predecessor,
         announced: false,
     })
+}
+
+fn compiler(registry: &Arc<Registry>, workers: usize) -> Result<Compiler, CommandError> {
+    let engine = Engine::new()
+        .map_err(|error| CommandError::failure("the Wasm engine does not start", error))?;
+    let host = PluginHost::new(engine, registry.clone(), builtin, workers);
+    Ok(Compiler::new(registry.clone(), Some(host)))
+}
+
+fn worker_settings(
+    arguments: &ServeArguments,
+    published: &Arc<Published>,
+    registry: &Registry,
+) -> Result<WorkerSettings, CommandError> {
+    Ok(WorkerSettings {
+        published: published.clone(),
+        access_log: open_access_log(arguments)?,
+        debug_headers: if arguments.debug_headers { DebugHeaders::On } else { DebugHeaders::Off },
+        trusted: trusted.clone(),
+        alb_mtls: arguments.alb_mtls.into(),
+        drain: Drain::default(),
+        overload: Overload::default(),
+        counts: registry.edge_counts().clone(),
+    })
+}
+
+fn server_info(workers: usize) -> ServerInfo {
+    ServerInfo {
+        version: env!("CARGO_PKG_VERSION"),
+        commit: env!("PORTCULLIS_COMMIT"),
+        started: Instant::now(),
+        workers,
+    }
 }
 
 /// Where no limit is known, nothing is watched.

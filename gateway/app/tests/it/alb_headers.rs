@@ -123,6 +123,27 @@ async fn what_an_outsider_says_over_http2_reaches_nobody_either() {
 }
 
 #[tokio::test]
+async fn what_an_alb_verified_becomes_x_forwarded_client_cert() {
+    const VERIFIED: &str = "x-amzn-mtls-clientcert: unverified\r\n\
+        x-amzn-mtls-clientcert-leaf: -----BEGIN%20CERTIFICATE-----%0AMIIB\r\n\
+        x-amzn-mtls-clientcert-subject: CN=ada\r\n\
+        x-forwarded-client-cert: Subject=\"CN=root\"\r\n";
+    let shown = |lines: Vec<String>| {
+        let shown = lines.into_iter().filter(|line| line.starts_with("x-forwarded-client-cert: "));
+        shown.collect::<Vec<_>>()
+    };
+    let cert = "Cert=\"-----BEGIN%20CERTIFICATE-----%0AMIIB\";Subject=\"CN=ada\"";
+    let mut scene = Scene::open(&[&ALB[..], &["--alb-mtls", "verify"]].concat()).await;
+    let lines = scene.lines_for(VERIFIED).await;
+    assert_eq!(shown(lines), [format!("x-forwarded-client-cert: {cert}")]);
+    let lines = scene.lines_for("x-forwarded-client-cert: Subject=\"CN=root\"\r\n").await;
+    assert_eq!(shown(lines), [""; 0], "the client's own word");
+    // Where nobody is trusted the option changes nothing.
+    let mut scene = Scene::open(&["--alb-mtls", "verify"]).await;
+    assert_eq!(shown(scene.lines_for(VERIFIED).await), [""; 0]);
+}
+
+#[tokio::test]
 async fn what_a_trusted_load_balancer_says_is_passed_on() {
     let mut scene = Scene::open(&ALB).await;
     let names = "connection: x-forwarded-for, x-amzn-oidc-data, x-amzn-mtls-clientcert-subject\r\n";

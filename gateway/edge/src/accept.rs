@@ -120,3 +120,21 @@ fn concerns_one_connection(error: &io::Error) -> bool {
             | io::ErrorKind::Interrupted
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By the numbers of Linux, as `accept` gives them.
+    #[test]
+    fn only_what_is_short_here_makes_a_rest() {
+        let (eintr, econnaborted, econnreset) = (4, 103, 104);
+        for number in [eintr, econnaborted, econnreset] {
+            assert!(concerns_one_connection(&io::Error::from_raw_os_error(number)), "{number}");
+        }
+        let (enomem, enfile, emfile, enobufs) = (12, 23, 24, 105);
+        for number in [enomem, enfile, emfile, enobufs] {
+            assert!(!concerns_one_connection(&io::Error::from_raw_os_error(number)), "{number}");
+        }
+    }
+}

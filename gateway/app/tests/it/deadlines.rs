@@ -358,14 +358,24 @@ async fn a_new_policy_applies_to_connections_that_are_there() {
 /// A slow loris, R.U.D.Y. and a slow reader at a time, many of each, while others go on.
 #[tokio::test]
 async fn slow_clients_are_closed_while_others_go_on() {
-    const EACH: usize = 30;
     let timeouts = "timeouts: {firstByte: 2s, requestHead: 2s, stalledBody: 2s, streamIdle: 5m}";
+    close_slow_clients(30, timeouts).await;
+}
+
+#[tokio::test]
+#[ignore = "soak: a thousand slow clients, until each default deadline has passed"]
+async fn soak_a_thousand_slow_clients_are_closed_while_others_go_on() {
+    close_slow_clients(250, "timeouts: {streamIdle: 5m}").await;
+}
+
+/// So many of each kind; a neighbour on the same workers asks all the time, and is answered every time.
+async fn close_slow_clients(each: usize, timeouts: &str) {
     let mut shop = shop_with(timeouts).await;
     let upload = post("/sink", "content-length: 100\r\n") + "x";
     let download = format!("GET /stream/64 HTTP/1.1\r\nhost: {HOST}\r\n\r\n");
     let says = [String::new(), "GET / HTTP/1.1\r\n".to_owned(), upload, download];
     let mut slow = Vec::new();
-    for said in says.iter().cycle().take(4 * EACH) {
+    for said in says.iter().cycle().take(4 * each) {
         let mut connection = raw(&shop).await;
         connection.send(said).await.unwrap();
         slow.push((said.clone(), connection));

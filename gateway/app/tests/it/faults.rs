@@ -3,9 +3,10 @@
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use portcullis_testkit::manifests::join;
-use portcullis_testkit::{Upstream, within};
+use portcullis_testkit::{Client, Upstream, within};
 
 use crate::gateway::{Gateway, directory_with};
 use crate::load::Load;
@@ -80,4 +81,21 @@ async fn a_full_disk_costs_lines_of_the_log_and_no_request() {
     within("a line or a count for each request", all_counted).await;
     let told = gateway.log.iter().filter(|line| line.contains("cannot write the access log"));
     assert_eq!(told.count(), 1, "told once");
+}
+
+/// Fault 33. The stop itself lasts five seconds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_stood_still_resets_nobody() {
+    let shop = Shop::open(TO_BLUE).await;
+    let load = Load::begin(shop.gateway.address("http"), CONNECTIONS).await;
+    load.until_answered(CONNECTIONS).await;
+    shop.gateway.signal("STOP");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    shop.gateway.signal("CONT");
+    let mut status = Client::http1(shop.gateway.side_port("status")).await.unwrap();
+    assert_eq!(status.get("localhost", "/healthz/ready").await.status, 200);
+    load.until_answered(CONNECTIONS).await;
+    let answered = load.end().await;
+    assert_eq!(shop.blue.seen().requests, answered, "each request was executed once");
+    assert_eq!(shop.blue.seen().connections, shop.blue.seen().open, "none was given up");
 }

@@ -71,6 +71,7 @@ async fn start(
     let published = Published::new(compiler.empty());
     let settings = worker_settings(&arguments, &published, &registry)?;
     let (access_log, overload) = (settings.access_log.clone(), settings.overload.clone());
+    let trusted = settings.trusted.clone();
     let workers = Workers::start(edge_settings(&arguments, worker_count), settings);
     let workers = Arc::new(
         workers.map_err(|error| CommandError::failure("the workers do not start", error))?,
@@ -138,8 +139,7 @@ fn worker_settings(
         published: published.clone(),
         access_log: open_access_log(arguments)?,
         debug_headers: if arguments.debug_headers { DebugHeaders::On } else { DebugHeaders::Off },
-        trusted: trusted.clone(),
-        alb_mtls: arguments.alb_mtls.into(),
+        trusted: Arc::new(trusted_proxies(arguments)),
         drain: Drain::default(),
         overload: Overload::default(),
         counts: registry.edge_counts().clone(),

@@ -140,6 +140,7 @@ fn worker_settings(
         access_log: open_access_log(arguments)?,
         debug_headers: if arguments.debug_headers { DebugHeaders::On } else { DebugHeaders::Off },
         trusted: Arc::new(trusted_proxies(arguments)),
+        alb_mtls: arguments.alb_mtls.into(),
         drain: Drain::default(),
         overload: Overload::default(),
         counts: registry.edge_counts().clone(),

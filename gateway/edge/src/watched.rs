@@ -1,14 +1,16 @@
 //! The I/O of an HTTP/2 connection as hyper sees it: it notes when bytes pass, and holds the client's frames to
 //! their budgets.
 
+use std::future::Future;
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use portcullis_message::{Flood, FrameGuard, FrameLimits, RefusedStream};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::task::yield_now;
 
 use crate::activity::Activity;
 use crate::replayed::Replayed;
@@ -18,6 +20,10 @@ pub(crate) type OnRefused = Box<dyn Fn(RefusedStream)>;
 
 /// What is read of a client that was sent away, so that it gets to read why.
 const LINGER: usize = 256 << 10;
+
+/// How many small frames of DATA a stream's task surely hands on in one turn: the runtime gives it no more than 128
+/// steps, and most frames take one.
+const HANDED_ON: u32 = 64;
 
 /// A stream under the frame guard, reporting to an [`Activity`].
 pub(crate) struct Watched<I> {
@@ -29,6 +35,8 @@ pub(crate) struct Watched<I> {
     /// Requests beyond which nothing is read for a while.
     most_requests: u32,
     rested: bool,
+    /// Turns that the streams' tasks still get before more is read.
+    turns: u32,
 }
 
 impl<I> Watched<I> {
@@ -48,6 +56,7 @@ impl<I> Watched<I> {
             refused,
             most_requests: streams,
             rested: false,
+            turns: 0,
         }
     }
 
@@ -57,21 +66,24 @@ impl<I> Watched<I> {
     }
 
     /// A stream that was reset keeps its place until its work has ended: the tasks of such streams run before
-    /// more is read. They are woken already, so one rest is enough.
-    fn rests(&mut self, cx: &Context<'_>) -> bool {
+    /// more is read. They are woken already, so one rest is enough. The tasks of streams with many small messages
+    /// get the turns that they need to hand these on, for the library ends a connection that has too many waiting.
+    fn rests(&mut self, cx: &mut Context<'_>) -> bool {
         let too_many = self.activity.open_requests() > self.most_requests;
         self.rested = too_many && !self.rested;
-        if self.rested {
-            cx.waker().wake_by_ref();
-        }
-        self.rested
+        let rests = self.rested || self.turns > 0;
+        self.turns = self.turns.saturating_sub(1);
+        // A task that has used up its steps is woken after all others, and so is this one.
+        rests && pin!(yield_now()).poll(cx).is_pending()
     }
 
     fn judge(&mut self, came: &[u8]) -> io::Result<()> {
         if !came.is_empty() {
             self.activity.heard();
         }
-        self.guard.receive(came, self.activity.seconds()).map_err(|flood| {
+        let judged = self.guard.receive(came, self.activity.seconds());
+        self.turns = self.guard.take_small_data() / HANDED_ON;
+        judged.map_err(|flood| {
             self.flood = Some(flood);
             io::Error::other(flood.details())
         })

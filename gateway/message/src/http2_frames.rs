@@ -21,6 +21,8 @@ const PER_STREAM: u32 = 4;
 const PER_DATA: u32 = 10;
 /// CONTINUATION frames of one header block.
 const CONTINUATIONS: u32 = 16;
+/// Data below which a frame counts as small, in bytes.
+const SMALL: u32 = 256;
 /// Streams within a second from which on resets are looked at.
 const MANY_STREAMS: u32 = 500;
 
@@ -55,6 +57,7 @@ pub struct FrameGuard {
     reset: u32,
     last_stream: u32,
     data_sent: u64,
+    small_data: u32,
     /// Of the header block that is coming in.
     block: u32,
     continuations: u32,
@@ -115,6 +118,7 @@ impl FrameGuard {
             reset: 0,
             last_stream: 0,
             data_sent: 0,
+            small_data: 0,
             block: 0,
             continuations: 0,
         }
@@ -163,6 +167,11 @@ impl FrameGuard {
         self.data_sent
     }
 
+    /// How many small frames of DATA have come since this was asked last.
+    pub fn take_small_data(&mut self) -> u32 {
+        std::mem::take(&mut self.small_data)
+    }
+
     /// The latest stream that the client opened.
     pub fn last_stream(&self) -> u32 {
         self.last_stream
@@ -180,7 +189,10 @@ impl FrameGuard {
     fn take(&mut self, head: &FrameHead) -> Result<(), Flood> {
         match head.kind {
             DATA if head.content() == 0 && !head.has(END_STREAM) => self.spend_control(),
-            DATA => Ok(()),
+            DATA => {
+                self.small_data += u32::from(head.content() < SMALL);
+                Ok(())
+            }
             HEADERS => self.take_headers(head),
             CONTINUATION => self.take_continuation(head),
             // The library knows whether it waits for one.

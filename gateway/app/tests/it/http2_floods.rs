@@ -171,3 +171,22 @@ async fn a_large_download_is_no_flood() {
     assert_eq!(reply.body.len(), 64 << 20);
     assert_eq!(client.get(HOST, "/").await.status, 200);
 }
+
+#[tokio::test]
+async fn a_burst_of_small_messages_is_no_flood() {
+    let shop = shop().await;
+    let mut connection = FrameConnection::open(shop.gateway.address("http")).await.unwrap();
+    // All that a client may send on a stream before it is told to go on, in one go.
+    let mut bytes = encoded(HEADERS, END_HEADERS, 1, &head("/"));
+    for _ in 0..3200 {
+        bytes.extend(encoded(DATA, 0, 1, &[b'x'; 20]));
+    }
+    bytes.extend(encoded(DATA, END_STREAM, 1, b"x"));
+    connection.send_bytes(&bytes).await.unwrap();
+    let last = |frame: &Frame| {
+        frame.kind == GOAWAY || (frame.kind == DATA && frame.flags & END_STREAM != 0)
+    };
+    let end = connection.next_where(last).await.unwrap();
+    assert_eq!(end.kind, DATA, "{}", String::from_utf8_lossy(&end.payload));
+    assert!(String::from_utf8_lossy(&end.payload).contains("\"body_length\":64001"));
+}

@@ -43,6 +43,15 @@ fn a_hundred_control_frames_and_ten_a_second() {
 }
 
 #[test]
+fn small_frames_of_data_are_counted() {
+    let mut guard = guard();
+    for size in [1, 255, 256, 1000, 5] {
+        guard.receive(&frame(DATA, 0, 1, &vec![0; size]), 0).unwrap();
+    }
+    assert_eq!((guard.take_small_data(), guard.take_small_data()), (3, 0));
+}
+
+#[test]
 fn acknowledged_settings_cost_nothing() {
     assert_eq!(allowed(&mut guard(), &frame(SETTINGS, ACK, 0, &[]), 0), 100_000);
 }

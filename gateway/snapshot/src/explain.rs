@@ -166,27 +166,33 @@ fn explain_canonical(
     table: Option<&Arc<SocketTable>>,
     request: &RequestToExplain,
 ) -> Explanation {
-    let not_found =
-        Explanation { outcome: "not_found", status: Some(404), ..Explanation::default() };
-    let Some(table) = table else { return not_found };
+    let Some(table) = table else { return not_found() };
     let host = normalise_host(request.authority.to_str().unwrap_or(""));
-    let query = RouteQuery {
-        host: &host,
-        method: &request.method,
-        path: request.path.path(),
-        headers: &request.headers,
-    };
-    if let Some(explanation) = table.tcp.as_ref().and_then(|tcp| passed_on(table, tcp, &host)) {
-        return explanation;
-    }
-    if let Some(explanation) = health(request) {
-        return explanation;
-    }
+    table
+        .tcp
+        .as_ref()
+        .and_then(|tcp| passed_on(table, tcp, &host))
+        .or_else(|| health(request))
+        .unwrap_or_else(|| explain_routes(snapshot, table, &host, request))
+}
+
+fn not_found() -> Explanation {
+    Explanation { outcome: "not_found", status: Some(404), ..Explanation::default() }
+}
+
+fn explain_routes(
+    snapshot: &Snapshot,
+    table: &SocketTable,
+    host: &str,
+    request: &RequestToExplain,
+) -> Explanation {
+    let (method, path) = (&request.method, request.path.path());
+    let query = RouteQuery { host, method, path, headers: &request.headers };
     let consideration = table.routes.consider(&query);
     let mut explanation = Explanation {
         host: consideration.virtual_host.as_ref().map(ToString::to_string),
         considered: consideration.rules.iter().filter_map(|rule| considered(table, rule)).collect(),
-        ..not_found
+        ..not_found()
     };
     let Some(listener) = consideration.listener.and_then(|index| table.listeners.get(index)) else {
         return explanation;

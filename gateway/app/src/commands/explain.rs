@@ -81,58 +81,66 @@ fn read_header(field: &str) -> Result<(HeaderName, HeaderValue), String> {
 }
 
 fn describe(request: &RequestToExplain, explanation: &Explanation) -> String {
-    let mut text = String::new();
     let authority = request.authority.to_str().unwrap_or("?");
-    // Writing to a String does not fail.
-    let _ = writeln!(text, "{} {}://{authority}{}", request.method, request.scheme, request.path);
-    let mut line = |name: &str, value: &str| {
-        let _ = writeln!(text, "  {name:<11}{value}");
-    };
+    let asked = format!("{} {}://{authority}{}\n", request.method, request.scheme, request.path);
+    let mut report = Report(asked);
     let status = explanation.status.map(|status| format!(" ({status})")).unwrap_or_default();
-    line("outcome", &format!("{}{status}", explanation.outcome));
+    report.line("outcome", &format!("{}{status}", explanation.outcome));
     if let Some(refusal) = &explanation.refusal {
-        line("refusal", refusal);
+        report.line("refusal", refusal);
     }
     if explanation.reserved.is_some() {
-        line("reserved", "the gateway itself answers this path, whatever the rules say");
-        return text;
+        report.line("reserved", "the gateway itself answers this path, whatever the rules say");
+        return report.0;
     }
-    line(
-        "listener",
-        explanation.listener.as_deref().unwrap_or("none takes this host on this port"),
-    );
-    line("host", explanation.host.as_deref().unwrap_or("none"));
-    match (&explanation.route, &explanation.source) {
-        (Some(route), Some(source)) => {
-            line("route", &format!("{route}  ({}:{})", source.file, source.line))
+    report.choice(explanation);
+    report.way_upstream(explanation);
+    report.0
+}
+
+/// Lines of a name and a value, below what was asked.
+struct Report(String);
+
+impl Report {
+    fn line(&mut self, name: &str, value: &str) {
+        // Writing to a String does not fail.
+        let _ = writeln!(self.0, "  {name:<11}{value}");
+    }
+
+    /// Which listener and rule take it, and which were considered.
+    fn choice(&mut self, explanation: &Explanation) {
+        let nobody = "none takes this host on this port";
+        self.line("listener", explanation.listener.as_deref().unwrap_or(nobody));
+        self.line("host", explanation.host.as_deref().unwrap_or("none"));
+        match (&explanation.route, &explanation.source) {
+            (Some(route), Some(source)) => {
+                self.line("route", &format!("{route}  ({}:{})", source.file, source.line))
+            }
+            _ => self.line("route", "none"),
         }
-        _ => line("route", "none"),
+        for rule in &explanation.considered {
+            let mark = if rule.matched { "took it" } else { "lost" };
+            let place = format!("{}:{}", rule.source.file, rule.source.line);
+            self.line("considered", &format!("{}  {mark}: {}  ({place})", rule.route, rule.reason));
+        }
     }
-    for rule in &explanation.considered {
-        let mark = if rule.matched { "took it" } else { "lost" };
-        let place = format!("{}:{}", rule.source.file, rule.source.line);
-        line("considered", &format!("{}  {mark}: {}  ({place})", rule.route, rule.reason));
+
+    /// What it passes through and where it goes.
+    fn way_upstream(&mut self, explanation: &Explanation) {
+        self.line("filters", &or_none(&explanation.filters));
+        self.line("plugins", &or_none(&explanation.plugins));
+        for cluster in &explanation.clusters {
+            let endpoints = cluster.endpoints.iter();
+            let endpoints = endpoints.map(|each| format!("{} {}", each.address, each.state));
+            let endpoints = or_none(&endpoints.collect::<Vec<_>>());
+            let (name, weight) = (&cluster.name, cluster.weight);
+            self.line("cluster", &format!("{name} weight {weight}: {endpoints}"));
+        }
+        if let Some(sent) = &explanation.upstream_request {
+            let sent = format!("{} {} (host {})", sent.method, sent.path, sent.authority);
+            self.line("upstream", &sent);
+        }
     }
-    line("filters", &or_none(&explanation.filters));
-    line("plugins", &or_none(&explanation.plugins));
-    for cluster in &explanation.clusters {
-        let endpoints: Vec<String> = cluster
-            .endpoints
-            .iter()
-            .map(|endpoint| format!("{} {}", endpoint.address, endpoint.state))
-            .collect();
-        line(
-            "cluster",
-            &format!("{} weight {}: {}", cluster.name, cluster.weight, or_none(&endpoints)),
-        );
-    }
-    if let Some(upstream) = &explanation.upstream_request {
-        line(
-            "upstream",
-            &format!("{} {} (host {})", upstream.method, upstream.path, upstream.authority),
-        );
-    }
-    text
 }
 
 fn or_none(values: &[String]) -> String {

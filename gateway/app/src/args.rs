@@ -294,7 +294,7 @@ impl FromStr for Port {
 }
 
 impl ServeArguments {
-    /// What INTERFACE promises but this version does not do yet, said instead of ignored.
+    /// What may be asked for but this version does not do yet, said instead of ignored.
     pub(crate) fn unserved(&self) -> Option<&'static str> {
         if self.http3 {
             return Some("--http3 is not built yet; leave it out, HTTP/1.1 and HTTP/2 are served");

@@ -68,7 +68,7 @@ fn check_port(port: &[u8]) -> Result<(), AuthorityError> {
 }
 
 /// Whether two valid authorities name the same host and port, this port being understood where one names none.
-pub fn same_authority(one: &str, other: &str, default_port: u16) -> bool {
+pub(crate) fn same_authority(one: &str, other: &str, default_port: u16) -> bool {
     let port = |authority: &str| {
         let (_, port) = authority.split_at_checked(authority.rfind(':')?)?;
         port_of(port.as_bytes())

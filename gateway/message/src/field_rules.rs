@@ -38,7 +38,7 @@ pub enum FieldError {
 ///
 /// # Errors
 /// The first field that is refused.
-pub fn check_fields(
+pub(crate) fn check_fields(
     headers: &HeaderMap,
     version: Version,
     underscores: Underscores,

@@ -28,7 +28,7 @@ mod request_head;
 mod upgrade;
 
 pub use alb_client_cert::client_cert_of_alb;
-pub use authority::{AuthorityError, check_authority, same_authority};
+pub use authority::{AuthorityError, check_authority};
 pub use body::Body;
 pub use body_error::BodyError;
 pub use canonical_path::{
@@ -37,7 +37,7 @@ pub use canonical_path::{
 pub use channel::{BodyReceiver, BodySender, Demand, body_channel};
 pub use client_hello::{ClientHello, FirstBytes, MOST_HELLO, read_client_hello};
 pub use cookies::join_cookies;
-pub use field_rules::{FieldError, check_fields};
+pub use field_rules::FieldError;
 pub use forwarded::{Trust, TrustedProxies, forwarded_scheme, set_forwarded};
 pub use head_rules::{Backslashes, EscapedSlashes, HeadRules, Slashes, Underscores};
 pub use health::{Health, HealthPath};

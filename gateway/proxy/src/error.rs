@@ -9,7 +9,7 @@ use crate::Overdue;
 
 /// Why a request did not get the upstream's reply.
 #[derive(Debug, thiserror::Error)]
-pub enum ProxyError {
+pub(crate) enum ProxyError {
     /// The head of the client's request is not one that may be served.
     #[error("bad request: {0}")]
     HeadRefused(HeadError),
@@ -77,7 +77,7 @@ struct Verdict {
 }
 
 /// The reply for an error. Flags and details go into the exchange's record.
-pub fn reply_for(error: &ProxyError, exchange: &mut Exchange) -> Reply {
+pub(crate) fn reply_for(error: &ProxyError, exchange: &mut Exchange) -> Reply {
     let verdict = verdict(error);
     if let Some(flag) = verdict.flag {
         exchange.flags.set(flag);

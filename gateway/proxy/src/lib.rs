@@ -42,9 +42,7 @@ mod upgrade;
 mod worker;
 
 pub use drain::{CutReason, Drain, DrainPhase};
-pub use error::{ProxyError, reply_for};
 pub use handle::handle_request;
-pub use overdue::Overdue;
 pub use overload::{Overload, OverloadLevel};
 pub use progress::Progress;
 pub use refused::{record_broken_protocol, record_refused_head};
@@ -54,3 +52,6 @@ pub use tcp::{TcpClient, forward_connection, record_no_hello};
 pub use tunnel::{Tunnel, TunnelEnd};
 pub use under_way::{RequestPlace, UnderWay};
 pub use worker::{AlbMtls, DebugHeaders, Worker, WorkerSettings};
+
+pub(crate) use error::{ProxyError, reply_for};
+pub(crate) use overdue::Overdue;

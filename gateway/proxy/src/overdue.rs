@@ -5,7 +5,7 @@ use portcullis_exchange::ResponseFlag;
 
 /// Which deadline a request missed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Overdue {
+pub(crate) enum Overdue {
     /// The client stopped sending a body that the upstream waits for.
     RequestStalled,
     /// The client sends its body more slowly than allowed.

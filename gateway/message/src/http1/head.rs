@@ -109,11 +109,6 @@ impl HeadReader {
         Ok(Some(ReplyHead { response, framing, persistence }))
     }
 
-    /// Whether a part of a head has been looked at.
-    pub fn is_amid(&self) -> bool {
-        self.seen > 0
-    }
-
     fn drop_empty_lines(&mut self, buffer: &mut BytesMut) {
         while buffer.starts_with(b"\r\n") {
             let _ = buffer.split_to(2);

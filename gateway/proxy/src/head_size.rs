@@ -13,6 +13,10 @@ pub(crate) fn check_head(head: &Parts, limits: Option<&HeadLimits>) -> Result<()
         return Err(ProxyError::HeadTooLarge("http2.too_many_fields"));
     }
     let path = head.uri.path_and_query().map_or(0, |path| path.as_str().len());
+    // It becomes the upstream's request line.
+    if path > limits.line {
+        return Err(ProxyError::HeadTooLarge("http2.path_too_long"));
+    }
     let mut total = path + head.uri.authority().map_or(0, |authority| authority.as_str().len());
     for (name, value) in &head.headers {
         let field = name.as_str().len() + value.len();
@@ -34,7 +38,16 @@ mod tests {
     use super::*;
 
     fn details(version: Version, fields: usize, length: usize) -> Option<&'static str> {
-        let mut request = Request::builder().version(version).uri("http://a.test/path");
+        details_of("http://a.test/path", version, fields, length)
+    }
+
+    fn details_of(
+        uri: &str,
+        version: Version,
+        fields: usize,
+        length: usize,
+    ) -> Option<&'static str> {
+        let mut request = Request::builder().version(version).uri(uri);
         for _ in 0..fields {
             request = request.header("x", "v".repeat(length));
         }
@@ -54,5 +67,7 @@ mod tests {
         assert_eq!(details(Version::HTTP_2, 1, 100), Some("http2.field_too_large"));
         assert_eq!(details(Version::HTTP_2, 10, 98), Some("http2.head_too_large"));
         assert_eq!(details(Version::HTTP_11, 21, 1), None, "its reader has measured it");
+        let long = format!("http://a.test/{}", "p".repeat(100));
+        assert_eq!(details_of(&long, Version::HTTP_2, 0, 0), Some("http2.path_too_long"));
     }
 }

@@ -155,6 +155,7 @@ async fn a_head_with_too_much_in_it_is_431() {
         (with(101, 1), "http2.too_many_fields"),
         (with(1, 17 << 10), "http2.field_too_large"),
         (with(5, 14 << 10), "http2.head_too_large"),
+        (Call::get(HOST, &format!("/{}", "p".repeat(17 << 10))), "http2.path_too_long"),
     ] {
         assert_eq!(client.call(call).await.status, 431, "{details}");
         let line = shop.gateway.access_line_with("431").await;

@@ -39,6 +39,7 @@ mod observability;
 mod overload;
 mod passthrough;
 mod plugins;
+mod promises;
 mod proxy_protocol;
 mod reload;
 mod request_bodies;

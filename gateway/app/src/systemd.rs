@@ -1,4 +1,5 @@
-//! What systemd is told where it started us (`Type=notify`): <https://www.freedesktop.org/software/systemd/man/sd_notify.html>.
+//! What systemd is told where it started us (`Type=notify`):
+//! <https://www.freedesktop.org/software/systemd/man/sd_notify.html>.
 
 use std::ffi::OsStr;
 use std::io;

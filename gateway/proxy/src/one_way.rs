@@ -1,4 +1,5 @@
-//! One direction of a connection whose bytes are passed on: what one side says is handed to the other as fast as that takes it.
+//! One direction of a connection whose bytes are passed on: what one side says is handed to the other as fast as
+//! that takes it.
 
 use std::future::Future;
 use std::io;

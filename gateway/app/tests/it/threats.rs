@@ -3,8 +3,9 @@
 
 use std::net::SocketAddr;
 
+use portcullis_testkit::frame::{DATA, END_STREAM, PROTOCOL_ERROR, RST_STREAM};
 use portcullis_testkit::manifests::{join, service_entry};
-use portcullis_testkit::{Call, Client, RawConnection, Upstream, within};
+use portcullis_testkit::{Call, Client, FrameConnection, RawConnection, Upstream, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -25,7 +26,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// The upstream answers `/N` with the reply of that number, when the request is there to its end.
+    /// The upstream answers `/N` with the reply of that number, and `/silent` never.
     async fn open(replies: &'static [&'static str]) -> Scene {
         let (address, connections) = record(replies).await;
         let green = Upstream::start("green");
@@ -85,6 +86,9 @@ async fn record_one(mut stream: TcpStream, replies: &[&str]) -> String {
         if is_whole && !answered {
             answered = true;
             let path = text.split(' ').nth(1).unwrap_or("");
+            if path == "/silent" {
+                continue;
+            }
             let number = path.trim_start_matches('/').parse().unwrap_or(0_usize);
             let _gone = stream.write_all(replies[number].as_bytes()).await;
         }
@@ -223,5 +227,37 @@ async fn each_value_of_a_header_is_matched_and_never_the_joined_one() {
         let call =
             values.iter().fold(Call::get(HOST, "/"), |call, value| call.header("x-role", value));
         assert_eq!(shop.client.call(call).await.text(), says, "{values:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_length_that_lies_over_http2_completes_no_request_upstream() {
+    let mut scene = Scene::open(&[OK]).await;
+    for (said, sent) in [("5", "four"), ("3", "four")] {
+        let mut connection = FrameConnection::open(scene.gateway.address("http")).await.unwrap();
+        let fields = [
+            (":method", "POST"),
+            (":scheme", "http"),
+            (":path", "/silent"),
+            (":authority", HOST),
+            ("content-length", said),
+        ];
+        connection.request(1, &fields, 0).await.unwrap();
+        connection.send(DATA, END_STREAM, 1, sent.as_bytes()).await.unwrap();
+        connection
+            .request(3, &[&fields[..2], &[(":path", "/green"), fields[3]]].concat(), END_STREAM)
+            .await
+            .unwrap();
+        let reset = connection.next_where(|frame| frame.kind == RST_STREAM).await.unwrap();
+        assert_eq!((reset.stream, reset.number(0)), (1, PROTOCOL_ERROR), "{said}");
+        let line = scene.gateway.access_line_with("/silent").await;
+        assert!(!line.contains(" 200 "), "{line}");
+        // It names the upstream only if that was asked.
+        if line.contains("outbound|80||blue.example") && !line.contains("\"-\" outbound") {
+            let received = scene.received().await;
+            let body = received.split_once("\r\n\r\n").map(|(_, body)| body.len().to_string());
+            assert_ne!(body.as_deref(), Some(said), "{received}");
+        }
+        assert_eq!(scene.neighbour.get(HOST, "/green").await.upstream(), "green");
     }
 }

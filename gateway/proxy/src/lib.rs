@@ -2,6 +2,16 @@
 //!
 //! What it is *not*: it accepts no connections and compiles no configuration. It runs on one worker
 //! thread, on one pinned snapshot, and always answers.
+//!
+//! What stands where:
+//! - the way in: `handle`, `admit` with `head_size` and `request_id`, `health`, `memory`, `choose`, `handshake`;
+//! - plugins: `steps`, `running`;
+//! - the way up: `outbound`, `forward`, `route_timeout`;
+//! - the way back: `respond` with `error`, `grpc`, `framing` and `debug_headers`, then `response_body`;
+//! - what a request holds until its record is closed: `flight`; what never became one: `refused`;
+//! - deadlines: `progress`, `pace`, `terms`, `overdue`, and `under_way` on its `roster`, for the worker's sweep;
+//! - what leaves HTTP: `upgrade`, `tunnel`, `tcp` with `tcp_record`, `both_ways`, `one_way`, `outdated`;
+//! - the thread and the process: `worker`, `drain`, `overload`.
 
 mod admit;
 mod both_ways;

@@ -12,7 +12,9 @@ const UPSTREAM: HeaderName = HeaderName::from_static("x-portcullis-upstream");
 
 /// Adds the generation always, the rest where it was chosen.
 pub(crate) fn add_debug_headers(flight: &Flight, headers: &mut HeaderMap) {
-    headers.insert(GENERATION, flight.snapshot.generation_value.clone());
+    if let Some(snapshot) = &flight.snapshot {
+        headers.insert(GENERATION, snapshot.generation_value.clone());
+    }
     let Some(table) = &flight.table else { return };
     let Some(rule) = flight.choice.rule(table) else { return };
     headers.insert(ROUTE, rule.route_value.clone());

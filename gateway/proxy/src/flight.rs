@@ -20,7 +20,8 @@ use crate::{DrainPhase, Progress, Worker};
 /// What a request holds while it lasts. When it is dropped before [`Flight::finish`], the client went away.
 pub(crate) struct Flight {
     pub(crate) worker: Rc<Worker>,
-    pub(crate) snapshot: Rc<Pinned>,
+    /// `None` once it was [let go of](Self::let_go_of_configuration).
+    pub(crate) snapshot: Option<Rc<Pinned>>,
     /// The socket's table in that snapshot; `None` where the socket is being removed.
     pub(crate) table: Option<Table>,
     pub(crate) exchange: Box<Exchange>,
@@ -34,6 +35,8 @@ pub(crate) struct Flight {
     pub(crate) progress: Rc<Progress>,
     /// The route's timeout, once the request is on its way.
     pub(crate) timeout: Option<RouteTimeout>,
+    /// How it is counted, where it no longer holds what says so.
+    labels: Option<Arc<RequestTarget>>,
     finished: bool,
 }
 
@@ -48,7 +51,7 @@ impl Flight {
         Flight {
             table,
             worker,
-            snapshot,
+            snapshot: Some(snapshot),
             exchange,
             choice: Choice { listener: None, rule: None },
             destination: None,
@@ -56,6 +59,7 @@ impl Flight {
             upload: None,
             progress,
             timeout: None,
+            labels: None,
             finished: false,
         }
     }
@@ -71,6 +75,14 @@ impl Flight {
         self.worker.settings.access_log.is_some()
             || !self.steps.is_empty()
             || self.exchange.request.is_grpc()
+    }
+
+    /// Holds on to no configuration any more: what lives as long as a WebSocket would keep each one alive that it was
+    /// opened under.
+    pub(crate) fn let_go_of_configuration(&mut self) {
+        self.labels = self.target().cloned();
+        self.table = None;
+        self.snapshot = None;
     }
 
     /// Has the exchange leave no trace in log and metrics.
@@ -93,8 +105,9 @@ impl Flight {
             self.exchange.timings.request_ended = upload.ended_at();
         }
         self.steps.close(&mut self.exchange);
-        let target = self.target();
-        self.worker.record(target, &self.exchange);
+        if let Some(target) = self.target() {
+            self.worker.record(target, &self.exchange);
+        }
     }
 
     /// What served the request has panicked; the client gets 500 where it got nothing yet. A second panic here would
@@ -113,13 +126,16 @@ impl Flight {
     }
 
     /// The labels under which the exchange is counted.
-    fn target(&self) -> &Arc<RequestTarget> {
-        let rule = self.table.as_ref().and_then(|table| self.choice.rule(table));
-        let Some(rule) = rule else { return &self.snapshot.unrouted };
-        match self.destination.and_then(|index| rule.destinations.get(index)) {
-            Some(destination) => &destination.target,
-            None => &rule.target,
+    fn target(&self) -> Option<&Arc<RequestTarget>> {
+        if self.labels.is_some() {
+            return self.labels.as_ref();
         }
+        let rule = self.table.as_ref().and_then(|table| self.choice.rule(table));
+        let Some(rule) = rule else {
+            return self.snapshot.as_ref().map(|snapshot| &snapshot.unrouted);
+        };
+        let destination = self.destination.and_then(|index| rule.destinations.get(index));
+        Some(destination.map_or(&rule.target, |destination| &destination.target))
     }
 }
 

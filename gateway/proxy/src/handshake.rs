@@ -13,7 +13,7 @@ pub(crate) fn check_handshake(
     table: &SocketTable,
     listener: &CompiledListener,
 ) -> Result<(), ProxyError> {
-    let (generation, exchange) = (flight.snapshot.generation, &flight.exchange);
+    let (generation, exchange) = (flight.exchange.generation, &flight.exchange);
     let host = || normalise_host(exchange.request.authority_str());
     match table.tls_fit(generation, &exchange.connection, listener, host) {
         TlsFit::Fits => Ok(()),

@@ -41,6 +41,7 @@ impl Tunnel {
         let Tunnel { mut upstream, mut flight } = self;
         let mut ways = BothWays::default();
         let mut quiet = stream_idle(&flight).map(Quiet::new);
+        flight.let_go_of_configuration();
         let (worker, connection) = (flight.worker.clone(), flight.exchange.connection.clone());
         let mut outdated = pin!(outdated(&worker, &connection));
         let cause = poll_fn(|cx| {

@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 
 use crate::gateway::Gateway;
 use crate::guests::guest;
+use crate::metrics::{metrics, sample};
 use crate::shop::HOST;
 
 /// What answers the key of [`websocket_handshake`], by RFC 6455.
@@ -300,6 +301,15 @@ async fn a_tunnel_outlives_the_configuration_that_opened_it() {
     let (_, head) = scene.shake("/chat").await;
     assert!(head.starts_with("HTTP/1.1 410 "), "{head}");
     echo(&mut connection, b"and still").await;
+    // The workers are told in a moment.
+    let let_go = async {
+        let name = "portcullis_generations_alive";
+        while sample(&metrics(&scene.gateway).await, name, &[]) > 1.0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    within("the end of the old generation", let_go).await;
+    echo(&mut connection, b"to the end").await;
 }
 
 /// The scene with its upstream gone from the manifests.

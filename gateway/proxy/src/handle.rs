@@ -52,9 +52,10 @@ pub async fn handle_request(
         Ok(Decision::Reply(reply)) => Ok(Answer::Reply(reply)),
         Ok(Decision::Forward(mut outbound)) => {
             let answered = in_time(&progress, pin!(forward(&mut flight, &mut outbound))).await;
-            answered
-                .and_then(|response| check_accept(response, outbound.accept.as_deref()))
-                .map(Answer::Upstream)
+            answered.and_then(|response| {
+                check_accept(&response, outbound.accept.as_deref())?;
+                Ok(Answer::Upstream(response))
+            })
         }
         Err(error) => Err(error),
     };

@@ -64,16 +64,16 @@ pub(crate) fn ask_upstream(
 
 /// Whether a 101 answers the key that we made (RFC 6455 section 4.1).
 pub(crate) fn check_accept(
-    response: Response<UpstreamBody>,
+    response: &Response<UpstreamBody>,
     expected: Option<&HeaderValue>,
-) -> Result<Response<UpstreamBody>, ProxyError> {
+) -> Result<(), ProxyError> {
+    let Some(expected) = expected else { return Ok(()) };
     let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    let answered = response.headers().get(SEC_WEBSOCKET_ACCEPT);
-    if switches && expected.is_some() && expected != answered {
+    if switches && response.headers().get(SEC_WEBSOCKET_ACCEPT) != Some(expected) {
         let why = "protocol error: the reply does not answer the WebSocket key";
         return Err(ProxyError::UpstreamProtocol(why.to_owned()));
     }
-    Ok(response)
+    Ok(())
 }
 
 /// What follows a 101, whose fields are shown to plugins and the log like the request's.

@@ -22,7 +22,7 @@ use crate::forward::forward;
 use crate::handshake::check_handshake;
 use crate::health::answer_health;
 use crate::memory::check_memory;
-use crate::outbound::Outbound;
+use crate::outbound::{Outbound, check_length};
 use crate::respond::{Answer, respond};
 use crate::steps::run_request_steps;
 use crate::upgrade::check_accept;
@@ -104,7 +104,10 @@ fn decide(flight: &mut Flight, body: Body) -> Result<Decision, ProxyError> {
     }
     let rule = flight.choice.rule(&table).ok_or(ProxyError::NoRoute)?;
     match rule_reply(flight, rule) {
-        Some(reply) => Ok(Decision::Reply(reply)),
+        Some(reply) => {
+            check_length(flight, rule, &body)?;
+            Ok(Decision::Reply(reply))
+        }
         None => Outbound::prepare(flight, rule, body).map(Decision::Forward),
     }
 }

@@ -57,11 +57,26 @@ impl Outbound {
     }
 }
 
-/// Has the request held to what its listener and its rule ask of it.
-fn hold_to_policy(flight: &Flight, rule: &CompiledRule) -> RequestPolicy {
+/// Refuses a body that says that it is too large for a rule that answers by itself. It is not read, so no other can be.
+pub(crate) fn check_length(
+    flight: &Flight,
+    rule: &CompiledRule,
+    body: &Body,
+) -> Result<(), ProxyError> {
+    let most = policy_for(flight, rule).max_body.unwrap_or(u64::MAX);
+    if body.size_hint().lower() > most { Err(ProxyError::RequestTooLarge) } else { Ok(()) }
+}
+
+/// What its listener and its rule ask of the request.
+fn policy_for(flight: &Flight, rule: &CompiledRule) -> RequestPolicy {
     let listener = flight.table.as_ref().and_then(|table| flight.choice.listener(table));
     let policy = listener.map_or_else(RequestPolicy::default, |each| each.settings.requests);
-    let policy = policy.with(&rule.rule.overrides);
+    policy.with(&rule.rule.overrides)
+}
+
+/// Has the request held to what its listener and its rule ask of it.
+fn hold_to_policy(flight: &Flight, rule: &CompiledRule) -> RequestPolicy {
+    let policy = policy_for(flight, rule);
     let streams = flight.exchange.request.is_grpc() || flight.exchange.upgrade.is_some();
     flight.progress.set_terms(if streams { Terms::of_stream(&policy) } else { Terms::of(&policy) });
     policy

@@ -96,3 +96,16 @@ async fn a_rule_may_allow_more() {
     let reply = shop.client.call(Call::post(HOST, "/sink", TestBody::repeated(1 << 20))).await;
     assert_eq!(reply.json()["body_length"], 1 << 20);
 }
+
+#[tokio::test]
+async fn a_rule_that_answers_by_itself_takes_no_more_either() {
+    let mut shop = shop().await;
+    let policy = edge_policy("edge", "{limits: {requestBody: 10}}");
+    let rules = "- directResponse: {status: 204}\n";
+    let manifests = join(&[shop.manifests(rules), policy]);
+    shop.gateway.apply(&manifests).await;
+    for (body, status) in [("0123456789", 204), ("0123456789!", 413)] {
+        let reply = shop.client.call(Call::post(HOST, "/", body)).await;
+        assert_eq!(reply.status, status, "{body}");
+    }
+}

@@ -16,8 +16,8 @@ pub(crate) fn config_dump(state: &AdminState) -> Value {
         "listeners": model.listeners.iter().map(listener).collect::<Vec<_>>(),
         "clusters": model.clusters.values().map(|cluster| json!({
             "name": cluster.name.to_string(),
-            "connect_timeout": seconds(cluster.connect_timeout),
-            "idle_timeout": seconds(cluster.idle_timeout),
+            "connect_timeout": seconds(cluster.pool.connect_timeout),
+            "idle_timeout": seconds(cluster.pool.idle_timeout),
             "endpoints": cluster.endpoints.iter().map(|endpoint| json!({
                 "address": endpoint.address.to_string(), "weight": endpoint.weight,
             })).collect::<Vec<_>>(),

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::Origin;
+use crate::{
+    Balancing, ConnectionPool, Endpoint, HealthCheck, Origin, OutlierDetection, RetryBudget,
+    UpstreamProtocol, UpstreamProxyHeader, UpstreamTls,
+};
 
 /// A cluster's name in Envoy's form: `outbound|PORT|SUBSET|HOST`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,38 +37,80 @@ pub struct Cluster {
     pub service: Arc<str>,
     /// The service's namespace (`destination_service_namespace`).
     pub namespace: Arc<str>,
-    /// Who may serve a request, in the order written.
+    /// How its endpoints are found.
+    pub discovery: Discovery,
+    /// Who may serve a request, in the order written; names are looked up as `discovery` says.
     pub endpoints: Vec<Endpoint>,
-    /// How long a TCP connection may take to come about (DestinationRule's `connectTimeout`, 10 s).
-    pub connect_timeout: Duration,
-    /// How long an unused connection is kept (DestinationRule's `http.idleTimeout`, 30 s).
-    pub idle_timeout: Duration,
+    /// What is spoken to them.
+    pub protocol: UpstreamProtocol,
+    /// How connections to them are protected.
+    pub tls: UpstreamTls,
+    /// What each connection begins with; `None` is nothing.
+    pub proxy_header: Option<UpstreamProxyHeader>,
+    /// How they share its requests.
+    pub balancing: Balancing,
+    /// Limits and times of its connections.
+    pub pool: ConnectionPool,
+    /// When an endpoint is taken out for what became of its requests; `None` is never.
+    pub outliers: Option<OutlierDetection>,
+    /// How endpoints are asked whether they are well; `None` is not at all.
+    pub health_check: Option<HealthCheck>,
+    /// How many repeats it takes at a time.
+    pub retry_budget: Option<RetryBudget>,
 }
 
-/// One address that serves a cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// Where it listens.
-    pub address: SocketAddr,
-    /// Its share of the load relative to the others, 1 unless set; 0 takes none.
-    pub weight: u32,
+/// How the endpoints of a cluster are found (ServiceEntry's `resolution`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Discovery {
+    /// They are written (`STATIC`, a Service with EndpointSlices).
+    #[default]
+    Static,
+    /// Their names are looked up, and every address is an endpoint (`DNS`).
+    Dns,
+    /// Their names are looked up, and one address at a time serves new connections (`DNS_ROUND_ROBIN`).
+    DnsRoundRobin,
+    /// The request's own host is looked up (`DYNAMIC_DNS`).
+    DynamicDns,
+    /// The request's own address, which a gateway's clients do not name (`NONE`); see `docs/compatibility.md`.
+    None,
 }
 
 impl Cluster {
     /// A cluster of `shop.example:80` with these endpoints and weights, for tests.
     pub fn for_test(endpoints: &[(SocketAddr, u32)]) -> Self {
         let name = ClusterName { host: "shop.example".into(), port: 80, subset: "".into() };
+        let endpoint = |(address, weight): &(SocketAddr, u32)| Endpoint {
+            weight: *weight,
+            ..Endpoint::at(*address)
+        };
+        Cluster {
+            endpoints: endpoints.iter().map(endpoint).collect(),
+            ..Cluster::plain(name, Origin::for_test(), "shop".into(), "default".into())
+        }
+    }
+
+    /// A cluster in plain text without endpoints, on which nothing is set.
+    pub fn plain(
+        name: ClusterName,
+        origin: Origin,
+        service: Arc<str>,
+        namespace: Arc<str>,
+    ) -> Self {
         Cluster {
             name,
-            origin: Origin::for_test(),
-            service: "shop".into(),
-            namespace: "default".into(),
-            endpoints: endpoints
-                .iter()
-                .map(|(address, weight)| Endpoint { address: *address, weight: *weight })
-                .collect(),
-            connect_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(30),
+            origin,
+            service,
+            namespace,
+            discovery: Discovery::Static,
+            endpoints: Vec::new(),
+            protocol: UpstreamProtocol::Http1,
+            tls: UpstreamTls::Plain,
+            proxy_header: None,
+            balancing: Balancing::default(),
+            pool: ConnectionPool::default(),
+            outliers: None,
+            health_check: None,
+            retry_budget: None,
         }
     }
 }

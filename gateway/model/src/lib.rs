@@ -4,28 +4,46 @@
 //! What it is *not*: it parses nothing and runs nothing. A [`Model`] is valid by construction; what was
 //! wrong with the input is in the [`Problem`]s beside it.
 
+mod balancing;
 mod cluster;
 mod connection_policy;
+mod connection_pool;
 mod duration;
+mod endpoint;
+mod health;
 mod listener;
 mod origin;
 mod plugin;
 mod problem;
 mod request_policy;
+mod retry;
 mod route;
 mod tcp_route;
+mod upstream_tls;
 mod whole_seconds;
 
-pub use cluster::{Cluster, ClusterName, Endpoint};
+pub use balancing::{
+    AffinityCookie, Balancer, Balancing, Distribute, Failover, HashKey, LocalityBalancing, Ring,
+    Warmup,
+};
+pub use cluster::{Cluster, ClusterName, Discovery};
 pub use connection_policy::{ConnectionPolicy, HeadLimits, Http2Limits, ProxyProtocol};
+pub use connection_pool::{ConnectionPool, Http2Keepalive, Keepalive};
 pub use duration::parse_duration;
+pub use endpoint::{Endpoint, EndpointAddress, Locality, Readiness};
+pub use health::{HealthCheck, OutlierDetection, Probe};
 pub use listener::{ClientAuth, Listener, ListenerProtocol, TlsSettings, VirtualHost};
 pub use origin::{ObjectId, Origin};
 pub use plugin::{FailStrategy, Phase, Plugin, PluginLimits, PluginModule};
 pub use problem::{Code, Problem, Severity};
 pub use request_policy::{RequestOverrides, RequestPolicy};
+pub use retry::{Mirror, PreviousEndpoints, RemoteLocalities, RetryBudget, RetryOn, RetryPolicy};
 pub use route::{Action, Destination, HeaderMatch, PathMatch, RequestMatch, Rule, StringMatch};
 pub use tcp_route::{TcpDestination, TcpRoute, TcpRule};
+pub use upstream_tls::{
+    ClientTls, Mesh, ServerVerification, UpstreamProtocol, UpstreamProxyHeader, UpstreamServerName,
+    UpstreamTls,
+};
 pub use whole_seconds::{NEVER, whole_seconds};
 
 use std::collections::BTreeMap;

@@ -29,7 +29,7 @@ impl Cluster {
             settings: settings.clone(),
             label,
             endpoints: carry_over(settings, previous),
-            weights: Weights::new(settings.endpoints.iter().map(|endpoint| endpoint.weight)),
+            weights: Weights::new(addressed(settings).map(|(_, weight)| weight)),
         })
     }
 
@@ -74,10 +74,15 @@ fn carry_over(settings: &model::Cluster, previous: Option<&Arc<Cluster>>) -> Vec
         .map(|endpoint| (endpoint.address, endpoint.clone()))
         .collect();
     // An address written twice is one endpoint with the sum of the weights.
-    let carried = settings.endpoints.iter().map(|endpoint| {
-        known.entry(endpoint.address).or_insert_with(|| Endpoint::new(endpoint.address)).clone()
-    });
+    let carried = addressed(settings)
+        .map(|(address, _)| known.entry(address).or_insert_with(|| Endpoint::new(address)).clone());
     carried.collect()
+}
+
+/// The endpoints whose address is known, with their weights.
+fn addressed(settings: &model::Cluster) -> impl Iterator<Item = (SocketAddr, u32)> {
+    let endpoints = settings.endpoints.iter();
+    endpoints.filter_map(|endpoint| Some((endpoint.address.socket()?, endpoint.weight)))
 }
 
 impl fmt::Debug for Cluster {

@@ -76,8 +76,8 @@ async fn open(
     endpoint: &Arc<Endpoint>,
 ) -> Result<PooledConnection, ConnectError> {
     let settings = cluster.settings();
-    let stream = connect(endpoint.address, settings.connect_timeout).await?;
+    let stream = connect(endpoint.address, settings.pool.connect_timeout).await?;
     let counted = OpenConnection::begin(endpoint);
-    let patience = patience(settings.idle_timeout);
+    let patience = patience(settings.pool.idle_timeout);
     Ok(PooledConnection { http1: Http1::open(stream), counted, patience })
 }

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
 use portcullis_model::{Cluster, ClusterName, Endpoint};
 
@@ -14,9 +13,6 @@ use crate::kinds::{ConnectionPool, DestinationRule, Subset, UpstreamTls};
 
 /// The clusters by name.
 pub(crate) type Clusters = BTreeMap<ClusterName, Arc<Cluster>>;
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Makes the clusters.
 pub(crate) fn build_clusters(
@@ -74,25 +70,26 @@ fn add(
         // Better no answer than one in plain text where TLS is asked for.
         .filter(|_| policy.tls != Some(UpstreamTls::Demanded))
         .filter(|endpoint| labels.iter().all(|label| endpoint.labels.contains(label)));
-    let endpoints =
-        endpoints.map(|endpoint| Endpoint { address: endpoint.address, weight: endpoint.weight });
+    let endpoints = endpoints.map(|endpoint| Endpoint {
+        weight: endpoint.weight,
+        labels: endpoint.labels.clone(),
+        ..Endpoint::at(endpoint.address)
+    });
     let name = ClusterName {
         host: service.host.clone(),
         port: port.number,
         subset: subset.map_or_else(|| "".into(), |subset| (&*subset.name).into()),
     };
-    let cluster = Cluster {
-        name: name.clone(),
-        origin: subset.map_or(&service.origin, |subset| &subset.origin).clone(),
-        service: service.name.clone(),
-        namespace: service.object.namespace.clone(),
-        endpoints: endpoints.collect(),
-        connect_timeout: policy
-            .pool
-            .and_then(|pool| pool.connect_timeout)
-            .unwrap_or(CONNECT_TIMEOUT),
-        idle_timeout: policy.pool.and_then(|pool| pool.idle_timeout).unwrap_or(IDLE_TIMEOUT),
-    };
+    let origin = subset.map_or(&service.origin, |subset| &subset.origin).clone();
+    let namespace = service.object.namespace.clone();
+    let mut cluster = Cluster::plain(name.clone(), origin, service.name.clone(), namespace);
+    cluster.endpoints = endpoints.collect();
+    if let Some(timeout) = policy.pool.and_then(|pool| pool.connect_timeout) {
+        cluster.pool.connect_timeout = timeout;
+    }
+    if let Some(timeout) = policy.pool.and_then(|pool| pool.idle_timeout) {
+        cluster.pool.idle_timeout = timeout;
+    }
     clusters.insert(name, Arc::new(cluster));
 }
 

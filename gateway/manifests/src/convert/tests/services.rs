@@ -70,7 +70,7 @@ spec:
         .clusters
         .values()
         .take(3)
-        .map(|cluster| (cluster.connect_timeout, cluster.idle_timeout))
+        .map(|cluster| (cluster.pool.connect_timeout, cluster.pool.idle_timeout))
         .collect();
     let seconds = Duration::from_secs;
     assert_eq!(

@@ -10,9 +10,10 @@ use crate::state::AdminState;
 pub(crate) fn clusters(state: &AdminState) -> Value {
     let snapshot = state.published.current();
     let clusters = snapshot.clusters.values().map(|cluster| {
-        let endpoints = cluster.endpoints().iter().map(|endpoint| {
+        let endpoints = cluster.endpoints();
+        let endpoints = endpoints.iter().map(|endpoint| {
             json!({
-                "address": endpoint.address.to_string(),
+                "address": endpoint.address().to_string(),
                 "active_requests": endpoint.active(),
                 "connections": endpoint.connections(),
             })

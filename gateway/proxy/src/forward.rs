@@ -94,7 +94,7 @@ async fn send(
 
 /// The last endpoint that was tried is the one that the record names, also where it took no connection.
 fn note_upstream(flight: &mut Flight, endpoint: &Endpoint, local_address: Option<SocketAddr>) {
-    flight.exchange.upstream = Some(Upstream { address: endpoint.address, local_address });
+    flight.exchange.upstream = Some(Upstream { address: endpoint.address(), local_address });
 }
 
 fn error_for(flight: &Flight, failure: &UpstreamFailure) -> ProxyError {

@@ -117,7 +117,7 @@ async fn connect(record: &mut TcpRecord, cluster: &Cluster) -> Result<RawConnect
     while tried.len() < ATTEMPTS {
         let Some(endpoint) = cluster.pick_endpoint(&tried) else { break };
         tried.push(endpoint.id);
-        let address = endpoint.address;
+        let address = endpoint.address();
         record.exchange.upstream = Some(Upstream { address, local_address: None });
         match RawConnection::open(cluster, &endpoint).await {
             Ok(upstream) => {

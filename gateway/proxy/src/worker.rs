@@ -110,7 +110,7 @@ impl Worker {
     /// Exchanges in flight keep theirs.
     pub fn on_new_generation(&self) {
         let snapshot = self.pin();
-        self.pools.retain(|endpoint| snapshot.has_endpoint(endpoint));
+        self.pools.drop_removed();
         self.instances.retain(|plugin| snapshot.has_plugin(plugin));
         self.renewals.notify_waiters();
     }

@@ -89,10 +89,6 @@ impl Compiler {
             generation_value: HeaderValue::from(generation),
             compiled_at: SystemTime::now(),
             sockets,
-            live_endpoints: clusters
-                .values()
-                .flat_map(|c| c.endpoints().iter().map(|e| e.id))
-                .collect(),
             live_plugins: running_slots(&plugins),
             clusters,
             plugins,
@@ -147,7 +143,12 @@ fn carry_over_clusters(
         };
         (name.clone(), cluster)
     };
-    model.clusters.iter().map(compile).collect()
+    let clusters: BTreeMap<_, _> = model.clusters.iter().map(compile).collect();
+    let before = previous.iter().flat_map(|previous| &previous.clusters);
+    for (_, gone) in before.filter(|(name, _)| !clusters.contains_key(*name)) {
+        gone.retire();
+    }
+    clusters
 }
 
 fn by_socket(listeners: &[Listener]) -> BTreeMap<SocketKey, Vec<Arc<Listener>>> {

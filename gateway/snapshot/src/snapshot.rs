@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use http::HeaderValue;
 use portcullis_model::{ClusterName, Model, ObjectId, Problem};
 use portcullis_telemetry::RequestTarget;
-use portcullis_upstream::{Cluster, EndpointId};
+use portcullis_upstream::Cluster;
 use portcullis_wasm::PluginSlot;
 use rustc_hash::FxHashSet;
 
@@ -35,7 +35,6 @@ pub struct Snapshot {
     pub problems: Vec<Problem>,
     /// Labels for requests that no rule took.
     pub unrouted: Arc<RequestTarget>,
-    pub(crate) live_endpoints: FxHashSet<EndpointId>,
     pub(crate) live_plugins: FxHashSet<PluginSlot>,
 }
 
@@ -52,11 +51,6 @@ impl Snapshot {
     /// What is served on a socket; `None` once it was removed.
     pub fn socket(&self, key: SocketKey) -> Option<&Arc<SocketTable>> {
         self.sockets.get(&key)
-    }
-
-    /// Whether an endpoint is still part of a cluster, so that its idle connections are worth keeping.
-    pub fn has_endpoint(&self, id: EndpointId) -> bool {
-        self.live_endpoints.contains(&id)
     }
 
     /// Whether a plugin still runs, so that its instances are worth keeping.

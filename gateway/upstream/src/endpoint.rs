@@ -1,36 +1,92 @@
-//! Endpoints: one address each, with what the whole process counts about it.
+//! Endpoints: one place each that serves a cluster, with what the whole process counts and knows about it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use arc_swap::ArcSwap;
+use portcullis_model::EndpointAddress;
 
 /// An endpoint's number, unique in this process and never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EndpointId(u64);
 
-/// One address that serves a cluster. All workers and generations share it.
+/// One place that serves a cluster. All workers and generations share it.
 #[derive(Debug)]
 pub struct Endpoint {
     /// Its number.
     pub id: EndpointId,
-    /// Where it listens.
-    pub address: SocketAddr,
+    place: Place,
     /// Requests on their way to it or not answered to the end.
     pub active: AtomicUsize,
     /// Open connections to it, idle ones included.
     pub connections: AtomicUsize,
+    removed: AtomicBool,
+}
+
+/// Where an endpoint listens.
+#[derive(Debug)]
+enum Place {
+    At(SocketAddr),
+    /// A name, for new connections at one of these addresses, the preferred one first; never empty.
+    Named(EndpointAddress, ArcSwap<Vec<SocketAddr>>),
 }
 
 impl Endpoint {
-    /// An endpoint that nothing was sent to yet.
+    /// An endpoint at an address, that nothing was sent to yet.
     pub(crate) fn new(address: SocketAddr) -> Arc<Self> {
+        Endpoint::with_place(Place::At(address))
+    }
+
+    /// An endpoint that is a name, whose addresses come and go.
+    pub(crate) fn named(name: EndpointAddress, addresses: Vec<SocketAddr>) -> Arc<Self> {
+        Endpoint::with_place(Place::Named(name, ArcSwap::from_pointee(addresses)))
+    }
+
+    fn with_place(place: Place) -> Arc<Self> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         Arc::new(Endpoint {
             id: EndpointId(NEXT_ID.fetch_add(1, Ordering::Relaxed)),
-            address,
+            place,
             active: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
+            removed: AtomicBool::new(false),
         })
+    }
+
+    /// Where the next connection to it goes. Where an endpoint is a name this changes in time, so what a
+    /// connection goes to is that connection's to say.
+    pub fn address(&self) -> SocketAddr {
+        match &self.place {
+            Place::At(address) => *address,
+            Place::Named(_, addresses) => first(&addresses.load()),
+        }
+    }
+
+    /// Every address that a connection to it may go to, the preferred one first; `None` where it is one
+    /// address.
+    pub fn addresses(&self) -> Option<Arc<Vec<SocketAddr>>> {
+        match &self.place {
+            Place::At(_) => None,
+            Place::Named(_, addresses) => Some(addresses.load_full()),
+        }
+    }
+
+    /// What it is known by within its cluster, whatever its name's addresses are.
+    pub(crate) fn key(&self) -> EndpointAddress {
+        match &self.place {
+            Place::At(address) => EndpointAddress::Socket(*address),
+            Place::Named(name, _) => name.clone(),
+        }
+    }
+
+    /// Has further connections go to other addresses; those that are open stay.
+    pub(crate) fn move_to(&self, new: Vec<SocketAddr>) {
+        if let Place::Named(_, addresses) = &self.place
+            && **addresses.load() != new
+        {
+            addresses.store(Arc::new(new));
+        }
     }
 
     /// Requests on their way to it or not answered to the end.
@@ -42,6 +98,21 @@ impl Endpoint {
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
+
+    /// Whether it has left its cluster, so that its connections are of no further use when what is under
+    /// way on them has ended.
+    pub fn is_removed(&self) -> bool {
+        self.removed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn remove(&self) {
+        self.removed.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The first address; none can be asked for where there is none.
+fn first(addresses: &[SocketAddr]) -> SocketAddr {
+    addresses.first().copied().unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)))
 }
 
 /// Counts one request as active for as long as it lives.
@@ -71,8 +142,8 @@ impl OpenConnection {
         OpenConnection(endpoint.clone())
     }
 
-    pub(crate) fn endpoint(&self) -> EndpointId {
-        self.0.id
+    pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.0
     }
 }
 

@@ -370,10 +370,21 @@ fn endpoints_that_are_gone_lose_their_idle_connections() {
     on_worker(async {
         let (pools, upstream) = (Pools::new(), Played::start().await);
         let mut connection = exchange_ok(&pools, &upstream, OK).await;
-        let id = upstream.endpoint().id;
-        pools.retain(|endpoint| endpoint == id);
+        pools.drop_removed();
         assert_eq!(pools.idle(), 1);
-        pools.retain(|endpoint| endpoint != id);
+        upstream.cluster.set_endpoints(Vec::new());
+        pools.drop_removed();
+        assert_eq!(pools.idle(), 0);
+        assert!(connection.is_closed().await);
+    });
+}
+
+#[test]
+fn a_connection_whose_endpoint_has_left_is_not_kept() {
+    on_worker(async {
+        let (pools, upstream) = (Pools::new(), Played::start().await);
+        upstream.cluster.retire();
+        let mut connection = exchange_ok(&pools, &upstream, OK).await;
         assert_eq!(pools.idle(), 0);
         assert!(connection.is_closed().await);
     });

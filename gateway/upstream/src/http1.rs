@@ -16,7 +16,6 @@ use portcullis_message::http1::{
     BodyDecoder, Decoded, Framing, HeadReader, Limits, Persistence, ReplyHead,
 };
 use portcullis_message::{BodyError, Upgrade, switches_to_websocket};
-use tokio::net::TcpStream;
 
 use crate::failure::{SendError, UpstreamFailure};
 use crate::http1::received::Received;
@@ -46,8 +45,7 @@ pub(crate) struct Http1 {
 
 impl Http1 {
     /// Speaks HTTP/1 on a stream. Boxed, because a connection is moved with every exchange.
-    pub(crate) fn open(stream: TcpStream) -> Box<Self> {
-        let socket = Socket::new(stream);
+    pub(crate) fn open(socket: Socket) -> Box<Self> {
         Box::new(Http1 {
             local_address: socket.local_address(),
             socket,
@@ -64,7 +62,7 @@ impl Http1 {
 
     /// Whether an idle connection can take a request, as far as the runtime knows. An upstream has
     /// nothing to say before it is asked: it closed, or speaks out of turn.
-    pub(crate) fn is_quiet(&self) -> bool {
+    pub(crate) fn is_quiet(&mut self) -> bool {
         self.received.buffer.is_empty() && self.socket.is_quiet()
     }
 

@@ -12,6 +12,7 @@ mod balance;
 mod cluster;
 mod connect;
 mod endpoint;
+mod endpoint_set;
 #[cfg(test)]
 mod exchange_tests;
 #[cfg(test)]
@@ -32,14 +33,16 @@ mod shelf;
 mod socket;
 #[cfg(test)]
 mod test_upstream;
+mod tls_stream;
 mod tunnel;
 #[cfg(test)]
 mod tunnel_tests;
 #[cfg(test)]
 mod upload_tests;
 
-pub use cluster::Cluster;
+pub use cluster::{Cluster, SetEndpoints};
 pub use endpoint::{Endpoint, EndpointId};
+pub use endpoint_set::{EndpointSet, Member, ResolvedEndpoint, ResolvedPlace};
 pub use failure::{ConnectError, SendError, UpstreamFailure};
 pub use lease::Lease;
 pub use pools::Pools;

@@ -10,6 +10,7 @@ use crate::failure::ConnectError;
 use crate::http1::Http1;
 use crate::lease::{Lease, Origin};
 use crate::shelf::{PooledConnection, Rested, Shelf, patience};
+use crate::socket::Socket;
 
 /// The upstream connections of one worker. They never leave its thread; a clone is the same pools.
 #[derive(Clone, Default)]
@@ -41,10 +42,10 @@ impl Pools {
         Ok(Lease { connection, shelf: self.shelf.clone(), active, origin })
     }
 
-    /// Closes the idle connections to all but these endpoints, for instance after a change of the
-    /// configuration. Those in use go on.
-    pub fn retain(&self, keep: impl Fn(EndpointId) -> bool) {
-        self.shelf.retain(keep);
+    /// Closes the idle connections to endpoints that have left their clusters, as it also comes about by itself
+    /// within a second. Those in use go on.
+    pub fn drop_removed(&self) {
+        self.shelf.retain(|endpoint| !endpoint.is_removed());
     }
 
     /// Closes all idle connections.
@@ -76,8 +77,8 @@ async fn open(
     endpoint: &Arc<Endpoint>,
 ) -> Result<PooledConnection, ConnectError> {
     let settings = cluster.settings();
-    let stream = connect(endpoint.address, settings.pool.connect_timeout).await?;
+    let stream = connect(endpoint.address(), settings.pool.connect_timeout).await?;
     let counted = OpenConnection::begin(endpoint);
     let patience = patience(settings.pool.idle_timeout);
-    Ok(PooledConnection { http1: Http1::open(stream), counted, patience })
+    Ok(PooledConnection { http1: Http1::open(Socket::plain(stream)), counted, patience })
 }

@@ -25,7 +25,7 @@ impl RawConnection {
     /// No connection came about; another endpoint may be tried.
     pub async fn open(cluster: &Cluster, endpoint: &Arc<Endpoint>) -> Result<Self, ConnectError> {
         let active = ActiveRequest::begin(endpoint);
-        let stream = connect(endpoint.address, cluster.settings().pool.connect_timeout).await?;
+        let stream = connect(endpoint.address(), cluster.settings().pool.connect_timeout).await?;
         let open = OpenConnection::begin(endpoint);
         Ok(RawConnection { stream, _active: active, _open: open })
     }

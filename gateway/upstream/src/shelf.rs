@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
-use crate::endpoint::{EndpointId, OpenConnection};
+use crate::endpoint::{Endpoint, EndpointId, OpenConnection};
 use crate::http1::Http1;
 
 /// How often idle connections are swept, which is also the step in which idleness is measured: requests
@@ -68,9 +68,13 @@ impl Shelf {
         Some(Taken { connection: idle.connection, rested })
     }
 
-    /// Puts a connection back after an exchange.
+    /// Puts a connection back after an exchange; closes it where its endpoint has left.
     pub(crate) fn put(self: &Rc<Self>, connection: PooledConnection) {
         let endpoint = connection.counted.endpoint();
+        if endpoint.is_removed() {
+            return;
+        }
+        let endpoint = endpoint.id;
         let idle = Idle { connection, since: self.sweeps.get() };
         self.idle.borrow_mut().entry(endpoint).or_default().push(idle);
         if !self.sweeping.replace(true) {
@@ -79,8 +83,9 @@ impl Shelf {
     }
 
     /// Closes the idle connections to all but these endpoints.
-    pub(crate) fn retain(&self, keep: impl Fn(EndpointId) -> bool) {
-        self.idle.borrow_mut().retain(|endpoint, _| keep(*endpoint));
+    pub(crate) fn retain(&self, keep: impl Fn(&Endpoint) -> bool) {
+        let kept = |idle: &Idle| keep(idle.connection.counted.endpoint());
+        self.idle.borrow_mut().retain(|_, idle| idle.first().is_some_and(kept));
     }
 
     /// How many connections lie idle.
@@ -96,6 +101,7 @@ impl Shelf {
         shelf.retain(|_, idle| {
             idle.retain(|idle| {
                 now.wrapping_sub(idle.since) < idle.connection.patience
+                    && !idle.connection.counted.endpoint().is_removed()
                     && idle.connection.http1.is_quiet()
             });
             !idle.is_empty()

@@ -1,5 +1,5 @@
-//! A TCP stream that hears the upstream out: a failed write is reported only after all that had been
-//! received was read.
+//! The stream of an upstream connection, plain or TLS, that hears the upstream out: a failed write is reported only
+//! after all that had been received was read.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -9,6 +9,8 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::tls_stream::{Sending, TlsStream};
+
 /// The stream of an upstream connection.
 ///
 /// An upstream that refuses an upload answers (413, say) and closes while we still write. The write then
@@ -16,17 +18,46 @@ use tokio::net::TcpStream;
 /// left stays pending; reading brings the answer, and the error once nothing is left to read.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    stream: TcpStream,
+    stream: Stream,
     write_error: Option<io::Error>,
 }
 
+/// What protects the bytes on their way.
+#[derive(Debug)]
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream>),
+}
+
 impl Socket {
-    pub(crate) fn new(stream: TcpStream) -> Self {
-        Socket { stream, write_error: None }
+    /// On a stream in plain text.
+    pub(crate) fn plain(stream: TcpStream) -> Self {
+        Socket { stream: Stream::Plain(stream), write_error: None }
+    }
+
+    /// On a stream after its handshake.
+    pub(crate) fn tls(stream: TlsStream) -> Self {
+        Socket { stream: Stream::Tls(Box::new(stream)), write_error: None }
+    }
+
+    /// The TCP stream, whatever is on it.
+    pub(crate) fn tcp(&self) -> &TcpStream {
+        match &self.stream {
+            Stream::Plain(tcp) => tcp,
+            Stream::Tls(tls) => tls.tcp(),
+        }
+    }
+
+    /// What the handshake settled; `None` in plain text.
+    pub(crate) fn session(&self) -> Option<&rustls::ClientConnection> {
+        match &self.stream {
+            Stream::Plain(_) => None,
+            Stream::Tls(tls) => Some(tls.session()),
+        }
     }
 
     pub(crate) fn local_address(&self) -> Option<SocketAddr> {
-        self.stream.local_addr().ok()
+        self.tcp().local_addr().ok()
     }
 
     /// Writes as much as the peer takes, from one or more pieces.
@@ -38,10 +69,10 @@ impl Socket {
         if self.write_error.is_some() {
             return Poll::Pending;
         }
-        let stream = Pin::new(&mut self.stream);
-        let written = match pieces {
-            [piece] => stream.poll_write(cx, piece),
-            pieces => stream.poll_write_vectored(cx, pieces),
+        let written = match (&mut self.stream, pieces) {
+            (Stream::Plain(tcp), [piece]) => Pin::new(tcp).poll_write(cx, piece),
+            (Stream::Plain(tcp), pieces) => Pin::new(tcp).poll_write_vectored(cx, pieces),
+            (Stream::Tls(tls), pieces) => tls.poll_write(cx, pieces),
         };
         match written {
             Poll::Ready(Err(error)) if peer_has_left(&error) => {
@@ -53,9 +84,20 @@ impl Socket {
         }
     }
 
+    /// Sends what TLS holds back. Reading does so too, hence whoever reads on need not.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match (&mut self.stream, &self.write_error) {
+            (Stream::Tls(tls), None) => tls.poll_flush(cx),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
     /// Says that nothing more will be written.
     pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        match &mut self.stream {
+            Stream::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Stream::Tls(tls) => tls.poll_shutdown(cx),
+        }
     }
 
     /// The error that a write met.
@@ -65,9 +107,14 @@ impl Socket {
 
     /// Whether nothing came while nothing was expected, neither bytes nor the end. It asks the system
     /// only where the runtime was told that something is there to read.
-    pub(crate) fn is_quiet(&self) -> bool {
-        let nothing = self.stream.try_read(&mut [0]);
-        nothing.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    pub(crate) fn is_quiet(&mut self) -> bool {
+        match &mut self.stream {
+            Stream::Plain(tcp) => {
+                let nothing = tcp.try_read(&mut [0]);
+                nothing.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+            }
+            Stream::Tls(tls) => tls.is_quiet(),
+        }
     }
 }
 
@@ -88,7 +135,13 @@ impl AsyncRead for Socket {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
-        let polled = Pin::new(&mut this.stream).poll_read(cx, buffer);
+        let polled = match &mut this.stream {
+            Stream::Plain(tcp) => Pin::new(tcp).poll_read(cx, buffer),
+            Stream::Tls(tls) => {
+                let failed = this.write_error.is_some();
+                tls.poll_read(cx, buffer, if failed { Sending::Failed } else { Sending::On })
+            }
+        };
         if let Poll::Ready(Ok(())) = polled
             && buffer.filled().len() == before
             && let Some(error) = this.write_error.take()
@@ -96,6 +149,37 @@ impl AsyncRead for Socket {
             return Poll::Ready(Err(error));
         }
         polled
+    }
+}
+
+/// For what takes any stream. A write that fails stays pending, as [`Socket`] has it; reading tells.
+impl AsyncWrite for Socket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut().poll_write(cx, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut().poll_write(cx, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().poll_shutdown(cx)
     }
 }
 
@@ -111,7 +195,7 @@ mod tests {
     async fn pair() -> (Socket, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        (Socket::new(stream), listener.accept().await.unwrap().0)
+        (Socket::plain(stream), listener.accept().await.unwrap().0)
     }
 
     #[tokio::test]
@@ -132,14 +216,14 @@ mod tests {
 
     #[tokio::test]
     async fn bytes_and_the_end_break_the_quiet() {
-        let (socket, mut peer) = pair().await;
+        let (mut socket, mut peer) = pair().await;
         assert!(socket.is_quiet());
         peer.write_all(b"x").await.unwrap();
-        socket.stream.readable().await.unwrap();
+        socket.tcp().readable().await.unwrap();
         assert!(!socket.is_quiet());
-        let (socket, peer) = pair().await;
+        let (mut socket, peer) = pair().await;
         drop(peer);
-        socket.stream.readable().await.unwrap();
+        socket.tcp().readable().await.unwrap();
         assert!(!socket.is_quiet());
     }
 }

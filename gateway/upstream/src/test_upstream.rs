@@ -29,17 +29,19 @@ pub(crate) fn cluster_of(endpoints: &[(SocketAddr, u32)]) -> Arc<Cluster> {
 pub(crate) struct Played {
     listener: TcpListener,
     pub(crate) cluster: Arc<Cluster>,
+    endpoint: Arc<Endpoint>,
 }
 
 impl Played {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let cluster = cluster_of(&[(listener.local_addr().unwrap(), 1)]);
-        Played { listener, cluster }
+        let endpoint = cluster.endpoints().remove(0);
+        Played { listener, cluster, endpoint }
     }
 
     pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
-        &self.cluster.endpoints()[0]
+        &self.endpoint
     }
 
     pub(crate) async fn accept(&self) -> PlayedConnection {

@@ -54,6 +54,7 @@ fn settings() -> Settings {
         root_id: String::new(),
         configuration: Bytes::new(),
         environment: Vec::new(),
+        vm_id: String::new(),
         phase: Phase::Unspecified,
         priority: 0,
         fail_strategy: FailStrategy::Close,

@@ -24,6 +24,9 @@ pub struct Plugin {
     pub configuration: Bytes,
     /// `vmConfig.env` with values resolved.
     pub environment: Vec<(String, String)>,
+    /// `portcullis.dev/vm-id`: the objects of its namespace with the same one share data and queues; an empty one
+    /// shares with none.
+    pub vm_id: String,
     /// Where in the chain.
     pub phase: Phase,
     /// Within a phase, descending.
@@ -77,6 +80,8 @@ pub struct PluginLimits {
     pub memory: usize,
     /// One callback.
     pub callback: Duration,
+    /// A call of the plugin's to a cluster, where the plugin names no timeout.
+    pub call: Duration,
 }
 
 impl Default for PluginLimits {
@@ -85,6 +90,7 @@ impl Default for PluginLimits {
             start: Duration::from_secs(5),
             memory: 16 << 20,
             callback: Duration::from_millis(10),
+            call: Duration::from_secs(1),
         }
     }
 }

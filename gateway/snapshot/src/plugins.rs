@@ -193,6 +193,7 @@ fn runs_the_same(running: &Settings, wanted: &Settings) -> bool {
         && running.configuration == wanted.configuration
         && running.environment == wanted.environment
         && running.limits == wanted.limits
+        && running.vm_id == wanted.vm_id
 }
 
 fn fall_back(settings: &Arc<Settings>, previous: Option<&PluginState>) -> PluginState {

@@ -75,6 +75,7 @@ fn settings() -> model::Plugin {
         root_id: "root".to_owned(),
         configuration: Bytes::from_static(b"{\"a\":1}"),
         environment: vec![("MODE".to_owned(), "test".to_owned())],
+        vm_id: String::new(),
         phase: model::Phase::Unspecified,
         priority: 0,
         fail_strategy: model::FailStrategy::Close,

@@ -39,6 +39,7 @@ fn model_plugin(plugin: &WasmPlugin) -> Plugin {
         root_id: plugin.root_id.clone(),
         configuration: plugin.configuration.clone(),
         environment: plugin.environment.clone(),
+        vm_id: plugin.vm_id.clone(),
         phase: plugin.phase,
         priority: plugin.priority,
         fail_strategy: plugin.fail_strategy,

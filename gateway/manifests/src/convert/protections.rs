@@ -43,6 +43,7 @@ fn refusal(protection: &Protection) -> Plugin {
         root_id: String::new(),
         configuration: Bytes::new(),
         environment: Vec::new(),
+        vm_id: String::new(),
         phase: Phase::Authn,
         priority: i32::MAX,
         fail_strategy: protection.fail_strategy,

@@ -12,16 +12,23 @@ use crate::yaml::Node;
 const PREFIX: &str = "portcullis.dev/";
 const KNOWN: [&str; 4] = ["limits", "capabilities", "isolation", "vm-id"];
 
-/// Reads a plugin's budgets, and reports annotations of ours that are unknown or not served yet.
-pub(crate) fn read_limits(root: &Cursor<'_>, annotations: &Node) -> PluginLimits {
-    let mut limits = PluginLimits::default();
+/// What annotations say of a plugin.
+#[derive(Default)]
+pub(crate) struct PluginAnnotations {
+    pub(crate) limits: PluginLimits,
+    pub(crate) vm_id: String,
+}
+
+/// Reads a plugin's annotations, and reports those of ours that are unknown or not served yet.
+pub(crate) fn read_annotations(root: &Cursor<'_>, annotations: &Node) -> PluginAnnotations {
+    let mut read = PluginAnnotations::default();
     root.within(&["metadata", "annotations"], annotations, |annotations| {
         for (name, value) in annotations.entries() {
             let Some(name) = name.strip_prefix(PREFIX) else { continue };
             let Some(text) = value.text() else { continue };
             match (name, text) {
                 ("limits", _) => {
-                    text.split(',').for_each(|part| read_limit(&value, part, &mut limits))
+                    text.split(',').for_each(|part| read_limit(&value, part, &mut read.limits))
                 }
                 ("isolation", "worker") => {}
                 ("isolation", "request") => {
@@ -35,7 +42,8 @@ pub(crate) fn read_limits(root: &Cursor<'_>, annotations: &Node) -> PluginLimits
                 ("isolation", _) => {
                     value.refuse(format!("`{text}` is no isolation"), "write worker or request")
                 }
-                ("capabilities" | "vm-id", _) => {
+                ("vm-id", _) => text.clone_into(&mut read.vm_id),
+                ("capabilities", _) => {
                     let message =
                         format!("the annotation `{PREFIX}{name}` is known, but not served yet");
                     value.report(
@@ -49,7 +57,7 @@ pub(crate) fn read_limits(root: &Cursor<'_>, annotations: &Node) -> PluginLimits
             }
         }
     });
-    limits
+    read
 }
 
 fn unknown(value: &Cursor<'_>, name: &str) {
@@ -69,6 +77,7 @@ fn read_limit(value: &Cursor<'_>, part: &str, limits: &mut PluginLimits) {
         }
         "callback" => positive(amount).map(|duration| limits.callback = duration),
         "start" => positive(amount).map(|duration| limits.start = duration),
+        "call" => positive(amount).map(|duration| limits.call = duration),
         "request" => {
             let message = "the limit `request` is known, but not served yet";
             value.not_served(Gravity::Warns, message, "it has no effect here");
@@ -77,7 +86,7 @@ fn read_limit(value: &Cursor<'_>, part: &str, limits: &mut PluginLimits) {
         _ => {
             value.refuse(
                 format!("there is no limit `{name}`"),
-                "limits are memory, callback, request, start",
+                "limits are memory, callback, call, request, start",
             );
             return;
         }

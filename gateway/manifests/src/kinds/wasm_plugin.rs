@@ -5,7 +5,7 @@ use std::path::Path;
 use bytes::Bytes;
 use portcullis_model::{FailStrategy, ObjectId, Origin, Phase, PluginLimits, PluginModule};
 
-use super::plugin_annotations::read_limits;
+use super::plugin_annotations::read_annotations;
 use super::plugin_configuration::{read_configuration, read_environment};
 use super::plugin_target::{Coverage, read_coverage};
 use crate::draft::RawObject;
@@ -26,6 +26,7 @@ pub(crate) struct WasmPlugin {
     pub(crate) root_id: String,
     pub(crate) configuration: Bytes,
     pub(crate) environment: Vec<(String, String)>,
+    pub(crate) vm_id: String,
     pub(crate) phase: Phase,
     pub(crate) priority: i32,
     pub(crate) fail_strategy: FailStrategy,
@@ -75,7 +76,8 @@ pub(crate) fn read_wasm_plugin(raw: &RawObject, directory: &Path, report: &Repor
     let root = Cursor::root(&raw.node, report);
     let mut plugin = unread(metadata, root.origin());
     if let Some(node) = annotations(raw) {
-        plugin.limits = read_limits(&root, node);
+        let annotations = read_annotations(&root, node);
+        (plugin.limits, plugin.vm_id) = (annotations.limits, annotations.vm_id);
     }
     let Some(root) = root.fields(&OBJECT) else { return plugin };
     let Some(spec) = root.required("spec") else { return plugin };
@@ -102,6 +104,7 @@ fn unread(metadata: Metadata, origin: Origin) -> WasmPlugin {
         root_id: String::new(),
         configuration: Bytes::new(),
         environment: Vec::new(),
+        vm_id: String::new(),
         phase: Phase::Unspecified,
         priority: 0,
         fail_strategy: FailStrategy::Close,

@@ -148,5 +148,5 @@ fn annotations_of_ours_are_checked() {
     assert!(with("portcullis.dev/limit: 'memory=1Mi'").contains("error[PC0206] WasmPlugin/edge/p metadata.annotations[portcullis.dev/limit]: there is no annotation `portcullis.dev/limit`; did you mean `portcullis.dev/limits`?"));
     assert!(with("portcullis.dev/limits: 'memory=lots'").contains("PC0210"));
     assert!(with("portcullis.dev/isolation: request").contains("error[PC0211]"));
-    assert!(with("portcullis.dev/vm-id: x").contains("warning[PC0207]"));
+    assert!(with("portcullis.dev/capabilities: all").contains("warning[PC0207]"));
 }

@@ -86,7 +86,7 @@ async fn send(
                 outbound.request = Some(request);
                 error = error_for(flight, &cause);
             }
-            Err(SendError::Failed { cause }) => return Err(error_for(flight, &cause)),
+            Err(SendError::Failed { cause, .. }) => return Err(error_for(flight, &cause)),
         }
     }
     Err(error)

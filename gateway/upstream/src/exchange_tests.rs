@@ -278,7 +278,7 @@ pub(crate) async fn failure_of(reply: &str) -> UpstreamFailure {
         None
     };
     match exchange(&pools, &upstream, get(), play).await.0 {
-        Err(SendError::Failed { cause }) => cause,
+        Err(SendError::Failed { cause, .. }) => cause,
         _ => panic!("{reply:?} is no failure"),
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use http::Request;
+use http::request::Parts;
 use portcullis_message::BodyError;
 
 use crate::request_body::RequestBody;
@@ -99,16 +100,29 @@ pub enum SendError {
     /// It was sent, in part or whole; the upstream may have acted on it.
     #[error("{cause}")]
     Failed {
+        /// Its head, for who may repeat it; `None` where it was not kept. Its body is gone as far as it was read.
+        head: Option<Parts>,
+        /// Whether the upstream had begun to answer.
+        heard: Heard,
         /// Why.
         cause: UpstreamFailure,
     },
+}
+
+/// Whether anything came of a reply before the connection failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Not a byte.
+    Nothing,
+    /// Something: an interim reply, a part of a head, bytes that are no HTTP.
+    Something,
 }
 
 impl SendError {
     /// Why there is no reply.
     pub fn cause(&self) -> &UpstreamFailure {
         match self {
-            SendError::Unsent { cause, .. } | SendError::Failed { cause } => cause,
+            SendError::Unsent { cause, .. } | SendError::Failed { cause, .. } => cause,
         }
     }
 }

@@ -17,7 +17,7 @@ use portcullis_message::http1::{
 };
 use portcullis_message::{BodyError, Upgrade, switches_to_websocket};
 
-use crate::failure::{SendError, UpstreamFailure};
+use crate::failure::{Heard, SendError, UpstreamFailure};
 use crate::http1::received::Received;
 use crate::http1::upload::Upload;
 use crate::request_body::RequestBody;
@@ -118,7 +118,7 @@ impl Http1 {
         self.upload.is_unsent()
     }
 
-    /// What a failure means for the request, whose head this is, if it was not let go of.
+    /// What a failure means for the request, whose head this is, where it was kept.
     pub(crate) fn explain(&mut self, head: Option<Parts>, cause: UpstreamFailure) -> SendError {
         match head {
             // A body that broke off is no better the next time.
@@ -126,8 +126,13 @@ impl Http1 {
                 let request = Request::from_parts(head, self.upload.take_back());
                 SendError::Unsent { request, cause }
             }
-            _ => SendError::Failed { cause },
+            head => SendError::Failed { head, heard: self.heard(), cause },
         }
+    }
+
+    fn heard(&self) -> Heard {
+        let silent = self.interim_replies == 0 && self.received.buffer.is_empty();
+        if silent { Heard::Nothing } else { Heard::Something }
     }
 
     /// The next piece of the reply's body. An upload that is still under way goes on with it; while nobody

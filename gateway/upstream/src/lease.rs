@@ -51,19 +51,12 @@ impl Lease {
         request: Request<RequestBody>,
     ) -> impl Future<Output = Result<Response<UpstreamBody>, SendError>> {
         // Queued at once, so that the future does not carry the body too.
-        let mut head = Some(self.connection.http1.begin(request));
+        let head = self.connection.http1.begin(request);
         async move {
-            let http1 = &mut self.connection.http1;
-            let reply = poll_fn(|cx| {
-                let polled = http1.poll_reply(cx);
-                if !http1.is_unsent() {
-                    head = None;
-                }
-                polled
-            });
-            match reply.await {
+            match poll_fn(|cx| self.connection.http1.poll_reply(cx)).await {
                 Ok(response) => Ok(response.map(|()| self.reply_body())),
-                Err(cause) => Err(self.connection.http1.explain(head, cause)),
+                // The head was kept until now, for who may repeat the request.
+                Err(cause) => Err(self.connection.http1.explain(Some(head), cause)),
             }
         }
     }

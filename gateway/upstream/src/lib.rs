@@ -43,7 +43,7 @@ mod upload_tests;
 pub use cluster::{Cluster, SetEndpoints};
 pub use endpoint::{Endpoint, EndpointId};
 pub use endpoint_set::{EndpointSet, Member, ResolvedEndpoint, ResolvedPlace};
-pub use failure::{ConnectError, SendError, UpstreamFailure};
+pub use failure::{ConnectError, Heard, SendError, UpstreamFailure};
 pub use lease::Lease;
 pub use pools::Pools;
 pub use random::{draw, draw_below};

@@ -106,7 +106,7 @@ fn a_client_that_leaves_mid_upload_is_not_the_upstreams_fault() {
         };
         let (response, ()) = tokio::join!(lease.send(request(Method::POST, body, &[])), play);
         match response {
-            Err(SendError::Failed { cause }) => assert_eq!(cause, UpstreamFailure::RequestBody),
+            Err(SendError::Failed { cause, .. }) => assert_eq!(cause, UpstreamFailure::RequestBody),
             _ => panic!("the upstream cannot have answered"),
         }
         // Cut off, never completed: no last chunk.
@@ -182,7 +182,7 @@ fn a_body_that_lies_about_its_length_is_never_completed() {
                 client.send_last(Bytes::from_static(last.as_bytes()));
             };
             let (response, ()) = tokio::join!(lease.send(request(Method::PUT, body, &[])), play);
-            let Err(SendError::Failed { cause }) = response else { panic!("it was answered") };
+            let Err(SendError::Failed { cause, .. }) = response else { panic!("it was answered") };
             assert_eq!(cause, UpstreamFailure::RequestBody);
             let mut sent = Vec::new();
             connection.0.read_to_end(&mut sent).await.unwrap();

@@ -12,7 +12,6 @@ use portcullis_exchange::{Connection, Upstream};
 use portcullis_snapshot::{Snapshot, SocketKey};
 use portcullis_upstream::{Cluster, EndpointId, RawConnection, draw_below};
 use smallvec::SmallVec;
-use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
@@ -121,7 +120,7 @@ async fn connect(record: &mut TcpRecord, cluster: &Cluster) -> Result<RawConnect
         record.exchange.upstream = Some(Upstream { address, local_address: None });
         match RawConnection::open(cluster, &endpoint).await {
             Ok(upstream) => {
-                let local_address = upstream.stream.local_addr().ok();
+                let local_address = upstream.local_address();
                 record.exchange.upstream = Some(Upstream { address, local_address });
                 return Ok(upstream);
             }
@@ -151,7 +150,7 @@ where
         if outdated.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Cause::Outdated);
         }
-        let ended = ways.poll_carry(&mut client.io, &mut upstream.stream, cx);
+        let ended = ways.poll_carry(&mut client.io, &mut upstream, cx);
         record.exchange.bytes_received = ways.received();
         record.exchange.bytes_sent = ways.sent();
         if ended.is_ready() {
@@ -167,7 +166,7 @@ where
     let ending = Ending::from(cause.await);
     if ending.is_failure() {
         // The upstream must not take a broken connection for one that ended.
-        let _ = SockRef::from(&upstream.stream).set_linger(Some(Duration::ZERO));
+        upstream.end_with_reset();
     }
     ending
 }

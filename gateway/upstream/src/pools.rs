@@ -60,7 +60,7 @@ impl Pools {
 
     async fn take_live(&self, endpoint: EndpointId) -> Option<PooledConnection> {
         loop {
-            let taken = self.shelf.take(endpoint)?;
+            let mut taken = self.shelf.take(endpoint)?;
             if taken.rested == Rested::Long {
                 // The runtime looks at the sockets before this goes on.
                 tokio::task::yield_now().await;

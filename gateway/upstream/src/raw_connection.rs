@@ -1,19 +1,25 @@
 //! Connections whose bytes are passed on as they come.
 
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
-use tokio::net::TcpStream;
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::cluster::Cluster;
 use crate::connect::connect;
 use crate::endpoint::{ActiveRequest, Endpoint, OpenConnection};
 use crate::failure::ConnectError;
+use crate::socket::Socket;
 
 /// A connection to an endpoint that is nobody else's; it counts at the endpoint for as long as it lives.
 #[derive(Debug)]
 pub struct RawConnection {
-    /// The connection.
-    pub stream: TcpStream,
+    socket: Socket,
     _active: ActiveRequest,
     _open: OpenConnection,
 }
@@ -27,6 +33,45 @@ impl RawConnection {
         let active = ActiveRequest::begin(endpoint);
         let stream = connect(endpoint.address(), cluster.settings().pool.connect_timeout).await?;
         let open = OpenConnection::begin(endpoint);
-        Ok(RawConnection { stream, _active: active, _open: open })
+        Ok(RawConnection { socket: Socket::plain(stream), _active: active, _open: open })
+    }
+
+    /// Our own address on the connection.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        self.socket.local_address()
+    }
+
+    /// Has its end tell the upstream that something failed.
+    pub fn end_with_reset(&self) {
+        let _ = SockRef::from(self.socket.tcp()).set_linger(Some(Duration::ZERO));
+    }
+}
+
+impl AsyncRead for RawConnection {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().socket).poll_read(cx, buffer)
+    }
+}
+
+/// A write that fails leaves what had come readable.
+impl AsyncWrite for RawConnection {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut().socket.poll_write_or_fail(cx, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().socket.poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().socket.poll_shutdown(cx)
     }
 }

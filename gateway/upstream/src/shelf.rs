@@ -99,7 +99,7 @@ impl Shelf {
         self.sweeps.set(now);
         let mut shelf = self.idle.borrow_mut();
         shelf.retain(|_, idle| {
-            idle.retain(|idle| {
+            idle.retain_mut(|idle| {
                 now.wrapping_sub(idle.since) < idle.connection.patience
                     && !idle.connection.counted.endpoint().is_removed()
                     && idle.connection.http1.is_quiet()

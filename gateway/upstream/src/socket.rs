@@ -100,6 +100,20 @@ impl Socket {
         }
     }
 
+    /// The same for who is told of a failed write at once, while what had come stays readable.
+    pub(crate) fn poll_write_or_fail(
+        &mut self,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.poll_write(cx, pieces) {
+            Poll::Pending if self.write_error.is_some() => {
+                Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+            }
+            polled => polled,
+        }
+    }
+
     /// The error that a write met.
     pub(crate) fn write_error(&self) -> Option<&io::Error> {
         self.write_error.as_ref()

@@ -48,18 +48,11 @@ impl AsyncWrite for UpstreamTunnel {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let socket = &mut self.get_mut().socket;
-        match socket.poll_write(cx, &[IoSlice::new(bytes)]) {
-            // The peer has left, which only who reads is told.
-            Poll::Pending if socket.write_error().is_some() => {
-                Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
-            }
-            polled => polled,
-        }
+        self.get_mut().socket.poll_write_or_fail(cx, &[IoSlice::new(bytes)])
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().socket.poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

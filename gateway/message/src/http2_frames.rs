@@ -5,9 +5,12 @@
 
 mod allowance;
 mod heads;
+mod replies;
 
 use allowance::Allowance;
 use heads::{FrameHead, FrameHeads};
+
+pub use replies::ReplyGuard;
 
 /// What the client says before its first frame (RFC 9113 section 3.4), in bytes.
 const PREFACE: u32 = 24;

@@ -43,7 +43,7 @@ pub use head_rules::{Backslashes, EscapedSlashes, HeadRules, Slashes, Underscore
 pub use health::{Health, HealthPath};
 pub use hop_by_hop::remove_hop_by_hop;
 pub use host::{HostPattern, HostPatternError, normalise_host};
-pub use http2_frames::{Flood, FrameGuard, FrameLimits, RefusedStream};
+pub use http2_frames::{Flood, FrameGuard, FrameLimits, RefusedStream, ReplyGuard};
 pub use proxy_header::{ProxyHeader, ProxyHeaderError, read_proxy_header};
 pub use reply::Reply;
 pub use request_head::{CanonicalHead, HeadError, canonical_head};

@@ -51,10 +51,11 @@ impl ReplyGuard {
     /// # Errors
     /// The connection is to be ended; what came last should not be read.
     pub fn receive(&mut self, mut bytes: &[u8], second: impl Fn() -> u32) -> Result<(), Flood> {
+        let mut outcome = Ok(());
         while let Some(head) = self.received.next(&mut bytes) {
-            self.take(&head, &second)?;
+            outcome = outcome.and(self.take(&head, &second));
         }
-        Ok(())
+        outcome
     }
 
     /// Bytes went out, cut anywhere.

@@ -11,6 +11,10 @@ mod distinguished_name;
 mod parameters;
 mod provider;
 mod random;
+mod server_names;
+mod server_verification;
+#[cfg(test)]
+mod server_verification_tests;
 mod signature;
 mod trust;
 #[cfg(test)]
@@ -26,6 +30,8 @@ pub use parameters::{
 };
 pub use provider::provider;
 pub use random::fill_random;
+pub use server_names::ServerNames;
+pub use server_verification::{ServerVerification, handshake_failure};
 pub use signature::{Hash, SignatureError, verify_signature};
 pub use trust::{TrustAnchors, TrustError};
 pub use websocket::{websocket_accept, websocket_key};

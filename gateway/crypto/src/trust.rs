@@ -1,4 +1,4 @@
-//! Who vouches for client certificates: CA certificates, and the lists of what they revoked.
+//! Who vouches for a peer's certificate: CA certificates, and the lists of what they revoked.
 
 use std::fmt;
 use std::sync::Arc;
@@ -50,6 +50,29 @@ impl TrustAnchors {
         // What does not parse is found here and not when it is needed.
         anchors.leaf_verifier().map_err(|error| TrustError::Revocations(error.to_string()))?;
         Ok(anchors)
+    }
+
+    /// Reads a bundle as operating systems have it: what cannot be used of it is left out.
+    ///
+    /// # Errors
+    /// Nothing of it can be used.
+    pub fn from_bundle(authorities: &[u8]) -> Result<Self, TrustError> {
+        let mut roots = RootCertStore::empty();
+        let readable = CertificateDer::pem_slice_iter(authorities).filter_map(Result::ok);
+        roots.add_parsable_certificates(readable);
+        if roots.is_empty() {
+            return Err(authority(&"no CERTIFICATE section"));
+        }
+        let fingerprint = fingerprint(authorities, None);
+        Ok(TrustAnchors { roots: Arc::new(roots), revocations: Vec::new(), fingerprint })
+    }
+
+    pub(crate) fn roots(&self) -> &Arc<RootCertStore> {
+        &self.roots
+    }
+
+    pub(crate) fn revocations(&self) -> &[CertificateRevocationListDer<'static>] {
+        &self.revocations
     }
 
     /// Tells apart what would verify differently.

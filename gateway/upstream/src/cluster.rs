@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
@@ -10,6 +11,7 @@ use portcullis_model as model;
 use crate::endpoint::{Endpoint, EndpointId};
 use crate::endpoint_set::{EndpointSet, ResolvedEndpoint, known_at_first};
 use crate::random::draw_below;
+use crate::repeats::{Cost, RepeatUnderWay, Repeats};
 
 /// A cluster that requests can be sent to. Shared by all workers.
 ///
@@ -20,6 +22,8 @@ pub struct Cluster {
     /// Its name in Envoy's form, `outbound|80||shop.example`.
     pub label: Arc<str>,
     set: ArcSwap<EndpointSet>,
+    /// Shared by all generations.
+    repeats: Arc<Repeats>,
     line: Arc<Line>,
 }
 
@@ -57,6 +61,7 @@ impl Cluster {
             settings: settings.clone(),
             label: settings.name.to_string().into(),
             set: ArcSwap::from_pointee(set),
+            repeats: previous.map(|old| old.repeats.clone()).unwrap_or_default(),
             line: line.clone(),
         });
         *newest = Arc::downgrade(&cluster);
@@ -66,6 +71,17 @@ impl Cluster {
     /// What it was compiled from.
     pub fn settings(&self) -> &Arc<model::Cluster> {
         &self.settings
+    }
+
+    /// A request goes to it for the first time.
+    pub fn note_request(&self, now: Instant) {
+        self.repeats.note_request(now);
+    }
+
+    /// Takes room for a repeat; see [`Repeats::take`].
+    pub fn take_repeat(&self, cost: Cost, now: Instant) -> Option<RepeatUnderWay> {
+        let active = || self.set().members().iter().map(|each| each.endpoint.active()).sum();
+        self.repeats.take(cost, now, &self.settings, active)
     }
 
     /// Its endpoints as they are now. To be held for a moment only.

@@ -18,11 +18,14 @@ mod exchange_tests;
 #[cfg(test)]
 mod expect_tests;
 mod failure;
+mod feed;
 mod http1;
 mod lease;
 mod pools;
 mod random;
 mod raw_connection;
+mod recording;
+mod repeats;
 #[cfg(test)]
 mod reply_tests;
 mod request_body;
@@ -44,10 +47,13 @@ pub use cluster::{Cluster, SetEndpoints};
 pub use endpoint::{Endpoint, EndpointId};
 pub use endpoint_set::{EndpointSet, Member, ResolvedEndpoint, ResolvedPlace};
 pub use failure::{ConnectError, Heard, SendError, UpstreamFailure};
+pub use feed::FeedWatch;
 pub use lease::Lease;
 pub use pools::Pools;
 pub use random::{draw, draw_below};
 pub use raw_connection::RawConnection;
+pub use recording::Recording;
+pub use repeats::{Cost, RepeatUnderWay, Repeats};
 pub use request_body::{RequestBody, RequestProgress};
 pub use response_body::UpstreamBody;
 pub use tunnel::UpstreamTunnel;

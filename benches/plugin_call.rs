@@ -9,7 +9,8 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, StatusCode};
 use portcullis_exchange::{Connection, Exchange, Protocol, RequestHead, ResponseHead};
 use portcullis_model::{
-    FailStrategy, ObjectId, Origin, Phase, Plugin as Settings, PluginLimits, PluginModule,
+    FailStrategy, ObjectId, Origin, Phase, Plugin as Settings, PluginCompatibility, PluginLimits,
+    PluginModule,
 };
 use portcullis_telemetry::Registry;
 use portcullis_wasm::{EndOfStream, Engine, Plugin, WorkerInstances};
@@ -59,6 +60,7 @@ fn settings() -> Settings {
         priority: 0,
         fail_strategy: FailStrategy::Close,
         limits: PluginLimits::default(),
+        compatibility: PluginCompatibility::default(),
     }
 }
 

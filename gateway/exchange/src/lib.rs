@@ -28,7 +28,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use portcullis_message::Upgrade;
 
 /// One request and its reply, from the head's arrival to the log line.
@@ -49,6 +49,8 @@ pub struct Exchange {
     pub request_id: HeaderValue,
     /// How the client asked for a WebSocket, where it did. `upgrade` then stands among the request's fields.
     pub upgrade: Option<Upgrade>,
+    /// The request's trailers, where plugins see them: from when they come to when they are sent on.
+    pub request_trailers: Option<HeaderMap>,
     /// The reply's head once it is known.
     pub response: Option<ResponseHead>,
     /// The generation of the configuration that serves it.
@@ -103,6 +105,7 @@ impl Exchange {
             original_path: None,
             request_id: HeaderValue::from_static(""),
             upgrade: None,
+            request_trailers: None,
             response: None,
             generation: 0,
             gateway: None,

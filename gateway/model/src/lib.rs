@@ -34,15 +34,17 @@ pub use endpoint::{Endpoint, EndpointAddress, Locality, Readiness};
 pub use health::{HealthCheck, OutlierDetection, Probe};
 pub use listener::{ClientAuth, Listener, ListenerProtocol, TlsSettings, VirtualHost};
 pub use origin::{ObjectId, Origin};
-pub use plugin::{FailStrategy, Phase, Plugin, PluginLimits, PluginModule};
+pub use plugin::{
+    FailStrategy, HeadersPause, Phase, Plugin, PluginCompatibility, PluginLimits, PluginModule,
+    Strictness,
+};
 pub use problem::{Code, Problem, Severity};
 pub use request_policy::{RequestOverrides, RequestPolicy};
 pub use retry::{Mirror, PreviousEndpoints, RemoteLocalities, RetryBudget, RetryOn, RetryPolicy};
 pub use route::{Action, Destination, HeaderMatch, PathMatch, RequestMatch, Rule, StringMatch};
 pub use tcp_route::{TcpDestination, TcpRoute, TcpRule};
 pub use upstream_tls::{
-    ClientTls, Mesh, ServerVerification, UpstreamProtocol, UpstreamProxyHeader, UpstreamServerName,
-    UpstreamTls,
+    ClientTls, Mesh, UpstreamProtocol, UpstreamProxyHeader, UpstreamServerName, UpstreamTls,
 };
 pub use whole_seconds::{NEVER, whole_seconds};
 

@@ -35,6 +35,8 @@ pub struct Plugin {
     pub fail_strategy: FailStrategy,
     /// Its budgets.
     pub limits: PluginLimits,
+    /// Where it wants to be treated as by another host.
+    pub compatibility: PluginCompatibility,
 }
 
 /// Where a module comes from.
@@ -69,6 +71,36 @@ pub enum FailStrategy {
     Close,
     /// It goes on without the plugin.
     Open,
+}
+
+/// Where hosts differ, what a plugin relies on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PluginCompatibility {
+    /// `portcullis.dev/on-headers-pause`
+    pub headers_pause: HeadersPause,
+    /// `portcullis.dev/strict`
+    pub strictness: Strictness,
+}
+
+/// What a pause at the head holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HeadersPause {
+    /// Everything, as Envoy does by default.
+    #[default]
+    Everything,
+    /// The head alone: the plugin sees the body meanwhile. Envoy's `allow_on_headers_stop_iteration`, and what it did
+    /// before 1.33.
+    Head,
+}
+
+/// What becomes of a host call that Envoy refuses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strictness {
+    /// It is served where that makes sense.
+    #[default]
+    Lenient,
+    /// It is refused as by Envoy: splices in the middle of a body, request headers in a reply's callbacks.
+    Envoy,
 }
 
 /// A plugin's budgets; see `docs/plugins.md`.

@@ -26,7 +26,7 @@ impl RunningSteps {
     /// Ends the streams: `on_done`, `on_log`, `on_delete`.
     pub(crate) fn close(&mut self, exchange: &mut Box<Exchange>) {
         for running in std::mem::take(&mut self.0) {
-            running.instance.close_stream(running.stream, exchange);
+            let _ = running.instance.close_stream(running.stream, exchange);
         }
     }
 }

@@ -96,8 +96,8 @@ fn settle(
             }
             return Ok(Some(reply));
         }
-        Ok(Effects { action: Action::Continue, reply: None }) => return Ok(None),
-        Ok(Effects { action: Action::Pause, reply: None }) => {
+        Ok(Effects { action: Action::Continue, .. }) => return Ok(None),
+        Ok(_) => {
             tracing::warn!(plugin = %step.id, "paused a request, and nothing can resume it: no call is in flight");
         }
         Err(Fault::Plugin | Fault::Absent) => {}

@@ -193,6 +193,7 @@ fn runs_the_same(running: &Settings, wanted: &Settings) -> bool {
         && running.configuration == wanted.configuration
         && running.environment == wanted.environment
         && running.limits == wanted.limits
+        && running.compatibility == wanted.compatibility
         && running.vm_id == wanted.vm_id
 }
 

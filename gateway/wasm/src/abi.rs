@@ -5,7 +5,9 @@ mod map_codec;
 mod status;
 mod version;
 
-pub(crate) use callbacks::{Callbacks, HeadersCallback, find_allocator};
+pub(crate) use callbacks::{
+    BodyCallback, Callbacks, HeadersCallback, TrailersCallback, find_allocator,
+};
 pub use map_codec::{MapError, Pair, decode_pairs, encode_pairs};
 pub(crate) use map_codec::{encode_pairs_into, encoded_length};
 pub(crate) use status::Status;

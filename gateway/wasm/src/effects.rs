@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use bytes::Bytes;
 use portcullis_message::Reply;
 
 /// A stream's context in one instance. It means nothing in another instance.
@@ -18,22 +19,56 @@ pub enum EndOfStream {
     No,
 }
 
-/// What the guest's callback returned.
+/// One half of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// From the client to the upstream.
+    Request,
+    /// From the upstream to the client.
+    Response,
+}
+
+/// What shall become of what the callback was about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Go on.
+    /// It goes on.
     Continue,
-    /// Hold the stream. Without a reply nothing can resume it yet.
+    /// It is held until the plugin resumes it. Held at the head, nothing of the body is read either; held at the
+    /// body, the plugin sees each further piece together with what was held.
     Pause,
+    /// The head is held, while the plugin sees the body: only where its settings allow that, as in Envoy before
+    /// 1.33.
+    PauseHead,
+    /// The body is held as with [`Pause`](Self::Pause), but beyond the limit it is not refused: no more is read.
+    PauseReading,
+    /// This piece of the body goes no further, nor is it kept.
+    Discard,
+    /// The stream is broken off.
+    Close,
 }
 
 /// What the proxy shall do after a callback.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effects {
-    /// Go on, or hold. Always `Pause` beside a reply.
+    /// What becomes of what the callback was about. Always `Pause` beside a reply.
     pub action: Action,
     /// The plugin answers in the upstream's place.
     pub reply: Option<LocalReply>,
+    /// The body as the guest left it, where it changed it; after a head that is all, a body that it added.
+    pub body: Option<Bytes>,
+}
+
+/// What ends the holding of a stream, as [`Instance::poll_resumed`](crate::Instance::poll_resumed) tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resumed {
+    /// The plugin lets it go on.
+    Continue,
+    /// The plugin answers in the upstream's place.
+    Reply(LocalReply),
+    /// The plugin breaks it off.
+    Close,
+    /// The instance failed, in whatever it did.
+    Failed,
 }
 
 /// A reply that a plugin gives in the upstream's place.
@@ -50,7 +85,7 @@ pub struct LocalReply {
 impl Effects {
     /// Nothing to do but go on.
     pub fn none() -> Self {
-        Effects { action: Action::Continue, reply: None }
+        Effects { action: Action::Continue, reply: None, body: None }
     }
 }
 

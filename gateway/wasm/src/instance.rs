@@ -1,19 +1,18 @@
-//! A worker's instance of a plugin: the callbacks of a request's life.
+//! A worker's instance of a plugin: how its guest is lent what it works on, and buried when it fails.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
 
 use portcullis_exchange::Exchange;
-use wasmtime::Store;
 
-use crate::abi::{Callbacks, HeadersCallback};
 use crate::background::Background;
-use crate::calls::{request_field_count, response_field_count};
-use crate::effects::{Action, Effects, EndOfStream, FaultKind, PluginFault, StreamId};
-use crate::state::{GuestState, Phase, PluginFacts, ROOT_CONTEXT};
-use crate::vm::{Vm, arm};
+use crate::effects::{Direction, FaultKind, PluginFault, Resumed, StreamId};
+use crate::held::{HeldStreams, Parked};
+use crate::state::{PluginFacts, ROOT_CONTEXT};
+use crate::vm::Vm;
 
 /// One warm guest that serves many requests of one worker, called synchronously and never re-entered.
 ///
@@ -26,6 +25,8 @@ pub struct Instance {
     vm: Cell<Option<Box<Vm>>>,
     alive: Cell<bool>,
     next_stream: Cell<u32>,
+    /// In the guest's store while it runs.
+    held: RefCell<HeldStreams>,
 }
 
 impl Instance {
@@ -36,6 +37,7 @@ impl Instance {
             vm: Cell::new(Some(vm)),
             alive: Cell::new(true),
             next_stream: Cell::new(ROOT_CONTEXT + 1),
+            held: RefCell::default(),
         }
     }
 
@@ -46,42 +48,37 @@ impl Instance {
         StreamId(stream)
     }
 
-    /// The request's head has come. The guest may change it, answer, or hold it. The exchange is the guest's
-    /// to see during the callback, and is back afterwards whatever happened.
-    pub fn on_request_headers(
-        &self,
-        stream: StreamId,
-        exchange: &mut Box<Exchange>,
-        end: EndOfStream,
-    ) -> Result<Effects, PluginFault> {
-        let fields = request_field_count(exchange);
-        self.headers(stream, exchange, Phase::RequestHeaders, |store, callbacks| {
-            call_headers(&callbacks.request_headers, store, stream, fields, end)
-        })
+    /// Leaves a held half of a stream with the instance, where callbacks of other contexts find it. It is to be
+    /// [taken back](Self::unpark) before the stream goes on or ends.
+    pub fn park(&self, stream: StreamId, direction: Direction, parked: Parked) {
+        self.held.borrow_mut().park(stream.0, direction, parked);
     }
 
-    /// The reply's head is known.
-    pub fn on_response_headers(
-        &self,
-        stream: StreamId,
-        exchange: &mut Box<Exchange>,
-        end: EndOfStream,
-    ) -> Result<Effects, PluginFault> {
-        let fields = response_field_count(exchange);
-        self.headers(stream, exchange, Phase::ResponseHeaders, |store, callbacks| {
-            call_headers(&callbacks.response_headers, store, stream, fields, end)
-        })
+    /// Takes it back; `None` where nothing was left.
+    pub fn unpark(&self, stream: StreamId, direction: Direction) -> Option<Parked> {
+        self.held.borrow_mut().unpark(stream.0, direction)
     }
 
-    /// The exchange is over: `on_done`, `on_log` and `on_delete`. A guest that never saw the stream sees
-    /// nothing of its end. A fault here is logged and counted, it concerns no one any more.
-    pub fn close_stream(&self, stream: StreamId, exchange: &mut Box<Exchange>) {
-        let _ = self.with_guest(exchange, |vm| {
-            if !vm.store.data_mut().streams.remove(&stream.0) {
-                return Ok(());
-            }
-            vm.run(|store, callbacks| end_stream(store, callbacks, stream))
-        });
+    /// Whether the holding of a stream has ended; otherwise the task is woken when it has. What is told is told
+    /// once.
+    pub fn poll_resumed(
+        &self,
+        stream: StreamId,
+        direction: Direction,
+        cx: &Context<'_>,
+    ) -> Poll<Resumed> {
+        if !self.is_alive() {
+            return Poll::Ready(Resumed::Failed);
+        }
+        self.held.borrow_mut().poll(stream.0, direction, cx)
+    }
+
+    /// Forgets what was asked of a stream that has ended.
+    pub(crate) fn forget_held(&self, stream: StreamId) {
+        let mut held = self.held.borrow_mut();
+        if !held.is_empty() {
+            held.forget(stream.0);
+        }
     }
 
     /// Whether it can still serve.
@@ -89,44 +86,39 @@ impl Instance {
         self.alive.get()
     }
 
-    fn headers(
+    /// Lends the exchange to the guest. Boxes are swapped, so it is back after a trap too, and after a panic
+    /// in a host call, which costs this request and this instance as a trap would.
+    pub(crate) fn with_guest<T>(
         &self,
-        stream: StreamId,
         exchange: &mut Box<Exchange>,
-        phase: Phase,
-        call: impl FnOnce(&mut Store<GuestState>, &Callbacks) -> wasmtime::Result<Action>,
-    ) -> Result<Effects, PluginFault> {
-        self.with_guest(exchange, |vm| {
-            let action = vm.run(|store, callbacks| {
-                create_stream(store, callbacks, stream)?;
-                store.data_mut().enter(phase, stream.0);
-                call(store, callbacks)
-            })?;
-            let wishes = std::mem::take(&mut vm.store.data_mut().wishes);
-            Ok(match (wishes.reply, action) {
-                (Some(reply), _) => Effects { action: Action::Pause, reply: Some(reply) },
-                (None, Action::Pause) if !wishes.resume => {
-                    Effects { action: Action::Pause, reply: None }
-                }
-                (None, _) => Effects::none(),
-            })
+        run: impl FnOnce(&mut Vm) -> Result<T, PluginFault>,
+    ) -> Result<T, PluginFault> {
+        self.with_vm(|vm| {
+            std::mem::swap(&mut vm.store.data_mut().exchange, exchange);
+            let result = catch_unwind(AssertUnwindSafe(|| run(&mut *vm)))
+                .unwrap_or_else(|_panic| Err(PluginFault::host_panic()));
+            std::mem::swap(&mut vm.store.data_mut().exchange, exchange);
+            result
         })
     }
 
-    /// Lends the exchange to the guest. Boxes are swapped, so it is back after a trap too, and after a panic
-    /// in a host call, which costs this request and this instance as a trap would.
-    fn with_guest<T>(
+    /// Runs the guest without an exchange of its own, for callbacks of the root context. Those of held streams
+    /// are at hand in both cases.
+    pub(crate) fn with_vm<T>(
         &self,
-        exchange: &mut Box<Exchange>,
         run: impl FnOnce(&mut Vm) -> Result<T, PluginFault>,
     ) -> Result<T, PluginFault> {
         let Some(mut vm) = self.vm.take() else {
             return Err(PluginFault::dead());
         };
-        std::mem::swap(&mut vm.store.data_mut().exchange, exchange);
-        let result = catch_unwind(AssertUnwindSafe(|| run(&mut vm)))
-            .unwrap_or_else(|_panic| Err(PluginFault::host_panic()));
-        std::mem::swap(&mut vm.store.data_mut().exchange, exchange);
+        self.lend_held(&mut vm);
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            let result = run(&mut vm)?;
+            vm.delete_done()?;
+            Ok(result)
+        }))
+        .unwrap_or_else(|_panic| Err(PluginFault::host_panic()));
+        self.lend_held(&mut vm);
         match &result {
             Ok(_) => self.vm.set(Some(vm)),
             Err(fault) => self.bury(vm, fault),
@@ -134,9 +126,19 @@ impl Instance {
         result
     }
 
+    /// To the store, and back.
+    fn lend_held(&self, vm: &mut Vm) {
+        let mut ours = self.held.borrow_mut();
+        let theirs = &mut vm.store.data_mut().held;
+        if !ours.is_empty() || !theirs.is_empty() {
+            std::mem::swap(&mut *ours, theirs);
+        }
+    }
+
     /// Counts and logs the fault; the store is dropped on a control thread.
     fn bury(&self, vm: Box<Vm>, fault: &PluginFault) {
         self.alive.set(false);
+        self.held.borrow_mut().wake_all();
         let count = match fault.kind {
             FaultKind::Deadline | FaultKind::Memory => &self.facts.metrics.budget_exceeded,
             FaultKind::Trap | FaultKind::Dead => &self.facts.metrics.traps,
@@ -166,63 +168,6 @@ impl std::fmt::Debug for Instance {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Instance({}, alive: {})", self.facts.name, self.alive.get())
     }
-}
-
-/// Makes the stream's context when the guest meets it first.
-fn create_stream(
-    store: &mut Store<GuestState>,
-    callbacks: &Callbacks,
-    stream: StreamId,
-) -> wasmtime::Result<()> {
-    if !store.data_mut().streams.insert(stream.0) {
-        return Ok(());
-    }
-    let Some(create) = &callbacks.context_create else { return Ok(()) };
-    store.data_mut().enter(Phase::ContextCreate, stream.0);
-    create.call(&mut *store, (stream.0, ROOT_CONTEXT))?;
-    arm(store);
-    Ok(())
-}
-
-fn call_headers(
-    callback: &Option<HeadersCallback>,
-    store: &mut Store<GuestState>,
-    stream: StreamId,
-    fields: u32,
-    end: EndOfStream,
-) -> wasmtime::Result<Action> {
-    let end = u32::from(end == EndOfStream::Yes);
-    let raw = match callback {
-        None => return Ok(Action::Continue),
-        Some(HeadersCallback::WithEnd(call)) => call.call(store, (stream.0, fields, end))?,
-        Some(HeadersCallback::Plain(call)) => call.call(store, (stream.0, fields))?,
-    };
-    // C++ and Higress filters return Envoy's own numbers; 2 goes on too.
-    Ok(if matches!(raw, 0 | 2) { Action::Continue } else { Action::Pause })
-}
-
-/// `on_done` may say that the guest is not done; without calls in flight nothing can end that wait, so the
-/// context goes at once, as in Envoy.
-fn end_stream(
-    store: &mut Store<GuestState>,
-    callbacks: &Callbacks,
-    stream: StreamId,
-) -> wasmtime::Result<()> {
-    store.data_mut().enter(Phase::Log, stream.0);
-    if let Some(done) = &callbacks.done {
-        done.call(&mut *store, stream.0)?;
-        arm(store);
-    }
-    if let Some(log) = &callbacks.log {
-        store.data_mut().enter(Phase::Log, stream.0);
-        log.call(&mut *store, stream.0)?;
-        arm(store);
-    }
-    if let Some(delete) = &callbacks.delete {
-        store.data_mut().enter(Phase::Delete, stream.0);
-        delete.call(&mut *store, stream.0)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

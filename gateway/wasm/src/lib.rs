@@ -15,6 +15,8 @@ mod effects;
 mod engine;
 mod fault;
 mod guest;
+mod held;
+mod http_callbacks;
 mod instance;
 mod limits;
 mod load_error;
@@ -29,8 +31,12 @@ mod wasi;
 mod worker_instances;
 
 pub use abi::{AbiVersion, MapError, Pair, decode_pairs, encode_pairs};
-pub use effects::{Action, Effects, EndOfStream, FaultKind, LocalReply, PluginFault, StreamId};
+pub use effects::{
+    Action, Direction, Effects, EndOfStream, FaultKind, LocalReply, PluginFault, Resumed, StreamId,
+};
 pub use engine::{Engine, EngineError};
+pub use held::Parked;
+pub use http_callbacks::Closed;
 pub use instance::Instance;
 pub use load_error::{GuestLog, LoadError};
 pub use module::{MODULE_LIMIT, Module};

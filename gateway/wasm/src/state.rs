@@ -3,15 +3,17 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use portcullis_exchange::{Connection, Exchange, RequestHead};
-use portcullis_model::Plugin;
+use portcullis_model::{Plugin, Strictness};
 use portcullis_telemetry::PluginMetrics;
 use rustc_hash::FxHashSet;
 use wasmtime::{Memory, TypedFunc};
 
 use crate::abi::AbiVersion;
 use crate::budget::TimeBudget;
-use crate::effects::LocalReply;
+use crate::effects::{Direction, EndOfStream, LocalReply};
+use crate::held::HeldStreams;
 use crate::limits::MemoryAccount;
 use crate::node::NodeMetadata;
 
@@ -45,12 +47,35 @@ pub(crate) enum Phase {
     Configure,
     /// `proxy_on_request_headers`
     RequestHeaders,
+    /// `proxy_on_request_body`
+    RequestBody,
+    /// `proxy_on_request_trailers`
+    RequestTrailers,
     /// `proxy_on_response_headers`
     ResponseHeaders,
+    /// `proxy_on_response_body`
+    ResponseBody,
+    /// `proxy_on_response_trailers`
+    ResponseTrailers,
     /// `proxy_on_done`, `proxy_on_log`
     Log,
     /// `proxy_on_delete`
     Delete,
+}
+
+impl Phase {
+    /// The half of a stream that a callback is about.
+    pub(crate) fn direction(self) -> Option<Direction> {
+        match self {
+            Phase::RequestHeaders | Phase::RequestBody | Phase::RequestTrailers => {
+                Some(Direction::Request)
+            }
+            Phase::ResponseHeaders | Phase::ResponseBody | Phase::ResponseTrailers => {
+                Some(Direction::Response)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Whether a host call runs within another, that is in the guest's allocator.
@@ -62,13 +87,18 @@ pub(crate) enum Nesting {
     Allocator,
 }
 
-/// What a callback asked for; carried out after it has returned.
+/// What a callback asked for of its own stream; carried out after it has returned. What it asks for of other
+/// streams goes to [`HeldStreams`].
 #[derive(Default)]
 pub(crate) struct Wishes {
     /// A local reply; the first one stands.
     pub(crate) reply: Option<LocalReply>,
     /// `continue_stream`: a pause that the same callback returns is void.
     pub(crate) resume: bool,
+    /// `close_stream`
+    pub(crate) close: bool,
+    /// The body was changed.
+    pub(crate) body_changed: bool,
 }
 
 /// The data of one instance's store.
@@ -84,9 +114,19 @@ pub(crate) struct GuestState {
     pub(crate) effective: u32,
     /// Contexts of streams that the guest knows.
     pub(crate) streams: FxHashSet<u32>,
+    /// Contexts whose streams are over, and which are not done.
+    pub(crate) lingering: FxHashSet<u32>,
+    /// Contexts that are done, to be deleted after the callback.
+    pub(crate) done: Vec<u32>,
     /// The exchange of the stream that runs; a blank one while none does.
     pub(crate) exchange: Box<Exchange>,
+    /// Of the body that the callback that runs is about; nothing else is.
+    pub(crate) body: Bytes,
+    /// Whether that callback's message ends with what the guest sees now.
+    pub(crate) end: EndOfStream,
     pub(crate) wishes: Wishes,
+    /// What is held of other streams, and of the other half of the one that runs.
+    pub(crate) held: HeldStreams,
     pub(crate) account: MemoryAccount,
     /// Of the start, then of each callback.
     pub(crate) time: TimeBudget,
@@ -109,11 +149,16 @@ impl GuestState {
             running: ROOT_CONTEXT,
             effective: ROOT_CONTEXT,
             streams: FxHashSet::default(),
+            lingering: FxHashSet::default(),
+            done: Vec::new(),
             exchange: Box::new(Exchange::new(
                 Arc::new(Connection::nowhere()),
                 RequestHead::default(),
             )),
+            body: Bytes::new(),
+            end: EndOfStream::No,
             wishes: Wishes::default(),
+            held: HeldStreams::default(),
             account,
             time: TimeBudget::new(limits.start),
             unserved_logged: 0,
@@ -121,18 +166,86 @@ impl GuestState {
         }
     }
 
-    /// The exchange, where host calls mean the stream whose callback runs.
+    /// The exchange of the stream that host calls mean: of the one whose callback runs, or of one that is held.
     pub(crate) fn exchange(&self) -> Option<&Exchange> {
-        self.means_a_stream().then_some(&*self.exchange)
+        self.exchange_of(Direction::Response)
     }
 
     /// The same, to change it.
     pub(crate) fn exchange_mut(&mut self) -> Option<&mut Exchange> {
-        self.means_a_stream().then_some(&mut *self.exchange)
+        self.exchange_of_mut(Direction::Response)
     }
 
-    fn means_a_stream(&self) -> bool {
-        self.running != ROOT_CONTEXT && self.effective == self.running
+    /// The same, as the half of the stream has it whose head or trailers are meant.
+    pub(crate) fn exchange_of(&self, direction: Direction) -> Option<&Exchange> {
+        if self.means_what_runs() {
+            return self.has_exchange().then_some(&*self.exchange);
+        }
+        self.held.exchange(self.effective, direction)
+    }
+
+    /// The same, to change it.
+    pub(crate) fn exchange_of_mut(&mut self, direction: Direction) -> Option<&mut Exchange> {
+        if self.means_what_runs() {
+            return self.has_exchange().then_some(&mut *self.exchange);
+        }
+        self.held.exchange_mut(self.effective, direction)
+    }
+
+    /// The root context has none, nor has a stream that is over.
+    fn has_exchange(&self) -> bool {
+        self.running != ROOT_CONTEXT && self.phase != Phase::Delete
+    }
+
+    /// Whether host calls mean the context whose callback runs.
+    pub(crate) fn means_what_runs(&self) -> bool {
+        self.effective == self.running
+    }
+
+    /// What the guest sees of a body now: the piece that its callback is about, or what is held.
+    pub(crate) fn body_of(&self, direction: Direction) -> Option<&Bytes> {
+        if self.runs_half(direction) {
+            return self.shows_body().then_some(&self.body);
+        }
+        self.held.body(self.effective, direction)
+    }
+
+    /// Puts another body in its place.
+    pub(crate) fn set_body_of(&mut self, direction: Direction, body: Bytes) {
+        if self.runs_half(direction) {
+            self.body = body;
+            self.wishes.body_changed = true;
+        } else {
+            self.held.set_body(self.effective, direction, body);
+        }
+    }
+
+    /// Whether the callback that runs is about this half of the stream that host calls mean.
+    pub(crate) fn runs_half(&self, direction: Direction) -> bool {
+        self.means_what_runs() && self.phase.direction() == Some(direction)
+    }
+
+    /// Whether this half of a stream runs, in a plugin that wants to be refused what Envoy refuses.
+    pub(crate) fn is_strict_in(&self, direction: Direction) -> bool {
+        self.facts.settings.compatibility.strictness == Strictness::Envoy
+            && self.runs_half(direction)
+    }
+
+    /// A body is at hand beside a head only where the head was all: the guest may add one.
+    fn shows_body(&self) -> bool {
+        match self.phase {
+            Phase::RequestHeaders | Phase::ResponseHeaders => {
+                self.end == EndOfStream::Yes && self.wishes.body_changed
+            }
+            _ => true,
+        }
+    }
+
+    /// A context whose stream is over is done; `proxy_done`.
+    pub(crate) fn drop_lingering(&mut self, stream: u32) {
+        if self.lingering.remove(&stream) {
+            self.done.push(stream);
+        }
     }
 
     /// Begins a callback of a context.

@@ -79,6 +79,7 @@ fn settings() -> model::Plugin {
         phase: model::Phase::Unspecified,
         priority: 0,
         fail_strategy: model::FailStrategy::Close,
+        compatibility: model::PluginCompatibility::default(),
         limits: model::PluginLimits {
             // Generous: the machine that runs the tests may be slow. Loops run to this end.
             callback: Duration::from_millis(100),

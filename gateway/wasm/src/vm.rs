@@ -62,6 +62,24 @@ impl Vm {
     }
 }
 
+impl Vm {
+    /// `on_delete` for the contexts that are done.
+    pub(crate) fn delete_done(&mut self) -> Result<(), PluginFault> {
+        while let Some(context) = self.store.data_mut().done.pop() {
+            self.store.data_mut().streams.remove(&context);
+            if self.callbacks.delete.is_none() {
+                continue;
+            }
+            self.run(|store, callbacks| {
+                let Some(delete) = &callbacks.delete else { return Ok(()) };
+                store.data_mut().enter(Phase::Delete, context);
+                delete.call(store, context)
+            })?;
+        }
+        Ok(())
+    }
+}
+
 /// Gives the guest its whole time budget from now on.
 pub(crate) fn arm(store: &mut Store<GuestState>) {
     let ticks = store.data_mut().time.arm();

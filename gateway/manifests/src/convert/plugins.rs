@@ -44,6 +44,7 @@ fn model_plugin(plugin: &WasmPlugin) -> Plugin {
         priority: plugin.priority,
         fail_strategy: plugin.fail_strategy,
         limits: plugin.limits,
+        compatibility: plugin.compatibility,
     }
 }
 

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use portcullis_model::{FailStrategy, ObjectId, Phase, Plugin, PluginLimits, PluginModule};
+use portcullis_model::{
+    FailStrategy, ObjectId, Phase, Plugin, PluginCompatibility, PluginLimits, PluginModule,
+};
 
 use super::coverage::Attachment;
 use super::findings::{Findings, Spot};
@@ -48,6 +50,7 @@ fn refusal(protection: &Protection) -> Plugin {
         priority: i32::MAX,
         fail_strategy: protection.fail_strategy,
         limits: PluginLimits::default(),
+        compatibility: PluginCompatibility::default(),
     }
 }
 

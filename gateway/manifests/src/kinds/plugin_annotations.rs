@@ -1,6 +1,8 @@
 //! The annotations of a plugin object, `portcullis.dev/…`.
 
-use portcullis_model::{PluginLimits, parse_duration};
+use portcullis_model::{
+    HeadersPause, PluginCompatibility, PluginLimits, Strictness, parse_duration,
+};
 
 use crate::codes;
 use crate::reader::Cursor;
@@ -10,13 +12,15 @@ use crate::suggest::closest;
 use crate::yaml::Node;
 
 const PREFIX: &str = "portcullis.dev/";
-const KNOWN: [&str; 4] = ["limits", "capabilities", "isolation", "vm-id"];
+const KNOWN: [&str; 6] =
+    ["limits", "capabilities", "isolation", "vm-id", "on-headers-pause", "strict"];
 
 /// What annotations say of a plugin.
 #[derive(Default)]
 pub(crate) struct PluginAnnotations {
     pub(crate) limits: PluginLimits,
     pub(crate) vm_id: String,
+    pub(crate) compatibility: PluginCompatibility,
 }
 
 /// Reads a plugin's annotations, and reports those of ours that are unknown or not served yet.
@@ -42,6 +46,18 @@ pub(crate) fn read_annotations(root: &Cursor<'_>, annotations: &Node) -> PluginA
                 ("isolation", _) => {
                     value.refuse(format!("`{text}` is no isolation"), "write worker or request")
                 }
+                ("on-headers-pause", "everything") => {}
+                ("on-headers-pause", "head") => {
+                    read.compatibility.headers_pause = HeadersPause::Head;
+                }
+                ("on-headers-pause", _) => {
+                    value.refuse(format!("`{text}` cannot be held"), "write everything or head")
+                }
+                ("strict", "envoy") => read.compatibility.strictness = Strictness::Envoy,
+                ("strict", _) => value.refuse(
+                    format!("there is no host `{text}` to be as strict as"),
+                    "write envoy, or remove the annotation",
+                ),
                 ("vm-id", _) => text.clone_into(&mut read.vm_id),
                 ("capabilities", _) => {
                     let message =

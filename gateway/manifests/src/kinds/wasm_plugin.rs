@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use portcullis_model::{FailStrategy, ObjectId, Origin, Phase, PluginLimits, PluginModule};
+use portcullis_model::{
+    FailStrategy, ObjectId, Origin, Phase, PluginCompatibility, PluginLimits, PluginModule,
+};
 
 use super::plugin_annotations::read_annotations;
 use super::plugin_configuration::{read_configuration, read_environment};
@@ -31,6 +33,7 @@ pub(crate) struct WasmPlugin {
     pub(crate) priority: i32,
     pub(crate) fail_strategy: FailStrategy,
     pub(crate) limits: PluginLimits,
+    pub(crate) compatibility: PluginCompatibility,
     pub(crate) coverage: Coverage,
 }
 
@@ -78,6 +81,7 @@ pub(crate) fn read_wasm_plugin(raw: &RawObject, directory: &Path, report: &Repor
     if let Some(node) = annotations(raw) {
         let annotations = read_annotations(&root, node);
         (plugin.limits, plugin.vm_id) = (annotations.limits, annotations.vm_id);
+        plugin.compatibility = annotations.compatibility;
     }
     let Some(root) = root.fields(&OBJECT) else { return plugin };
     let Some(spec) = root.required("spec") else { return plugin };
@@ -109,6 +113,7 @@ fn unread(metadata: Metadata, origin: Origin) -> WasmPlugin {
         priority: 0,
         fail_strategy: FailStrategy::Close,
         limits: PluginLimits::default(),
+        compatibility: PluginCompatibility::default(),
         coverage: Coverage::Every,
     }
 }

@@ -11,13 +11,22 @@ pub(crate) enum HeadersCallback {
     WithEnd(TypedFunc<(u32, u32, u32), u32>),
 }
 
+/// A body callback: context, bytes, end of stream.
+pub(crate) type BodyCallback = TypedFunc<(u32, u32, u32), u32>;
+/// A trailers callback: context, number of fields.
+pub(crate) type TrailersCallback = TypedFunc<(u32, u32), u32>;
+
 /// Every callback that this host calls; absent ones are skipped.
 pub(crate) struct Callbacks {
     pub(crate) context_create: Option<TypedFunc<(u32, u32), ()>>,
     pub(crate) vm_start: Option<TypedFunc<(u32, u32), u32>>,
     pub(crate) configure: Option<TypedFunc<(u32, u32), u32>>,
     pub(crate) request_headers: Option<HeadersCallback>,
+    pub(crate) request_body: Option<BodyCallback>,
+    pub(crate) request_trailers: Option<TrailersCallback>,
     pub(crate) response_headers: Option<HeadersCallback>,
+    pub(crate) response_body: Option<BodyCallback>,
+    pub(crate) response_trailers: Option<TrailersCallback>,
     pub(crate) done: Option<TypedFunc<u32, u32>>,
     pub(crate) log: Option<TypedFunc<u32, ()>>,
     pub(crate) delete: Option<TypedFunc<u32, ()>>,
@@ -35,7 +44,11 @@ impl Callbacks {
             vm_start: find(instance, store, "proxy_on_vm_start")?,
             configure: find(instance, store, "proxy_on_configure")?,
             request_headers: find_headers(instance, store, "proxy_on_request_headers")?,
+            request_body: find(instance, store, "proxy_on_request_body")?,
+            request_trailers: find(instance, store, "proxy_on_request_trailers")?,
             response_headers: find_headers(instance, store, "proxy_on_response_headers")?,
+            response_body: find(instance, store, "proxy_on_response_body")?,
+            response_trailers: find(instance, store, "proxy_on_response_trailers")?,
             done: find(instance, store, "proxy_on_done")?,
             log: find(instance, store, "proxy_on_log")?,
             delete: find(instance, store, "proxy_on_delete")?,

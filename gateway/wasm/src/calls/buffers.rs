@@ -1,17 +1,25 @@
-//! Host calls for buffers: so far the two configurations.
+//! Host calls for buffers: the bodies and the two configurations.
 
+use bytes::{Bytes, BytesMut};
+use portcullis_model::Strictness;
 use smallvec::SmallVec;
 use wasmtime::Linker;
 
 use crate::abi::Status;
+use crate::effects::{Direction, EndOfStream};
 use crate::guest::{
-    CallError, CallResult, Guest, Slots, bad_argument, give, memory_and_state, run, write_u32,
+    CallError, CallResult, Guest, Slots, bad_argument, bytes, give, memory_and_state, run,
+    write_u32,
 };
 use crate::state::{GuestState, Phase};
 
+const REQUEST_BODY: u32 = 0;
+const RESPONSE_BODY: u32 = 1;
 const VM_CONFIGURATION: u32 = 6;
 const PLUGIN_CONFIGURATION: u32 = 7;
 const MOST_BUFFER: u32 = 8;
+/// A body that a guest makes larger than this is refused it, in bytes.
+const LARGEST_BODY: usize = 16 << 20;
 
 pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     linker.func_wrap(
@@ -20,6 +28,15 @@ pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
         |guest: Guest<'_>, buffer: u32, start: u32, most: u32, address: u32, length: u32| {
             run(guest, "proxy_get_buffer_bytes", |guest| {
                 get(guest, buffer, (start, most), Slots { address, length })
+            })
+        },
+    )?;
+    linker.func_wrap(
+        "env",
+        "proxy_set_buffer_bytes",
+        |guest: Guest<'_>, buffer: u32, start: u32, size: u32, data: u32, length: u32| {
+            run(guest, "proxy_set_buffer_bytes", |guest| {
+                set(guest, buffer, (start, size), (data, length))
             })
         },
     )?;
@@ -48,11 +65,70 @@ pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
 }
 
 fn get(guest: &mut Guest<'_>, buffer: u32, part: (u32, u32), slots: Slots) -> CallResult {
-    let whole = contents(guest.data(), buffer)?;
-    let start = whole.len().min(part.0 as usize);
-    let end = whole.len().min(start.saturating_add(part.1 as usize));
-    let copy = SmallVec::<[u8; 256]>::from_slice(whole.get(start..end).unwrap_or_default());
+    if let Some(direction) = body_number(buffer) {
+        let body = guest.data().body_of(direction).cloned();
+        let body = body.ok_or(CallError::Answer(Status::NotFound))?;
+        return give(guest, slots, cut(&body, part));
+    }
+    let copy = SmallVec::<[u8; 256]>::from_slice(cut(contents(guest.data(), buffer)?, part));
     give(guest, slots, &copy)
+}
+
+/// What there is of a part of a buffer.
+fn cut(whole: &[u8], (start, most): (u32, u32)) -> &[u8] {
+    let start = whole.len().min(start as usize);
+    let end = whole.len().min(start.saturating_add(most as usize));
+    whole.get(start..end).unwrap_or_default()
+}
+
+/// Puts bytes in the place of a part of a body, wherever that lies. A part beyond the end is an empty one at the end.
+fn set(guest: &mut Guest<'_>, buffer: u32, part: (u32, u32), data: (u32, u32)) -> CallResult {
+    let (memory, state) = memory_and_state(guest)?;
+    let data = bytes(memory, data.0, data.1)?;
+    let direction = body_number(buffer);
+    let direction = direction.ok_or_else(|| bad_argument("this buffer cannot be changed"))?;
+    let body = match state.body_of(direction) {
+        Some(body) => body,
+        // The head was all: the guest adds a body.
+        None if state.runs_half(direction) && state.end == EndOfStream::Yes => &Bytes::new(),
+        None => return Err(CallError::Answer(Status::NotFound)),
+    };
+    let spliced = splice(state, body, part, data)?;
+    state.set_body_of(direction, spliced);
+    Ok(())
+}
+
+fn splice(
+    state: &GuestState,
+    body: &Bytes,
+    (start, size): (u32, u32),
+    data: &[u8],
+) -> Result<Bytes, CallError> {
+    let start = body.len().min(start as usize);
+    let end = body.len().min(start.saturating_add(size as usize));
+    let (before, after) = (body.get(..start), body.get(end..));
+    let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
+    let is_middle = !(before.is_empty() && (end == 0 || after.is_empty()) || start == body.len());
+    if is_middle && state.facts.settings.compatibility.strictness == Strictness::Envoy {
+        return Err(bad_argument("Envoy puts nothing into the middle of a body"));
+    }
+    let length = before.len() + data.len() + after.len();
+    if length > LARGEST_BODY {
+        return Err(CallError::Refused(Status::InternalFailure, "the body would be too large"));
+    }
+    let mut spliced = BytesMut::with_capacity(length);
+    for part in [before, data, after] {
+        spliced.extend_from_slice(part);
+    }
+    Ok(spliced.freeze())
+}
+
+fn body_number(buffer: u32) -> Option<Direction> {
+    match buffer {
+        REQUEST_BODY => Some(Direction::Request),
+        RESPONSE_BODY => Some(Direction::Response),
+        _ => None,
+    }
 }
 
 fn status(guest: &mut Guest<'_>, buffer: u32, length: u32, flags: u32) -> CallResult {
@@ -64,6 +140,10 @@ fn status(guest: &mut Guest<'_>, buffer: u32, length: u32, flags: u32) -> CallRe
 
 /// A buffer that is not there now is not found. There is no VM configuration apart from the plugin's.
 fn contents(state: &GuestState, buffer: u32) -> Result<&[u8], CallError> {
+    if let Some(direction) = body_number(buffer) {
+        let body = state.body_of(direction).map(|body| &body[..]);
+        return body.ok_or(CallError::Answer(Status::NotFound));
+    }
     match (buffer, state.phase) {
         (VM_CONFIGURATION, Phase::VmStart) => Ok(&[]),
         (PLUGIN_CONFIGURATION, Phase::Configure) => Ok(&state.facts.settings.configuration),

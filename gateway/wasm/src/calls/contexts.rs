@@ -2,7 +2,7 @@
 
 use wasmtime::{Caller, FuncType, Linker};
 
-use crate::abi::Status;
+use crate::effects::Direction;
 use crate::guest::{CallError, CallResult, Guest, bad_argument, run};
 use crate::state::{GuestState, ROOT_CONTEXT};
 
@@ -10,10 +10,12 @@ pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     linker.func_wrap("env", "proxy_set_effective_context", |guest: Guest<'_>, context: u32| {
         run(guest, "proxy_set_effective_context", |guest| set_effective_context(guest, context))
     })?;
-    linker
-        .func_wrap("env", "proxy_done", |guest: Guest<'_>| run(guest, "proxy_done", |_| Ok(())))?;
+    linker.func_wrap("env", "proxy_done", |guest: Guest<'_>| run(guest, "proxy_done", done))?;
     linker.func_wrap("env", "proxy_continue_stream", |guest: Guest<'_>, stream: u32| {
         run(guest, "proxy_continue_stream", |guest| continue_stream(guest, stream))
+    })?;
+    linker.func_wrap("env", "proxy_close_stream", |guest: Guest<'_>, stream: u32| {
+        run(guest, "proxy_close_stream", |guest| close_stream(guest, stream))
     })?;
     linker.func_wrap("env", "pthread_equal", |one: u32, other: u32| u32::from(one == other))?;
     linker.func_wrap("env", "emscripten_notify_memory_growth", |_memory: u32| {})?;
@@ -63,14 +65,46 @@ fn set_effective_context(guest: &mut Guest<'_>, context: u32) -> CallResult {
     Ok(())
 }
 
-/// Within a callback it voids the pause that this callback returns; the guest is never re-entered.
-fn continue_stream(guest: &mut Guest<'_>, stream: u32) -> CallResult {
-    if stream > 3 {
-        return Err(CallError::Refused(Status::BadArgument, "there is no such kind of stream"));
-    }
+/// The context whose stream is over, and which said that it was not done, is.
+fn done(guest: &mut Guest<'_>) -> CallResult {
     let state = guest.data_mut();
-    if state.exchange().is_some() {
+    state.drop_lingering(state.effective);
+    Ok(())
+}
+
+/// Within a callback of the same half of the stream it voids the pause that this callback returns; of what is held
+/// it ends the holding, after the callback. The guest is never re-entered.
+fn continue_stream(guest: &mut Guest<'_>, stream: u32) -> CallResult {
+    let Some(direction) = direction(stream)? else { return Ok(()) };
+    let state = guest.data_mut();
+    if state.runs_half(direction) {
         state.wishes.resume = true;
+    } else {
+        state.held.resume(state.effective, direction);
     }
     Ok(())
+}
+
+/// Breaks the stream off after the callback.
+fn close_stream(guest: &mut Guest<'_>, stream: u32) -> CallResult {
+    if direction(stream)?.is_none() {
+        return Ok(());
+    }
+    let state = guest.data_mut();
+    if state.means_what_runs() && state.phase.direction().is_some() {
+        state.wishes.close = true;
+    } else if state.streams.contains(&state.effective) {
+        state.held.close(state.effective);
+    }
+    Ok(())
+}
+
+/// `None` for the halves of a connection whose bytes are passed on.
+fn direction(stream: u32) -> Result<Option<Direction>, CallError> {
+    match stream {
+        0 => Ok(Some(Direction::Request)),
+        1 => Ok(Some(Direction::Response)),
+        2 | 3 => Ok(None),
+        _ => Err(bad_argument("there is no such kind of stream")),
+    }
 }

@@ -8,6 +8,7 @@ use portcullis_exchange::{Exchange, ResponseHead};
 
 use super::header_view::MapKind;
 use crate::abi::{Pair, Status};
+use crate::effects::EndOfStream;
 use crate::guest::{CallError, CallResult, bad_argument};
 use crate::state::{GuestState, Phase};
 
@@ -18,6 +19,7 @@ const MOST_FIELDS: usize = 1024;
 pub(super) enum HeadEdit<'a> {
     Request(&'a mut Exchange),
     Response(&'a mut ResponseHead),
+    Trailers(&'a mut HeaderMap),
 }
 
 /// What happens to a name's earlier values.
@@ -28,18 +30,32 @@ pub(super) enum Existing {
 }
 
 impl<'a> HeadEdit<'a> {
-    /// The request's head in its callback, the reply's in its own; nothing else can still be changed.
+    /// What is under way in the callback that runs, or held of another stream; nothing else can still be changed.
+    /// A head that has been sent on can be changed too, which then means nothing: SDKs panic on a refusal.
     pub(super) fn of(state: &'a mut GuestState, kind: MapKind) -> Result<Self, CallError> {
-        let phase = state.phase;
         let refused = || bad_argument("this map cannot be changed in this callback");
-        let exchange = state.exchange_mut().ok_or_else(refused)?;
-        match (phase, kind) {
-            (Phase::RequestHeaders, MapKind::RequestHeaders) => Ok(HeadEdit::Request(exchange)),
-            (Phase::ResponseHeaders, MapKind::ResponseHeaders) => {
-                exchange.response.as_mut().map(HeadEdit::Response).ok_or_else(refused)
-            }
-            _ => Err(refused()),
+        let direction = kind.direction();
+        if state.means_what_runs() && !state.runs_half(direction) {
+            return Err(refused());
         }
+        let may_add_trailers = state.end == EndOfStream::Yes
+            && matches!(state.phase, Phase::RequestBody | Phase::ResponseBody);
+        let exchange = state.exchange_of_mut(direction).ok_or_else(refused)?;
+        let trailers = match kind {
+            MapKind::RequestHeaders => return Ok(HeadEdit::Request(exchange)),
+            MapKind::ResponseHeaders => {
+                return exchange.response.as_mut().map(HeadEdit::Response).ok_or_else(refused);
+            }
+            MapKind::RequestTrailers => &mut exchange.request_trailers,
+            MapKind::ResponseTrailers => {
+                &mut exchange.response.as_mut().ok_or_else(refused)?.trailers
+            }
+            MapKind::Absent => return Err(refused()),
+        };
+        if trailers.is_none() && may_add_trailers {
+            *trailers = Some(HeaderMap::new());
+        }
+        trailers.as_mut().map(HeadEdit::Trailers).ok_or_else(refused)
     }
 
     /// Sets or adds one field or pseudo-header.
@@ -104,6 +120,7 @@ impl<'a> HeadEdit<'a> {
         match self {
             HeadEdit::Request(exchange) => &mut exchange.request.headers,
             HeadEdit::Response(head) => &mut head.headers,
+            HeadEdit::Trailers(fields) => fields,
         }
     }
 
@@ -125,6 +142,7 @@ impl<'a> HeadEdit<'a> {
             }
             HeadEdit::Response(head) if name == b":status" => head.status = status(value)?,
             HeadEdit::Response(_) => return Err(bad_argument("a reply has no such pseudo-header")),
+            HeadEdit::Trailers(_) => return Err(bad_argument("trailers have no pseudo-headers")),
         }
         Ok(())
     }

@@ -4,11 +4,13 @@ use http::{HeaderMap, header};
 use portcullis_exchange::{Exchange, RequestHead, ResponseHead};
 
 use crate::abi::Pair;
+use crate::effects::Direction;
 
 /// The header maps of the ABI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MapKind {
     RequestHeaders,
+    RequestTrailers,
     ResponseHeaders,
     ResponseTrailers,
     /// Known, and never present in what is served so far.
@@ -20,10 +22,21 @@ impl MapKind {
     pub(super) fn of(number: u32) -> Option<Self> {
         match number {
             0 => Some(MapKind::RequestHeaders),
+            1 => Some(MapKind::RequestTrailers),
             2 => Some(MapKind::ResponseHeaders),
             3 => Some(MapKind::ResponseTrailers),
-            1 | 4..=7 => Some(MapKind::Absent),
+            4..=7 => Some(MapKind::Absent),
             _ => None,
+        }
+    }
+}
+
+impl MapKind {
+    /// The half of a stream that it belongs to.
+    pub(super) fn direction(self) -> Direction {
+        match self {
+            MapKind::RequestHeaders | MapKind::RequestTrailers => Direction::Request,
+            _ => Direction::Response,
         }
     }
 }
@@ -39,10 +52,10 @@ impl<'a> HeaderView<'a> {
     pub(super) fn of(exchange: &'a Exchange, kind: MapKind) -> Option<Self> {
         match kind {
             MapKind::RequestHeaders => Some(Self::request(&exchange.request)),
+            MapKind::RequestTrailers => exchange.request_trailers.as_ref().map(Self::trailers),
             MapKind::ResponseHeaders => exchange.response.as_ref().map(Self::response),
             MapKind::ResponseTrailers => {
-                let fields = exchange.response.as_ref()?.trailers.as_ref()?;
-                Some(HeaderView { pseudo: [None; 4], fields: Some(fields) })
+                exchange.response.as_ref()?.trailers.as_ref().map(Self::trailers)
             }
             MapKind::Absent => None,
         }
@@ -61,6 +74,10 @@ impl<'a> HeaderView<'a> {
     fn response(head: &'a ResponseHead) -> Self {
         let status = Some((&b":status"[..], head.status.as_str().as_bytes()));
         HeaderView { pseudo: [status, None, None, None], fields: Some(&head.headers) }
+    }
+
+    fn trailers(fields: &'a HeaderMap) -> Self {
+        HeaderView { pseudo: [None; 4], fields: Some(fields) }
     }
 
     /// Every pair, in the order in which the guest sees them.

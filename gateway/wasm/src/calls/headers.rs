@@ -6,6 +6,7 @@ use wasmtime::Linker;
 use super::header_edit::{Existing, HeadEdit};
 use super::header_view::{HeaderView, MapKind};
 use crate::abi::{AbiVersion, Status, decode_pairs, encode_pairs_into, encoded_length};
+use crate::effects::Direction;
 use crate::guest::{
     CallError, CallResult, Guest, Slots, bad_argument, bytes, give, give_with, memory_and_state,
     run, write_u32,
@@ -160,6 +161,14 @@ fn kind(map: u32) -> Result<MapKind, CallError> {
 }
 
 fn view(state: &GuestState, kind: MapKind) -> Result<Option<HeaderView<'_>>, CallError> {
-    let no_stream = || bad_argument("no request is at hand in this context");
-    Ok(HeaderView::of(state.exchange().ok_or_else(no_stream)?, kind))
+    let exchange = match state.exchange_of(kind.direction()) {
+        Some(exchange) => exchange,
+        // A stream that lives and is elsewhere: SDKs panic on anything but an empty map.
+        None if state.streams.contains(&state.effective) => return Ok(None),
+        None => return Err(bad_argument("no request is at hand in this context")),
+    };
+    if kind == MapKind::RequestHeaders && state.is_strict_in(Direction::Response) {
+        return Err(bad_argument("in a reply's callbacks Envoy has no request headers"));
+    }
+    Ok(HeaderView::of(exchange, kind))
 }

@@ -12,7 +12,7 @@ use super::header_edit::{field, is_ours};
 use crate::abi::{Status, decode_pairs};
 use crate::effects::LocalReply;
 use crate::guest::{CallError, CallResult, Guest, bad_argument, bytes, memory_and_state, run};
-use crate::state::{GuestState, Phase};
+use crate::state::GuestState;
 
 /// Longer details are cut off.
 const LONGEST_DETAILS: usize = 256;
@@ -55,12 +55,16 @@ struct Asked {
 /// Deferred until the callback has returned. A second one in the same callback is accepted and ignored.
 fn send(guest: &mut Guest<'_>, asked: &Asked) -> CallResult {
     let (memory, state) = memory_and_state(guest)?;
-    if !matches!(state.phase, Phase::RequestHeaders | Phase::ResponseHeaders)
-        || state.exchange().is_none()
-    {
+    let own = state.means_what_runs();
+    let takes_replies = if own {
+        state.phase.direction().is_some()
+    } else {
+        state.streams.contains(&state.effective) && !state.lingering.contains(&state.effective)
+    };
+    if !takes_replies {
         return Err(bad_argument("no reply can be sent in this callback"));
     }
-    if state.wishes.reply.is_some() {
+    if state.wishes.reply.is_some() && own || state.held.is_answered(state.effective) {
         return Ok(());
     }
     let status = u16::try_from(asked.status).ok().filter(|code| (200..600).contains(code));
@@ -77,7 +81,12 @@ fn send(guest: &mut Guest<'_>, asked: &Asked) -> CallResult {
         "answers the request itself"
     );
     let reply = Reply { status, headers, body };
-    state.wishes.reply = Some(LocalReply { reply, details, grpc_status: grpc(asked.grpc_status) });
+    let reply = LocalReply { reply, details, grpc_status: grpc(asked.grpc_status) };
+    if own {
+        state.wishes.reply = Some(reply);
+    } else {
+        state.held.answer(state.effective, reply);
+    }
     Ok(())
 }
 

@@ -20,10 +20,8 @@ const fn unserved(name: &'static str, arguments: usize, status: Status) -> Unser
     Unserved { name, arguments, status, outputs: &[] }
 }
 
-const CALLS: [Unserved; 16] = [
+const CALLS: [Unserved; 14] = [
     unserved("proxy_set_tick_period_milliseconds", 1, Status::Ok),
-    unserved("proxy_set_buffer_bytes", 5, Status::Ok),
-    unserved("proxy_close_stream", 1, Status::Ok),
     Unserved { name: "proxy_get_status", arguments: 3, status: Status::Ok, outputs: &[0, 1, 2] },
     unserved("proxy_http_call", 10, Status::InternalFailure),
     unserved("proxy_grpc_call", 12, Status::InternalFailure),

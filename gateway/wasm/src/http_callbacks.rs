@@ -1,0 +1,283 @@
+//! The callbacks of a request's life.
+
+use bytes::Bytes;
+use portcullis_exchange::Exchange;
+use portcullis_model::HeadersPause;
+use wasmtime::Store;
+
+use crate::abi::{BodyCallback, Callbacks, HeadersCallback, TrailersCallback};
+use crate::calls::{request_field_count, response_field_count};
+use crate::effects::{Action, Effects, EndOfStream, PluginFault, StreamId};
+use crate::instance::Instance;
+use crate::state::{GuestState, Phase, ROOT_CONTEXT};
+use crate::vm::{Vm, arm};
+
+/// What has become of a context whose stream is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// It is gone.
+    Gone,
+    /// The guest has said that it is not done. Its context lives until it is, or until the host
+    /// [drops](Instance::drop_context) it.
+    Lingers,
+}
+
+impl Instance {
+    /// The request's head has come. The guest may change it, answer, or hold it. The exchange is the guest's
+    /// to see during the callback, and is back afterwards whatever happened.
+    pub fn on_request_headers(
+        &self,
+        stream: StreamId,
+        exchange: &mut Box<Exchange>,
+        end: EndOfStream,
+    ) -> Result<Effects, PluginFault> {
+        let fields = request_field_count(exchange);
+        let seen = Seen { phase: Phase::RequestHeaders, stream, end };
+        self.callback(seen, exchange, Bytes::new(), |store, callbacks| {
+            call_headers(&callbacks.request_headers, store, stream, fields, end)
+        })
+    }
+
+    /// A piece of the request's body has come, or, where earlier ones were held, all of them. The guest's body
+    /// is in the effects where it changed it.
+    pub fn on_request_body(
+        &self,
+        stream: StreamId,
+        exchange: &mut Box<Exchange>,
+        body: Bytes,
+        end: EndOfStream,
+    ) -> Result<Effects, PluginFault> {
+        let seen = Seen { phase: Phase::RequestBody, stream, end };
+        let size = body.len();
+        self.callback(seen, exchange, body, |store, callbacks| {
+            call_body(&callbacks.request_body, store, stream, size, end)
+        })
+    }
+
+    /// The request's trailers have come, which are in the exchange. `body` is what is held of the body.
+    pub fn on_request_trailers(
+        &self,
+        stream: StreamId,
+        exchange: &mut Box<Exchange>,
+        body: Bytes,
+    ) -> Result<Effects, PluginFault> {
+        let fields = exchange.request_trailers.as_ref().map_or(0, http::HeaderMap::len);
+        let seen = Seen { phase: Phase::RequestTrailers, stream, end: EndOfStream::Yes };
+        self.callback(seen, exchange, body, |store, callbacks| {
+            call_trailers(&callbacks.request_trailers, store, stream, fields)
+        })
+    }
+
+    /// The reply's head is known.
+    pub fn on_response_headers(
+        &self,
+        stream: StreamId,
+        exchange: &mut Box<Exchange>,
+        end: EndOfStream,
+    ) -> Result<Effects, PluginFault> {
+        let fields = response_field_count(exchange);
+        let seen = Seen { phase: Phase::ResponseHeaders, stream, end };
+        self.callback(seen, exchange, Bytes::new(), |store, callbacks| {
+            call_headers(&callbacks.response_headers, store, stream, fields, end)
+        })
+    }
+
+    /// As [`on_request_body`](Self::on_request_body), of the reply.
+    pub fn on_response_body(
+        &self,
+        stream: StreamId,
+        exchange: &mut Box<Exchange>,
+        body: Bytes,
+        end: EndOfStream,
+    ) -> Result<Effects, PluginFault> {
+        let seen = Seen { phase: Phase::ResponseBody, stream, end };
+        let size = body.len();
+        self.callback(seen, exchange, body, |store, callbacks| {
+            call_body(&callbacks.response_body, store, stream, size, end)
+        })
+    }
+
+    /// As [`on_request_trailers`](Self::on_request_trailers), of the reply.
+    pub fn on_response_trailers(
+        &self,
+        stream: StreamId,
+        exchange: &mut Box<Exchange>,
+        body: Bytes,
+    ) -> Result<Effects, PluginFault> {
+        let trailers = exchange.response.as_ref().and_then(|head| head.trailers.as_ref());
+        let fields = trailers.map_or(0, http::HeaderMap::len);
+        let seen = Seen { phase: Phase::ResponseTrailers, stream, end: EndOfStream::Yes };
+        self.callback(seen, exchange, body, |store, callbacks| {
+            call_trailers(&callbacks.response_trailers, store, stream, fields)
+        })
+    }
+
+    /// The exchange is over: `on_done`, `on_log` and `on_delete`. A guest that never saw the stream sees
+    /// nothing of its end. A fault here is logged and counted, it concerns no one any more.
+    pub fn close_stream(&self, stream: StreamId, exchange: &mut Box<Exchange>) -> Closed {
+        let closed = self.with_guest(exchange, |vm| {
+            if !vm.store.data().streams.contains(&stream.0) {
+                return Ok(Closed::Gone);
+            }
+            vm.run(|store, callbacks| end_stream(store, callbacks, stream))
+        });
+        self.forget_held(stream);
+        closed.unwrap_or(Closed::Gone)
+    }
+
+    /// Ends a context that [lingers](Closed::Lingers), whether it is done or not.
+    pub fn drop_context(&self, stream: StreamId) {
+        let _ = self.with_vm(|vm| {
+            vm.store.data_mut().drop_lingering(stream.0);
+            Ok(())
+        });
+    }
+
+    fn callback(
+        &self,
+        seen: Seen,
+        exchange: &mut Box<Exchange>,
+        body: Bytes,
+        call: impl FnOnce(&mut Store<GuestState>, &Callbacks) -> wasmtime::Result<Action>,
+    ) -> Result<Effects, PluginFault> {
+        self.with_guest(exchange, |vm| {
+            let action = vm.run(|store, callbacks| {
+                create_stream(store, callbacks, seen.stream)?;
+                let state = store.data_mut();
+                state.enter(seen.phase, seen.stream.0);
+                (state.body, state.end) = (body, seen.end);
+                call(store, callbacks)
+            });
+            // Its bytes are the caller's again, to be changed in place.
+            let body = std::mem::take(&mut vm.store.data_mut().body);
+            Ok(effects(vm, seen.stream, action?, body))
+        })
+    }
+}
+
+/// What a callback is about.
+struct Seen {
+    phase: Phase,
+    stream: StreamId,
+    end: EndOfStream,
+}
+
+fn effects(vm: &mut Vm, stream: StreamId, action: Action, body: Bytes) -> Effects {
+    let state = vm.store.data_mut();
+    let wishes = std::mem::take(&mut state.wishes);
+    let (overdue, closing) = state.held.take_overdue(stream.0);
+    let reply = wishes.reply.or(overdue);
+    let action = match action {
+        _ if wishes.close || closing => Action::Close,
+        _ if reply.is_some() => Action::Pause,
+        Action::Pause | Action::PauseHead | Action::PauseReading if wishes.resume => {
+            Action::Continue
+        }
+        action => action,
+    };
+    Effects { action, reply, body: wishes.body_changed.then_some(body) }
+}
+
+/// Makes the stream's context when the guest meets it first.
+fn create_stream(
+    store: &mut Store<GuestState>,
+    callbacks: &Callbacks,
+    stream: StreamId,
+) -> wasmtime::Result<()> {
+    if !store.data_mut().streams.insert(stream.0) {
+        return Ok(());
+    }
+    let Some(create) = &callbacks.context_create else { return Ok(()) };
+    store.data_mut().enter(Phase::ContextCreate, stream.0);
+    create.call(&mut *store, (stream.0, ROOT_CONTEXT))?;
+    arm(store);
+    Ok(())
+}
+
+/// C++ and Higress filters return Envoy's own numbers: 1 holds the head alone where the settings allow it, 2 goes
+/// on, 3 and 4 hold everything.
+fn call_headers(
+    callback: &Option<HeadersCallback>,
+    store: &mut Store<GuestState>,
+    stream: StreamId,
+    fields: u32,
+    end: EndOfStream,
+) -> wasmtime::Result<Action> {
+    let end = u32::from(end == EndOfStream::Yes);
+    let raw = match callback {
+        None => return Ok(Action::Continue),
+        Some(HeadersCallback::WithEnd(call)) => call.call(&mut *store, (stream.0, fields, end))?,
+        Some(HeadersCallback::Plain(call)) => call.call(&mut *store, (stream.0, fields))?,
+    };
+    Ok(match raw {
+        0 | 2 => Action::Continue,
+        1 => on_paused(store.data()),
+        _ => Action::Pause,
+    })
+}
+
+fn on_paused(state: &GuestState) -> Action {
+    match state.facts.settings.compatibility.headers_pause {
+        HeadersPause::Everything => Action::Pause,
+        HeadersPause::Head => Action::PauseHead,
+    }
+}
+
+/// Envoy's numbers: 1 holds and buffers, 2 holds and reads no more than fits, 3 drops the piece.
+fn call_body(
+    callback: &Option<BodyCallback>,
+    store: &mut Store<GuestState>,
+    stream: StreamId,
+    size: usize,
+    end: EndOfStream,
+) -> wasmtime::Result<Action> {
+    let Some(call) = callback else { return Ok(Action::Continue) };
+    let size = u32::try_from(size).unwrap_or(u32::MAX);
+    let raw = call.call(store, (stream.0, size, u32::from(end == EndOfStream::Yes)))?;
+    Ok(match raw {
+        0 => Action::Continue,
+        1 => Action::Pause,
+        2 => Action::PauseReading,
+        _ => Action::Discard,
+    })
+}
+
+fn call_trailers(
+    callback: &Option<TrailersCallback>,
+    store: &mut Store<GuestState>,
+    stream: StreamId,
+    fields: usize,
+) -> wasmtime::Result<Action> {
+    let Some(call) = callback else { return Ok(Action::Continue) };
+    let raw = call.call(store, (stream.0, u32::try_from(fields).unwrap_or(u32::MAX)))?;
+    Ok(if raw == 0 { Action::Continue } else { Action::Pause })
+}
+
+/// Where the guest says that it is not done, its context stays; `on_log` comes at once all the same, while the
+/// exchange is there to be read.
+fn end_stream(
+    store: &mut Store<GuestState>,
+    callbacks: &Callbacks,
+    stream: StreamId,
+) -> wasmtime::Result<Closed> {
+    store.data_mut().enter(Phase::Log, stream.0);
+    let mut done = true;
+    if let Some(callback) = &callbacks.done {
+        store.data_mut().lingering.insert(stream.0);
+        done = callback.call(&mut *store, stream.0)? != 0;
+        arm(store);
+    }
+    if let Some(log) = &callbacks.log {
+        store.data_mut().enter(Phase::Log, stream.0);
+        log.call(&mut *store, stream.0)?;
+        arm(store);
+    }
+    // `proxy_done` may have been called meanwhile.
+    let state = store.data_mut();
+    if !done && state.lingering.contains(&stream.0) {
+        return Ok(Closed::Lingers);
+    }
+    state.lingering.insert(stream.0);
+    state.drop_lingering(stream.0);
+    Ok(Closed::Gone)
+}

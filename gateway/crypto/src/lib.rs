@@ -8,6 +8,8 @@ mod client_verification;
 mod credential;
 mod digest;
 mod distinguished_name;
+pub mod jose;
+mod message_code;
 mod parameters;
 mod provider;
 mod random;
@@ -25,6 +27,7 @@ pub use certificate_facts::{CertificateError, CertificateFacts};
 pub use client_verification::{ClientVerification, Demand, PeerRules};
 pub use credential::{Credential, CredentialError};
 pub use digest::{hex, sha256};
+pub use message_code::{digest_of, hmac_of};
 pub use parameters::{
     SuiteName, Tls12Suite, TlsParameters, TlsVersions, cipher_suite, served_suites,
 };

@@ -1,0 +1,182 @@
+//! A token in compact form (RFC 7515 section 7.1): its signature, then its claims.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
+
+use super::algorithm::Algorithm;
+use super::key_set::KeySet;
+use super::strict_json::read_object;
+
+/// Far above what identity providers make.
+const LONGEST: usize = 16 << 10;
+
+/// Why a token is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// Longer than 16 KiB.
+    #[error("the token is too long")]
+    TooLong,
+    /// Not three parts in base64url, the first two strict JSON objects.
+    #[error("the token is malformed")]
+    Malformed,
+    /// `alg` is `none`, or nothing known.
+    #[error("the token's algorithm is not allowed")]
+    Algorithm,
+    /// It demands an extension.
+    #[error("the token demands an extension that is not known")]
+    Critical,
+    /// No key has its `kid` and goes with its algorithm.
+    #[error("no key is meant for the token")]
+    NoKey,
+    /// It was signed by none of the keys.
+    #[error("the token's signature does not match")]
+    Signature,
+    /// Of another issuer, or of none.
+    #[error("the token is of another issuer")]
+    Issuer,
+    /// For another audience, or for none.
+    #[error("the token is for another audience")]
+    Audience,
+    /// It has expired.
+    #[error("the token has expired")]
+    Expired,
+    /// It is not valid yet.
+    #[error("the token is not valid yet")]
+    NotYet,
+    /// A claim has the wrong type.
+    #[error("a claim of the token has the wrong type")]
+    Claim,
+}
+
+/// What is expected of claims.
+#[derive(Clone, Debug, Default)]
+pub struct Expected<'a> {
+    /// Seconds since 1970.
+    pub now: u64,
+    /// By how many seconds clocks may differ.
+    pub leeway: u64,
+    /// The one issuer; any where it is `None`.
+    pub issuer: Option<&'a str>,
+    /// One of them must be named; any will do where there are none.
+    pub audiences: &'a [&'a str],
+}
+
+/// The claims of a token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claims(Map<String, Value>);
+
+/// A token whose signature is good; its claims are looked at by [`Claims::check`].
+#[derive(Clone, Debug)]
+pub struct VerifiedToken {
+    /// How it was signed.
+    pub algorithm: Algorithm,
+    /// `kid` of its header.
+    pub key_id: Option<Box<str>>,
+    /// What it says.
+    pub claims: Claims,
+    /// The same as it was sent, decoded.
+    pub payload: Vec<u8>,
+}
+
+/// Verifies a token's signature with the keys that are meant for it. Nothing of an unverified token is given away.
+pub fn verify_token(token: &str, keys: &KeySet) -> Result<VerifiedToken, TokenError> {
+    if token.len() > LONGEST {
+        return Err(TokenError::TooLong);
+    }
+    let (signed, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
+    let (header, payload) = signed.split_once('.').ok_or(TokenError::Malformed)?;
+    let Header { algorithm, key_id } = Header::read(&decode(header)?)?;
+    let (payload, signature) = (decode(payload)?, decode(signature)?);
+    let claims = read_object(&payload).map(Claims).ok_or(TokenError::Malformed)?;
+    let mut error = TokenError::NoKey;
+    for key in &keys.keys {
+        if !key.answers_to(key_id.as_deref()) || !key.allows(algorithm) {
+            continue;
+        }
+        if key.verifies(algorithm, signed.as_bytes(), &signature) {
+            return Ok(VerifiedToken { algorithm, key_id, claims, payload });
+        }
+        error = TokenError::Signature;
+    }
+    Err(error)
+}
+
+struct Header {
+    algorithm: Algorithm,
+    key_id: Option<Box<str>>,
+}
+
+impl Header {
+    fn read(json: &[u8]) -> Result<Self, TokenError> {
+        let header = read_object(json).ok_or(TokenError::Malformed)?;
+        // No extension is known, so that naming any, or none at all, is an error (RFC 7515 section 4.1.11).
+        if header.contains_key("crit") {
+            return Err(TokenError::Critical);
+        }
+        let name = header.get("alg").and_then(Value::as_str).ok_or(TokenError::Malformed)?;
+        let algorithm = Algorithm::named(name).ok_or(TokenError::Algorithm)?;
+        let key_id = match header.get("kid") {
+            None => None,
+            Some(Value::String(id)) => Some(id.as_str().into()),
+            Some(_) => return Err(TokenError::Malformed),
+        };
+        Ok(Header { algorithm, key_id })
+    }
+}
+
+impl Claims {
+    /// Whether the token is meant for here and now (RFC 7519 section 4.1).
+    pub fn check(&self, expected: &Expected<'_>) -> Result<(), TokenError> {
+        if expected.issuer.is_some_and(|issuer| self.text("iss") != Some(issuer)) {
+            return Err(TokenError::Issuer);
+        }
+        if !expected.audiences.is_empty() && !self.names_one_of(expected.audiences) {
+            return Err(TokenError::Audience);
+        }
+        let (now, leeway) = (expected.now as f64, expected.leeway as f64);
+        if self.time("exp")?.is_some_and(|end| now >= end + leeway) {
+            return Err(TokenError::Expired);
+        }
+        if self.time("nbf")?.is_some_and(|begin| now < begin - leeway) {
+            return Err(TokenError::NotYet);
+        }
+        Ok(())
+    }
+
+    /// A claim.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
+    /// A claim that is text.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name)?.as_str()
+    }
+
+    /// `aud` is a text or a list of them.
+    fn names_one_of(&self, audiences: &[&str]) -> bool {
+        let fits = |value: &Value| value.as_str().is_some_and(|name| audiences.contains(&name));
+        match self.0.get("aud") {
+            Some(Value::Array(values)) => values.iter().any(fits),
+            Some(value) => fits(value),
+            None => false,
+        }
+    }
+
+    /// A NumericDate in seconds since 1970; fractions are allowed.
+    fn time(&self, name: &str) -> Result<Option<f64>, TokenError> {
+        match self.0.get(name) {
+            None => Ok(None),
+            Some(value) => value.as_f64().map(Some).ok_or(TokenError::Claim),
+        }
+    }
+}
+
+/// No padding, no blank, no bits left over.
+fn decode(part: &str) -> Result<Vec<u8>, TokenError> {
+    if part.is_empty() {
+        return Err(TokenError::Malformed);
+    }
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Malformed)
+}

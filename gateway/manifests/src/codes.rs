@@ -52,6 +52,10 @@ pub const DUPLICATE_OBJECT: Code = Code("PC0213");
 pub const UNREACHABLE_RULE: Code = Code("PC0214");
 /// A certificate or key that cannot be used, or that do not belong together.
 pub const CREDENTIAL: Code = Code("PC0215");
+/// A field or value that is deprecated; it is served as what took its place.
+pub const DEPRECATED: Code = Code("PC0216");
+/// A field that has no effect beside what else is written, or is not.
+pub const NO_EFFECT: Code = Code("PC0217");
 
 /// A Secret that is named, but missing.
 pub const SECRET_MISSING: Code = Code("PC0301");
@@ -93,6 +97,8 @@ pub const TCP_RULE_UNUSED: Code = Code("PC0318");
 pub const CERTIFICATE_FILE: Code = Code("PC0320");
 /// A server is to verify its clients, but there is nothing to verify them by.
 pub const CLIENTS_UNVERIFIABLE: Code = Code("PC0321");
+/// A policy or subset of a DestinationRule that does not count, as an earlier rule of the same host has one.
+pub const RULE_NOT_COUNTED: Code = Code("PC0330");
 
 /// A plugin's module cannot be read.
 pub const PLUGIN_UNREADABLE: Code = Code("PC0401");

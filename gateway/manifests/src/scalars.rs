@@ -9,6 +9,7 @@ use portcullis_model::parse_duration;
 
 use crate::reader::Cursor;
 use crate::suggest::closest;
+use crate::yaml::Value;
 
 /// A port number.
 pub(crate) fn port(cursor: &Cursor<'_>) -> Option<u16> {
@@ -26,6 +27,34 @@ pub(crate) fn duration(cursor: &Cursor<'_>) -> Option<Duration> {
         );
     }
     parsed
+}
+
+/// A duration of at least a millisecond.
+pub(crate) fn interval(cursor: &Cursor<'_>) -> Option<Duration> {
+    let duration = duration(cursor)?;
+    if duration < Duration::from_millis(1) {
+        cursor.refuse("the shortest time is 1ms", "");
+        return None;
+    }
+    Some(duration)
+}
+
+/// A whole number that is not negative.
+pub(crate) fn count(cursor: &Cursor<'_>) -> Option<u32> {
+    cursor.integer(0, i32::MAX.into()).and_then(|number| u32::try_from(number).ok())
+}
+
+/// A number from `least` to `most`, whole or not.
+pub(crate) fn decimal(cursor: &Cursor<'_>, least: f64, most: f64) -> Option<f64> {
+    let number = match cursor.node().value {
+        Value::Float(number) => number,
+        _ => cursor.integer(i32::MIN.into(), i32::MAX.into()).map(|number| number as f64)?,
+    };
+    if !(least..=most).contains(&number) {
+        cursor.refuse(format!("{number} is not from {least} to {most}"), "");
+        return None;
+    }
+    Some(number)
 }
 
 /// A host with a port, or without.

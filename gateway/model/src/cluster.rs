@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::{
-    Balancing, ConnectionPool, Endpoint, HealthCheck, Origin, OutlierDetection, RetryBudget,
-    UpstreamProtocol, UpstreamProxyHeader, UpstreamTls,
+    Balancing, ConnectionPool, Endpoint, HealthCheck, Origin, OutlierDetection, Readiness,
+    RetryBudget, UpstreamProtocol, UpstreamProxyHeader, UpstreamTls,
 };
 
 /// A cluster's name in Envoy's form: `outbound|PORT|SUBSET|HOST`.
@@ -43,6 +43,8 @@ pub struct Cluster {
     pub endpoints: Vec<Endpoint>,
     /// What is spoken to them.
     pub protocol: UpstreamProtocol,
+    /// Who an endpoint may prove to be where no DestinationRule says so (ServiceEntry's `subjectAltNames`).
+    pub subject_alt_names: Arc<[Box<str>]>,
     /// How connections to them are protected.
     pub tls: UpstreamTls,
     /// What each connection begins with; `None` is nothing.
@@ -89,6 +91,12 @@ impl Cluster {
         }
     }
 
+    /// Whether requests can find an endpoint: some is written that takes them, or the request's own host is looked up.
+    pub fn can_have_endpoints(&self) -> bool {
+        let takes = |endpoint: &Endpoint| endpoint.readiness != Readiness::NotReady;
+        self.discovery == Discovery::DynamicDns || self.endpoints.iter().any(takes)
+    }
+
     /// A cluster in plain text without endpoints, on which nothing is set.
     pub fn plain(
         name: ClusterName,
@@ -104,6 +112,7 @@ impl Cluster {
             discovery: Discovery::Static,
             endpoints: Vec::new(),
             protocol: UpstreamProtocol::Http1,
+            subject_alt_names: Arc::new([]),
             tls: UpstreamTls::Plain,
             proxy_header: None,
             balancing: Balancing::default(),

@@ -54,6 +54,20 @@ pub struct HealthCheck {
     pub unhealthy_threshold: u32,
 }
 
+impl HealthCheck {
+    /// A connection every five seconds that may take one to come about; three bad ones make an endpoint unhealthy, two
+    /// good ones healthy again.
+    pub fn tcp() -> Self {
+        HealthCheck {
+            probe: Probe::Tcp,
+            interval: Duration::from_secs(5),
+            timeout: Duration::from_secs(1),
+            healthy_threshold: 2,
+            unhealthy_threshold: 3,
+        }
+    }
+}
+
 /// What an endpoint is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Probe {

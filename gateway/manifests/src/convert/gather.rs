@@ -12,7 +12,8 @@ use crate::draft::{Draft, DraftFile, RawObject};
 use crate::duplicate_keys::report_duplicate_keys;
 use crate::kinds::{
     DestinationRule, EdgePolicy, EndpointSlice, Gateway, Object, Protection, Secret, Service,
-    ServiceEntry, VirtualService, WasmPlugin, fail_closed, is_served, protecting_group, read,
+    ServiceEntry, VirtualService, WasmPlugin, WorkloadEntry, fail_closed, is_served,
+    protecting_group, read,
 };
 use crate::last_good::LastGood;
 use crate::report::Report;
@@ -24,6 +25,7 @@ pub(crate) struct Objects {
     pub(crate) virtual_services: Vec<Arc<VirtualService>>,
     pub(crate) destination_rules: Vec<Arc<DestinationRule>>,
     pub(crate) service_entries: Vec<Arc<ServiceEntry>>,
+    pub(crate) workload_entries: Vec<Arc<WorkloadEntry>>,
     pub(crate) services: Vec<Arc<Service>>,
     pub(crate) endpoint_slices: Vec<Arc<EndpointSlice>>,
     pub(crate) secrets: Vec<Arc<Secret>>,
@@ -192,6 +194,7 @@ impl Objects {
             Object::VirtualService(object) => self.virtual_services.push(object),
             Object::DestinationRule(object) => self.destination_rules.push(object),
             Object::ServiceEntry(object) => self.service_entries.push(object),
+            Object::WorkloadEntry(object) => self.workload_entries.push(object),
             Object::Service(object) => self.services.push(object),
             Object::EndpointSlice(object) => self.endpoint_slices.push(object),
             Object::Secret(object) => self.secrets.push(object),
@@ -206,6 +209,7 @@ impl Objects {
         self.virtual_services.sort_by(|a, b| a.metadata.created.cmp(&b.metadata.created));
         self.destination_rules.sort_by(|a, b| a.metadata.created.cmp(&b.metadata.created));
         self.service_entries.sort_by(|a, b| a.metadata.created.cmp(&b.metadata.created));
+        self.workload_entries.sort_by(|a, b| a.metadata.created.cmp(&b.metadata.created));
         self.services.sort_by(|a, b| a.metadata.created.cmp(&b.metadata.created));
         self.endpoint_slices.sort_by(|a, b| a.metadata.created.cmp(&b.metadata.created));
         self.plugins.sort_by(|a, b| a.metadata.created.cmp(&b.metadata.created));

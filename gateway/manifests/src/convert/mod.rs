@@ -1,11 +1,16 @@
 //! A draft to a model: everything that takes more than one object to decide.
 
+mod audience;
 mod binding;
+mod cluster_policy;
 mod clusters;
 mod coverage;
 mod credentials;
+mod destination_rules;
 mod edge_policies;
 mod edge_targets;
+mod endpoint_labels;
+mod entry_endpoints;
 mod findings;
 mod gather;
 mod listeners;
@@ -15,6 +20,7 @@ mod plugins;
 mod protections;
 mod routes;
 mod server_tls;
+mod service_endpoints;
 mod services;
 mod tcp_routes;
 #[cfg(test)]

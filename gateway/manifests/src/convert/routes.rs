@@ -174,7 +174,7 @@ pub(crate) fn build_destination(
     };
     let cluster = ClusterName { host, port, subset: (&*destination.subset).into() };
     match lookup.clusters.get(&cluster) {
-        Some(found) if found.endpoints.is_empty() => {
+        Some(found) if !found.can_have_endpoints() => {
             let message = format!("`{cluster}` has no endpoints");
             warn(codes::NO_ENDPOINTS, "host", message, lookup.lost.all());
         }

@@ -1,10 +1,16 @@
 //! The kinds: one file each, from the object as written to a typed one.
 
+mod connection_pool;
+mod consistent_hash;
 mod destination_rule;
+mod destination_rule_tls;
 mod edge_fields;
 mod edge_policy;
 mod edge_setting;
 mod endpoint_slice;
+mod entry_endpoint;
+mod entry_resolution;
+mod export_to;
 mod gateway;
 mod gateway_annotations;
 mod gateway_protocol;
@@ -13,6 +19,10 @@ mod gateway_tls_clients;
 mod gateway_tls_parameters;
 mod gateway_tls_settings;
 mod header_operations;
+mod health_check;
+mod load_balancer;
+mod locality_setting;
+mod outlier_detection;
 mod plugin_annotations;
 mod plugin_configuration;
 mod plugin_target;
@@ -24,8 +34,12 @@ mod secret;
 mod service;
 mod service_entry;
 mod tcp_rules;
+mod traffic_policy;
+mod upstream_protocol;
 mod virtual_service;
 mod wasm_plugin;
+mod workload_entry;
+mod workload_selector;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -35,10 +49,14 @@ use portcullis_model::{ObjectId, Origin};
 use crate::draft::RawObject;
 use crate::report::Report;
 
-pub(crate) use destination_rule::{ConnectionPool, DestinationRule, Subset, UpstreamTls};
+pub(crate) use connection_pool::HttpVersion;
+pub(crate) use destination_rule::{DestinationRule, Subset};
+pub(crate) use destination_rule_tls::UpstreamTls;
 pub(crate) use edge_policy::{EdgePolicy, PolicyTarget, TargetKind};
 pub(crate) use edge_setting::{PlacedSetting, Reach};
-pub(crate) use endpoint_slice::EndpointSlice;
+pub(crate) use endpoint_slice::{EndpointSlice, SliceEndpoint};
+pub(crate) use entry_endpoint::{EntryAddress, EntryEndpoint};
+pub(crate) use export_to::Export;
 pub(crate) use gateway::{Gateway, Server, ServerHost};
 pub(crate) use gateway_tls_settings::{
     AuthoritySource, CertificateFiles, CertificateSource, ClientRules, CredentialName, NamedFile,
@@ -48,11 +66,13 @@ pub(crate) use plugin_target::Coverage;
 pub(crate) use protection::{Protection, ROOT_NAMESPACE};
 pub(crate) use route_action::{RouteAction, RouteDestination};
 pub(crate) use secret::{Authorities, Secret};
-pub(crate) use service::{Service, ServicePort};
-pub(crate) use service_entry::{EntryEndpoint, EntryPort, ServiceEntry};
+pub(crate) use service::{AddressFamily, Distribution, Service, ServicePort, Unready};
+pub(crate) use service_entry::{EntryPort, ServiceEntry};
 pub(crate) use tcp_rules::{TcpList, TcpMatch, TcpRule};
+pub(crate) use traffic_policy::Effective;
 pub(crate) use virtual_service::{GatewayName, HttpRule, VirtualService, is_catch_all};
 pub(crate) use wasm_plugin::WasmPlugin;
+pub(crate) use workload_entry::WorkloadEntry;
 
 use destination_rule::read_destination_rule;
 use edge_policy::read_edge_policy;
@@ -65,6 +85,7 @@ use service::read_service;
 use service_entry::read_service_entry;
 use virtual_service::read_virtual_service;
 use wasm_plugin::{read_wasm_plugin, unreadable};
+use workload_entry::read_workload_entry;
 
 /// An object that was understood. Cheap to clone, as it is also kept as the last good version.
 #[derive(Clone, Debug)]
@@ -73,6 +94,7 @@ pub(crate) enum Object {
     VirtualService(Arc<VirtualService>),
     DestinationRule(Arc<DestinationRule>),
     ServiceEntry(Arc<ServiceEntry>),
+    WorkloadEntry(Arc<WorkloadEntry>),
     Service(Arc<Service>),
     EndpointSlice(Arc<EndpointSlice>),
     Secret(Arc<Secret>),
@@ -132,6 +154,7 @@ pub(crate) fn read(raw: &RawObject, directory: &Path, report: &Report) -> Option
             Object::DestinationRule(read_destination_rule(raw, report)?.into())
         }
         Kind::ServiceEntry => Object::ServiceEntry(read_service_entry(raw, report)?.into()),
+        Kind::WorkloadEntry => Object::WorkloadEntry(read_workload_entry(raw, report)?.into()),
         Kind::Service => Object::Service(read_service(raw, report)?.into()),
         Kind::EndpointSlice => Object::EndpointSlice(read_endpoint_slice(raw, report)?.into()),
         Kind::Secret => Object::Secret(read_secret(raw, report)?.into()),

@@ -13,6 +13,7 @@ pub(super) enum Kind {
     VirtualService,
     DestinationRule,
     ServiceEntry,
+    WorkloadEntry,
     Service,
     EndpointSlice,
     Secret,
@@ -58,8 +59,9 @@ static GROUPS: [Group; 9] = [
             ("VirtualService", Kind::VirtualService),
             ("DestinationRule", Kind::DestinationRule),
             ("ServiceEntry", Kind::ServiceEntry),
+            ("WorkloadEntry", Kind::WorkloadEntry),
         ],
-        not_yet: &["EnvoyFilter", "ProxyConfig", "Sidecar", "WorkloadEntry", "WorkloadGroup"],
+        not_yet: &["EnvoyFilter", "ProxyConfig", "Sidecar", "WorkloadGroup"],
         skipped: &[],
     },
     Group {

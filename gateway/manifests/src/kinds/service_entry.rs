@@ -1,14 +1,20 @@
 //! Istio's `ServiceEntry`.
 
-use std::net::IpAddr;
+use std::sync::Arc;
 
-use portcullis_model::Origin;
+use portcullis_model::{Discovery, HealthCheck, Origin, UpstreamProtocol};
 
+use super::entry_endpoint::EntryEndpoint;
+use super::entry_resolution::{check_hosts, read_endpoints, read_resolution};
+use super::export_to::{Export, read_export_to};
+use super::health_check::read_health_check;
+use super::upstream_protocol::{PROTOCOLS, protocol_by_name};
+use super::workload_selector::read_labels;
 use crate::draft::RawObject;
 use crate::metadata::{Metadata, OBJECT, read_metadata};
-use crate::reader::{Cursor, Schema};
+use crate::reader::{Cursor, Fields, Schema};
 use crate::report::{Gravity, Report};
-use crate::scalars::port;
+use crate::scalars::{choice, host_pattern, port};
 
 /// A ServiceEntry.
 #[derive(Clone, Debug)]
@@ -17,8 +23,16 @@ pub(crate) struct ServiceEntry {
     /// In lower case, each with its place.
     pub(crate) hosts: Vec<(Box<str>, Origin)>,
     pub(crate) ports: Vec<EntryPort>,
-    /// None where the resolution is not served yet.
+    pub(crate) resolution: Discovery,
     pub(crate) endpoints: Vec<EntryEndpoint>,
+    /// `workloadSelector`: labels of the WorkloadEntries that are its endpoints.
+    pub(crate) selector: Option<Vec<(String, String)>>,
+    /// `subjectAltNames`
+    pub(crate) names: Arc<[Box<str>]>,
+    /// Whom it is for.
+    pub(crate) export: Export,
+    /// How the endpoints are asked whether they are well, by annotation.
+    pub(crate) health_check: Option<HealthCheck>,
 }
 
 /// One entry of `ports`.
@@ -28,121 +42,154 @@ pub(crate) struct EntryPort {
     pub(crate) name: Box<str>,
     /// Where endpoints that do not say otherwise listen.
     pub(crate) target: u16,
-}
-
-/// One entry of `endpoints`.
-#[derive(Clone, Debug)]
-pub(crate) struct EntryEndpoint {
-    pub(crate) address: IpAddr,
-    /// Where it listens, by the name of the entry's port.
-    pub(crate) ports: Vec<(Box<str>, u16)>,
-    pub(crate) labels: Vec<(String, String)>,
-    pub(crate) weight: u32,
+    pub(crate) protocol: UpstreamProtocol,
 }
 
 static SPEC: Schema = Schema {
     what: "a ServiceEntry",
-    served: &["hosts", "ports", "resolution", "endpoints"],
-    not_yet: &["workloadSelector", "exportTo", "subjectAltNames"],
-    skipped: &["addresses", "location"],
+    served: &[
+        "hosts",
+        "addresses",
+        "ports",
+        "location",
+        "resolution",
+        "endpoints",
+        "workloadSelector",
+        "exportTo",
+        "subjectAltNames",
+    ],
+    not_yet: &[],
+    skipped: &[],
 };
 static PORT: Schema = Schema {
     what: "a ServiceEntry's port",
-    served: &["number", "name", "targetPort"],
+    served: &["number", "name", "targetPort", "protocol"],
     not_yet: &[],
-    skipped: &["protocol"],
-};
-static ENDPOINT: Schema = Schema {
-    what: "an endpoint",
-    served: &["address", "ports", "labels", "weight"],
-    not_yet: &[],
-    skipped: &["network", "locality", "serviceAccount"],
+    skipped: &[],
 };
 
 /// Reads a ServiceEntry.
 pub(crate) fn read_service_entry(raw: &RawObject, report: &Report) -> Option<ServiceEntry> {
     let metadata = read_metadata(raw, report);
+    let health_check = read_health_check(raw, report);
     let root = Cursor::root(&raw.node, report).fields(&OBJECT)?;
     let spec = root.required("spec")?;
     let spec = spec.fields(&SPEC)?;
-    let mut hosts = Vec::new();
-    if let Some(field) = spec.required("hosts") {
-        for item in field.items() {
-            hosts.extend(item.text().map(|text| (text.to_ascii_lowercase().into(), item.origin())));
-        }
+    spec.exclusive(&["endpoints", "workloadSelector"]);
+    let resolution = read_resolution(&spec);
+    let hosts = read_hosts(&spec);
+    let ports = read_ports(&spec);
+    let endpoints = read_endpoints(&spec, resolution, &ports);
+    check_hosts(&spec, resolution);
+    check_addresses(&spec, resolution);
+    if let Some(field) = spec.field("location") {
+        // In Istio it tells sidecars whether to speak mutual TLS by themselves; a gateway is told by a DestinationRule.
+        choice(&field, &[("MESH_EXTERNAL", ()), ("MESH_INTERNAL", ())]);
     }
-    let mut ports: Vec<EntryPort> = Vec::new();
-    if let Some(field) = spec.required("ports") {
-        for item in field.items() {
-            let Some(port) = read_port(&item) else { continue };
-            if ports.iter().any(|known| known.number == port.number) {
-                item.refuse(
-                    format!("the port {} is written twice", port.number),
-                    "remove one of them",
-                );
-            } else {
-                ports.push(port);
-            }
-        }
-    }
-    let is_static = read_resolution(spec.field("resolution"));
-    let mut endpoints = Vec::new();
-    if let Some(field) = spec.field("endpoints")
-        && is_static
-    {
-        endpoints.extend(field.items().filter_map(|item| read_endpoint(&item)));
-    }
-    Some(ServiceEntry { metadata, hosts, ports, endpoints })
+    let selector = spec.field("workloadSelector").and_then(|field| read_labels(&field));
+    let names = spec.field("subjectAltNames").map(|field| read_names(&field)).unwrap_or_default();
+    let export = read_export_to(spec.field("exportTo"));
+    Some(ServiceEntry {
+        metadata,
+        hosts,
+        ports,
+        resolution,
+        endpoints,
+        selector,
+        names,
+        export,
+        health_check,
+    })
 }
 
-/// Whether the endpoints are addresses.
-fn read_resolution(field: Option<Cursor<'_>>) -> bool {
-    let text = match &field {
-        Some(field) => field.text(),
-        None => Some("NONE"),
-    };
-    match (text, &field) {
-        (Some("STATIC"), _) => true,
-        (Some(text @ ("DNS" | "DNS_ROUND_ROBIN" | "DYNAMIC_DNS" | "NONE")), Some(field)) => {
-            let message = format!("the resolution {text} is known, but not served yet");
-            let help = "the service has no endpoints, so its requests are answered with 503; STATIC is served";
-            field.not_served(Gravity::Warns, message, help);
-            false
+fn read_hosts(spec: &Fields<'_>) -> Vec<(Box<str>, Origin)> {
+    let mut hosts = Vec::new();
+    let Some(field) = spec.required("hosts") else { return hosts };
+    for item in field.items() {
+        let Some(text) = item.text() else { continue };
+        if text == "*" {
+            item.refuse("a ServiceEntry cannot be for every host", "write `*.suffix` or a name");
+        } else if host_pattern(&item, text).is_some() {
+            hosts.push((text.to_ascii_lowercase().into(), item.origin()));
         }
-        (Some(text), Some(field)) => {
-            field.refuse(format!("`{text}` is no resolution"), "write STATIC");
-            false
-        }
-        _ => false,
     }
+    hosts
+}
+
+fn read_ports(spec: &Fields<'_>) -> Vec<EntryPort> {
+    let mut ports: Vec<EntryPort> = Vec::new();
+    let Some(field) = spec.required("ports") else { return ports };
+    for item in field.items() {
+        let Some(port) = read_port(&item) else { continue };
+        if ports.iter().any(|known| known.number == port.number) {
+            let message = format!("the port {} is written twice", port.number);
+            item.refuse(message, "remove one of them");
+        } else if ports.iter().any(|known| known.name == port.name) {
+            let message = format!("the port name `{}` is written twice", port.name);
+            item.refuse(message, "rename one of them");
+        } else {
+            ports.push(port);
+        }
+    }
+    ports
 }
 
 fn read_port(cursor: &Cursor<'_>) -> Option<EntryPort> {
     let fields = cursor.fields(&PORT)?;
     let target = fields.field("targetPort").and_then(|field| port(&field));
     let name = fields.required("name").and_then(|field| field.text()).unwrap_or_default();
+    let protocol = match fields.field("protocol") {
+        Some(field) => read_protocol(&field)?,
+        None => UpstreamProtocol::default(),
+    };
     let number = port(&fields.required("number")?)?;
-    Some(EntryPort { number, name: name.into(), target: target.unwrap_or(number) })
+    Some(EntryPort { number, name: name.into(), target: target.unwrap_or(number), protocol })
 }
 
-fn read_endpoint(cursor: &Cursor<'_>) -> Option<EntryEndpoint> {
-    let fields = cursor.fields(&ENDPOINT)?;
-    let labels = fields.field("labels").map(|field| field.text_map()).unwrap_or_default();
-    let weight = fields.field("weight").and_then(|field| field.integer(0, i64::from(u32::MAX)));
-    let mut ports = Vec::new();
-    if let Some(field) = fields.field("ports") {
-        ports
-            .extend(field.entries().filter_map(|(name, value)| Some((name.into(), port(&value)?))));
-    }
-    let field = fields.required("address")?;
+fn read_protocol(field: &Cursor<'_>) -> Option<UpstreamProtocol> {
     let text = field.text()?;
-    let Ok(address) = text.parse() else {
-        let help =
-            "with resolution STATIC every address is an IPv4 or IPv6 address, without a port";
-        field.refuse(format!("`{text}` is no IP address"), help);
+    if text.eq_ignore_ascii_case("UDP") {
+        let help = "the port is left out; a gateway serves what runs over TCP";
+        field.not_served(Gravity::Warns, "UDP is not served", help);
         return None;
-    };
-    // An omitted weight is 1; Istio reads a written 0 the same way, as protobuf cannot tell them apart.
-    let weight = weight.and_then(|weight| u32::try_from(weight).ok()).unwrap_or(1).max(1);
-    Some(EntryEndpoint { address, ports, labels, weight })
+    }
+    let protocol = protocol_by_name(text);
+    if protocol.is_none() {
+        let help = format!("write one of: {}", PROTOCOLS.join(", "));
+        field.refuse(format!("`{text}` is no protocol"), help);
+    }
+    protocol
+}
+
+/// Virtual addresses mean nothing to a gateway, whose clients do not connect to them; they are checked alone.
+fn check_addresses(spec: &Fields<'_>, resolution: Discovery) {
+    let Some(field) = spec.field("addresses") else { return };
+    for item in field.items() {
+        let Some(text) = item.text() else { continue };
+        let (address, length) = match text.split_once('/') {
+            Some((address, length)) => (address, length.parse::<u8>().ok()),
+            None => (text, Some(0)),
+        };
+        let most = match address.parse() {
+            Ok(std::net::IpAddr::V4(_)) => 32,
+            Ok(std::net::IpAddr::V6(_)) => 128,
+            Err(_) => 0,
+        };
+        if most == 0 || length.is_none_or(|length| length > most) {
+            item.refuse(format!("`{text}` is no IP address and no network"), "");
+        } else if text.contains('/') && !matches!(resolution, Discovery::None | Discovery::Static) {
+            item.refuse("a network needs the resolution NONE or STATIC", "write single addresses");
+        }
+    }
+}
+
+fn read_names(field: &Cursor<'_>) -> Arc<[Box<str>]> {
+    let names = field.items().filter_map(|item| {
+        let text = item.text()?;
+        if text.is_empty() {
+            item.refuse("a name may not be empty", "");
+        }
+        (!text.is_empty()).then(|| text.into())
+    });
+    names.collect()
 }

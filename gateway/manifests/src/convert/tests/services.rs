@@ -2,13 +2,20 @@
 
 use std::time::Duration;
 
+use portcullis_model::Readiness;
+
 use super::{GATEWAY, REVIEWS, convert, only_problem, problems, route};
 
 fn clusters(conversion: &super::Conversion) -> Vec<String> {
     let clusters = conversion.model.clusters.values().map(|cluster| {
-        let endpoints = cluster.endpoints.iter();
-        let endpoints: Vec<_> =
-            endpoints.map(|endpoint| format!("{}*{}", endpoint.address, endpoint.weight)).collect();
+        let endpoints = cluster.endpoints.iter().map(|endpoint| {
+            let readiness = match endpoint.readiness {
+                Readiness::Ready => String::new(),
+                other => format!(" {other:?}"),
+            };
+            format!("{}*{}{readiness}", endpoint.address, endpoint.weight)
+        });
+        let endpoints: Vec<_> = endpoints.collect();
         format!("{} {}", cluster.name, endpoints.join(" "))
     });
     clusters.collect()
@@ -61,8 +68,8 @@ spec:
             "outbound|80||reviews.example.com 10.0.0.1:8080*1 10.0.0.2:80*3",
             "outbound|80|v1|reviews.example.com 10.0.0.1:8080*1",
             "outbound|80|v2|reviews.example.com 10.0.0.2:80*3",
-            "outbound|80||reviews.shop.svc.cluster.local 10.0.0.1:8080*1 10.0.0.3:8080*1",
-            "outbound|9000||reviews.shop.svc.cluster.local 10.0.0.1:9001*1 10.0.0.3:9001*1",
+            "outbound|80||reviews.shop.svc.cluster.local 10.0.0.1:8080*1 10.0.0.2:8080*1 NotReady 10.0.0.3:8080*1",
+            "outbound|9000||reviews.shop.svc.cluster.local 10.0.0.1:9001*1 10.0.0.2:9001*1 NotReady 10.0.0.3:9001*1",
         ]
     );
     let timeouts: Vec<_> = conversion
@@ -128,9 +135,10 @@ fn what_a_destination_lacks_is_said() {
 
 #[test]
 fn a_resolution_that_is_not_served_has_no_endpoints() {
-    let text = REVIEWS.replace("STATIC", "DNS").replace("10.0.0.1", "one.example.com");
-    let conversion = convert(&[("r.yaml", &text)]);
-    assert!(only_problem(&conversion).starts_with("r.yaml:8:15: warning[PC0211] ServiceEntry/shop/reviews spec.resolution: the resolution DNS is known, but not served yet"));
+    let text = REVIEWS.replace("STATIC", "NONE");
+    let text = text.split("  endpoints:").next().unwrap();
+    let conversion = convert(&[("r.yaml", text)]);
+    assert!(only_problem(&conversion).starts_with("r.yaml:8:15: warning[PC0211] ServiceEntry/shop/reviews spec.resolution: the resolution NONE sends requests where the client meant to go"));
     assert_eq!(clusters(&conversion), ["outbound|80||reviews.example.com "]);
 }
 

@@ -1,111 +1,157 @@
-//! Weighted least request with two random choices.
+//! Which of a group of endpoints is next.
 
-/// The weights of a cluster's endpoints, as running sums.
+mod maglev;
+mod ring;
+#[cfg(test)]
+mod tests;
+mod turns;
+mod weights;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use portcullis_model::{Balancer, Ring as RingSettings};
+
+use crate::endpoint::Endpoint;
+use crate::pick::Pick;
+use maglev::Maglev;
+use ring::Ring;
+use turns::Turns;
+use weights::{Span, Weights};
+
+/// A group of endpoints that share requests by weight.
 #[derive(Debug)]
-pub(crate) struct Weights {
-    /// `sums[n]` is the sum of the weights up to and including the n-th.
-    sums: Vec<u64>,
+pub(crate) struct Pool {
+    endpoints: Vec<Arc<Endpoint>>,
+    weights: Weights,
+    order: Order,
+    heed: Heed,
 }
 
-/// The span of one endpoint among the running sums.
-#[derive(Clone, Copy)]
-struct Span {
-    nth: usize,
-    start: u64,
-    weight: u64,
+/// Whether an endpoint's condition counts, beyond what it was when the group was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heed {
+    /// It has to take load.
+    Health,
+    /// Too few of the cluster do, so any will do.
+    Nothing,
 }
 
-impl Weights {
-    pub(crate) fn new(weights: impl Iterator<Item = u32>) -> Self {
-        let sums = weights.scan(0_u64, |sum, weight| {
-            *sum += u64::from(weight);
-            Some(*sum)
-        });
-        Weights { sums: sums.collect() }
+#[derive(Debug)]
+enum Order {
+    LeastRequest,
+    RoundRobin(Turns),
+    Random,
+    Ring(Ring),
+    Maglev(Maglev),
+}
+
+impl Pool {
+    /// A group of endpoints with weights, none of which is 0.
+    pub(crate) fn new(
+        balancer: &Balancer,
+        endpoints: Vec<Arc<Endpoint>>,
+        weights: &[u64],
+        heed: Heed,
+    ) -> Self {
+        let weighed = Weights::new(weights);
+        let order = match balancer {
+            // A gateway's client names no address of the mesh, so there is nothing to pass through.
+            Balancer::LeastRequest | Balancer::Passthrough => Order::LeastRequest,
+            Balancer::RoundRobin => Order::RoundRobin(Turns::new(&weighed)),
+            Balancer::Random => Order::Random,
+            Balancer::Hash { ring: RingSettings::Ring(at_least), .. } => {
+                Order::Ring(Ring::new(&names(&endpoints), weights, *at_least))
+            }
+            Balancer::Hash { ring: RingSettings::Maglev(size), .. } => {
+                Order::Maglev(Maglev::new(&names(&endpoints), weights, *size))
+            }
+        };
+        Pool { endpoints, weights: weighed, order, heed }
     }
 
-    /// Draws two different endpoints by weight and takes the less busy one. Where both are equally busy
-    /// it is the first, so that an idle cluster is shared exactly by weight.
+    /// The next endpoint; `None` where none of them may be.
     pub(crate) fn pick(
         &self,
-        active: impl Fn(usize) -> usize,
+        pick: &Pick<'_>,
+        turn: &AtomicU64,
         mut draw: impl FnMut(u64) -> u64,
-    ) -> Option<usize> {
-        let total = self.sums.last().copied().filter(|total| *total > 0)?;
-        let first = self.span_at(draw(total))?;
-        let rest = total - first.weight;
-        if rest == 0 {
+    ) -> Option<&Arc<Endpoint>> {
+        let may_be = |nth: usize| self.may_be(nth, pick);
+        let nth = match &self.order {
+            Order::LeastRequest => self.less_busy_of_two(pick, &mut draw),
+            Order::RoundRobin(order) => self.next_in_turn(order, pick, turn),
+            Order::Random => self.weights.draw(&mut draw).map(|span| span.nth),
+            Order::Ring(ring) => ring.from(hash_of(pick, &mut draw)).find(|nth| may_be(*nth)),
+            Order::Maglev(maglev) => maglev.from(hash_of(pick, &mut draw)).find(|nth| may_be(*nth)),
+        };
+        match nth.and_then(|nth| self.endpoints.get(nth)) {
+            Some(endpoint) if self.may_be_endpoint(endpoint, pick) => Some(endpoint),
+            _ => self.pick_among_few(pick, draw),
+        }
+    }
+
+    /// The less busy of two drawn by weight. Where both are equally busy it is the first, so that an idle
+    /// cluster is shared exactly by weight.
+    fn less_busy_of_two(&self, pick: &Pick<'_>, mut draw: impl FnMut(u64) -> u64) -> Option<usize> {
+        let first = self.weights.draw(&mut draw)?;
+        let Some(second) = self.weights.draw_other(first, &mut draw) else {
             return Some(first.nth);
-        }
-        // A draw from what lies outside the first one's span.
-        let point = draw(rest);
-        let point = if point >= first.start { point + first.weight } else { point };
-        let second = self.span_at(point)?;
-        Some(less_busy(first, second, active).nth)
+        };
+        Some(self.less_busy(first, second, pick).nth)
     }
 
-    /// The same among those that `allowed` says; slower, for a second attempt.
-    pub(crate) fn pick_among(
+    /// The one with fewer active requests for its weight, where it may be picked.
+    fn less_busy(&self, first: Span, second: Span, pick: &Pick<'_>) -> Span {
+        let load = |span: Span| match self.endpoints.get(span.nth) {
+            Some(endpoint) if self.may_be_endpoint(endpoint, pick) => endpoint.active() as u128,
+            _ => u128::from(u64::MAX),
+        };
+        let first_load = load(first) * u128::from(second.weight);
+        let second_load = load(second) * u128::from(first.weight);
+        if second_load < first_load { second } else { first }
+    }
+
+    /// The next in turn that may be picked, among a few.
+    fn next_in_turn(&self, order: &Turns, pick: &Pick<'_>, turn: &AtomicU64) -> Option<usize> {
+        const LOOKS: usize = 8;
+        let turns = std::iter::repeat_with(|| turn.fetch_add(1, Ordering::Relaxed));
+        let mut nths = turns.take(LOOKS).filter_map(|turn| order.at(turn, &self.weights));
+        nths.find(|nth| self.may_be(*nth, pick))
+    }
+
+    /// Where what was chosen may not be: two of those that may, drawn by looking at all.
+    #[cold]
+    fn pick_among_few(
         &self,
-        allowed: impl Fn(usize) -> bool,
-        active: impl Fn(usize) -> usize,
-        draw: impl FnMut(u64) -> u64,
-    ) -> Option<usize> {
-        let mut kept = Vec::new();
-        let mut sums = Vec::new();
-        let mut sum = 0;
-        for nth in (0..self.sums.len()).filter(|nth| allowed(*nth)) {
-            sum += self.span(nth).weight;
-            kept.push(nth);
-            sums.push(sum);
-        }
-        let original = |nth: usize| kept.get(nth).copied();
-        let picked =
-            Weights { sums }.pick(|nth| original(nth).map_or(usize::MAX, &active), draw)?;
-        original(picked)
+        pick: &Pick<'_>,
+        mut draw: impl FnMut(u64) -> u64,
+    ) -> Option<&Arc<Endpoint>> {
+        let may_be = |nth: usize| self.may_be(nth, pick);
+        let first = self.weights.draw_among(may_be, &mut draw)?;
+        let other = |nth: usize| nth != first.nth && may_be(nth);
+        let picked = match (&self.order, self.weights.draw_among(other, &mut draw)) {
+            (Order::LeastRequest, Some(second)) => self.less_busy(first, second, pick),
+            _ => first,
+        };
+        self.endpoints.get(picked.nth)
     }
 
-    fn span_at(&self, point: u64) -> Option<Span> {
-        let nth = self.sums.partition_point(|sum| *sum <= point);
-        (nth < self.sums.len()).then(|| self.span(nth))
+    fn may_be(&self, nth: usize, pick: &Pick<'_>) -> bool {
+        self.endpoints.get(nth).is_some_and(|endpoint| self.may_be_endpoint(endpoint, pick))
     }
 
-    fn span(&self, nth: usize) -> Span {
-        let sum_at = |nth: usize| self.sums.get(nth).copied().unwrap_or(0);
-        let start = nth.checked_sub(1).map_or(0, sum_at);
-        Span { nth, start, weight: sum_at(nth) - start }
+    fn may_be_endpoint(&self, endpoint: &Endpoint, pick: &Pick<'_>) -> bool {
+        (self.heed == Heed::Nothing || endpoint.condition.takes_load()) && pick.may_be(endpoint)
     }
 }
 
-/// The one with fewer active requests for its weight.
-fn less_busy(first: Span, second: Span, active: impl Fn(usize) -> usize) -> Span {
-    let first_load = active(first.nth) as u128 * u128::from(second.weight);
-    let second_load = active(second.nth) as u128 * u128::from(first.weight);
-    if second_load < first_load { second } else { first }
+/// A request without the key is sent anywhere.
+fn hash_of(pick: &Pick<'_>, draw: &mut impl FnMut(u64) -> u64) -> u64 {
+    pick.hash.unwrap_or_else(|| draw(u64::MAX))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::random::seeded;
-
-    #[test]
-    fn the_second_choice_is_never_the_first() {
-        let weights = Weights::new([4, 1, 0, 5].into_iter());
-        let mut draw = seeded(7);
-        for _ in 0..1_000 {
-            // Everyone is busy but the last; it is chosen whenever it is drawn, first or second.
-            let picked = weights.pick(|nth| if nth == 3 { 0 } else { 9 }, &mut draw).unwrap();
-            assert_ne!(picked, 2);
-        }
-    }
-
-    #[test]
-    fn load_is_weighed_against_weight() {
-        let weights = Weights::new([1, 10].into_iter());
-        let active = |nth: usize| [1, 5][nth];
-        for point in 0..11 {
-            assert_eq!(weights.pick(active, |limit| point % limit), Some(1));
-        }
-    }
+/// By what endpoints are hashed: as Envoy does, by address.
+fn names(endpoints: &[Arc<Endpoint>]) -> Vec<String> {
+    endpoints.iter().map(|endpoint| endpoint.key().to_string()).collect()
 }

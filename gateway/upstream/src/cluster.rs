@@ -1,6 +1,7 @@
 //! Clusters: the settings and endpoints of one port and subset of a service, compiled.
 
 use std::fmt;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -8,10 +9,17 @@ use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
 use portcullis_model as model;
 
+use crate::breakers::{Breaker, Entered, Overflow};
 use crate::endpoint::{Endpoint, EndpointId};
-use crate::endpoint_set::{EndpointSet, ResolvedEndpoint, known_at_first};
+use crate::endpoint_set::EndpointSet;
+use crate::locality::Surroundings;
+use crate::member::{Member, ResolvedEndpoint, known_at_first, members};
+use crate::pick::Pick;
 use crate::random::draw_below;
 use crate::repeats::{Cost, RepeatUnderWay, Repeats};
+use crate::standing::Standing;
+use crate::transport::Transport;
+use crate::upkeep::{AskForUpkeep, Kept};
 
 /// A cluster that requests can be sent to. Shared by all workers.
 ///
@@ -25,12 +33,26 @@ pub struct Cluster {
     /// Shared by all generations.
     repeats: Arc<Repeats>,
     line: Arc<Line>,
+    here: Arc<Surroundings>,
+    upkeep: Option<AskForUpkeep>,
+    transport: Arc<Transport>,
 }
 
 /// What all generations of a cluster share.
-struct Line {
+#[derive(Debug, Default)]
+pub(crate) struct Line {
     /// The newest of them. Held while endpoints are replaced, by the control side alone.
     newest: Mutex<Weak<Cluster>>,
+    pub(crate) standing: Standing,
+}
+
+/// What a cluster is compiled with, beyond its settings.
+#[derive(Clone, Debug, Default)]
+pub struct ClusterHome {
+    /// Where this gateway runs.
+    pub here: Arc<Surroundings>,
+    /// Who keeps rotations up; without anybody it happens at once, wherever something changes.
+    pub upkeep: Option<AskForUpkeep>,
 }
 
 /// What became of endpoints that were handed to a cluster.
@@ -48,29 +70,48 @@ impl Cluster {
     /// Compiles a cluster. Endpoints that the previous one had are carried over with their counts, so that
     /// pools and balancing go on as if nothing had changed; so is what names were last known to lead to. From
     /// here on the previous one takes no further endpoints, and those that only it has are told that they left.
-    pub fn new(settings: &Arc<model::Cluster>, previous: Option<&Arc<Cluster>>) -> Arc<Self> {
+    pub fn compile(
+        settings: &Arc<model::Cluster>,
+        previous: Option<&Arc<Cluster>>,
+        home: &ClusterHome,
+    ) -> Arc<Self> {
         let line = previous.map_or_else(|| Arc::new(Line::default()), |old| old.line.clone());
         let mut newest = line.newest.lock();
         let earlier = previous.map(|previous| previous.set.load());
-        let earlier = earlier.as_deref().map(Arc::as_ref);
-        let set = EndpointSet::build(known_at_first(settings, earlier), earlier);
-        if let Some(earlier) = earlier {
-            earlier.retire(Some(&set));
-        }
+        let earlier = earlier.as_ref().map_or(&[][..], |set| set.members());
+        let found = members(known_at_first(settings, earlier), earlier);
+        line.standing.retire(earlier, &found);
+        let set =
+            EndpointSet::build(found.into(), settings, &home.here, tokio::time::Instant::now());
         let cluster = Arc::new(Cluster {
             settings: settings.clone(),
             label: settings.name.to_string().into(),
             set: ArcSwap::from_pointee(set),
             repeats: previous.map(|old| old.repeats.clone()).unwrap_or_default(),
             line: line.clone(),
+            here: home.here.clone(),
+            upkeep: home.upkeep.clone(),
+            transport: Transport::compile(settings, previous.map(|old| &old.transport)),
         });
         *newest = Arc::downgrade(&cluster);
+        drop(newest);
+        cluster.warm_up();
         cluster
+    }
+
+    /// As [`compile`](Self::compile), at a place that is not known and looked after by nobody.
+    pub fn new(settings: &Arc<model::Cluster>, previous: Option<&Arc<Cluster>>) -> Arc<Self> {
+        Cluster::compile(settings, previous, &ClusterHome::default())
     }
 
     /// What it was compiled from.
     pub fn settings(&self) -> &Arc<model::Cluster> {
         &self.settings
+    }
+
+    /// What its connections are made of.
+    pub(crate) fn transport(&self) -> &Arc<Transport> {
+        &self.transport
     }
 
     /// A request goes to it for the first time.
@@ -106,9 +147,13 @@ impl Cluster {
         if earlier.members().iter().map(|member| &member.resolved).eq(&endpoints) {
             return SetEndpoints::Unchanged;
         }
-        let set = EndpointSet::build(endpoints, Some(&earlier));
-        earlier.retire(Some(&set));
+        let found = members(endpoints, earlier.members());
+        self.line.standing.retire(earlier.members(), &found);
+        let now = tokio::time::Instant::now();
+        let set = EndpointSet::build(found.into(), &self.settings, &self.here, now);
         self.set.store(Arc::new(set));
+        drop(newest);
+        self.warm_up();
         SetEndpoints::Replaced
     }
 
@@ -117,28 +162,82 @@ impl Cluster {
         let mut newest = self.line.newest.lock();
         if std::ptr::eq(newest.as_ptr(), self) {
             *newest = Weak::new();
-            self.set.load().retire(None);
+            self.line.standing.retire(self.set.load().members(), &[]);
         }
     }
 
-    /// The endpoint for the next request: of two drawn by weight, the one with fewer active requests
-    /// for its weight. `None` where all were tried or none takes load.
+    /// The endpoint for the next request; `None` where all were tried or none takes load.
     pub fn pick_endpoint(&self, tried: &[EndpointId]) -> Option<Arc<Endpoint>> {
-        self.pick_with(tried, draw_below)
+        self.pick(&Pick { tried, hash: None })
     }
 
-    fn pick_with(
-        &self,
-        tried: &[EndpointId],
-        draw: impl FnMut(u64) -> u64,
-    ) -> Option<Arc<Endpoint>> {
-        self.set().pick_with(tried, draw).cloned()
+    /// The endpoint for the next request, by the cluster's balancer; `None` where all were tried or none takes
+    /// load.
+    pub fn pick(&self, pick: &Pick<'_>) -> Option<Arc<Endpoint>> {
+        self.set.load().pick(pick, &self.line.standing.turn, draw_below).cloned()
+    }
+
+    /// What of a request is hashed to pick an endpoint; `None` where nothing is.
+    pub fn hash_key(&self) -> Option<&model::HashKey> {
+        match &self.settings.balancing.balancer {
+            model::Balancer::Hash { key, .. } => Some(key),
+            _ => None,
+        }
+    }
+
+    /// Takes a place under one of the cluster's limits, which all workers share; it costs nothing where there is
+    /// no such limit.
+    ///
+    /// # Errors
+    /// As much is under way as may be.
+    pub fn enter(&self, breaker: Breaker) -> Result<Entered, Overflow> {
+        let limit = breaker.limit(&self.settings.pool);
+        self.line.standing.breakers.enter(breaker, limit)
+    }
+
+    pub(crate) fn line(&self) -> &Arc<Line> {
+        &self.line
+    }
+
+    /// Has the rotation renewed soon, and looked after from then on.
+    pub(crate) fn ask_for_upkeep(&self) {
+        if self.line.standing.asked.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let line: Weak<dyn Kept> = Arc::downgrade(&self.line) as Weak<dyn Kept>;
+        if !self.upkeep.as_ref().is_some_and(|upkeep| upkeep.ask(line)) {
+            self.line.keep_up(tokio::time::Instant::now());
+        }
+    }
+
+    /// While endpoints warm up, their weights change by the second.
+    fn warm_up(&self) {
+        if self.settings.balancing.warmup.is_some() {
+            self.ask_for_upkeep();
+        }
+    }
+
+    /// When the next endpoint's weight is another, as it warms up.
+    fn warms_until(&self, now: tokio::time::Instant) -> Option<tokio::time::Instant> {
+        const STEP: std::time::Duration = std::time::Duration::from_secs(1);
+        let warmup = self.settings.balancing.warmup?;
+        let warms = |member: &Member| {
+            now.saturating_duration_since(member.endpoint.serves_since()) < warmup.duration
+        };
+        self.set.load().members().iter().any(warms).then(|| now + STEP)
     }
 }
 
-impl Default for Line {
-    fn default() -> Self {
-        Line { newest: Mutex::new(Weak::new()) }
+impl Kept for Line {
+    fn keep_up(&self, now: tokio::time::Instant) -> Option<tokio::time::Instant> {
+        self.standing.asked.store(false, Ordering::Release);
+        let newest = self.newest.lock();
+        let cluster = newest.upgrade()?;
+        let readmits = cluster.readmit(now);
+        let set = cluster.set.load().renewed(&cluster.settings, &cluster.here, now);
+        cluster.set.store(Arc::new(set));
+        drop(newest);
+        [readmits, cluster.warms_until(now)].into_iter().flatten().min()
     }
 }
 
@@ -151,12 +250,12 @@ impl fmt::Debug for Cluster {
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
-    use std::sync::atomic::Ordering;
+    use std::sync::atomic::AtomicU64;
 
     use portcullis_model::EndpointAddress;
 
     use super::*;
-    use crate::endpoint_set::ResolvedPlace;
+    use crate::member::ResolvedPlace;
     use crate::random::seeded;
 
     /// A cluster with endpoints of these ports and weights.
@@ -248,7 +347,9 @@ mod tests {
         let mut draw = seeded(0x9E37_79B9_7F4A_7C15);
         let mut counts = [0_u32; 4];
         for _ in 0..10_000 {
-            let picked = cluster.pick_with(&[], &mut draw).unwrap();
+            let set = cluster.set();
+            let turn = AtomicU64::new(0);
+            let picked = set.pick(&Pick::default(), &turn, &mut draw).unwrap();
             counts[usize::from(picked.address().port()) - 1] += 1;
         }
         assert!((900..1_100).contains(&counts[0]), "{counts:?}");

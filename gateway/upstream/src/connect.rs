@@ -2,35 +2,57 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
 
+use portcullis_model::{ConnectionPool, Keepalive};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
+use crate::endpoint::Endpoint;
+use crate::eyeballs::connect_first;
 use crate::failure::{ConnectError, UpstreamFailure};
 
-/// When a silent connection is first probed, and how often then: a dead node is noticed within two
-/// minutes, and firewalls between keep their entries.
-const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
-const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
-
-/// Connects within a time, with `TCP_NODELAY` and keep-alive probes.
+/// Connects within the connect timeout, with `TCP_NODELAY` and probes of silent connections.
+///
+/// # Errors
+/// No connection came about.
 pub(crate) async fn connect(
-    address: SocketAddr,
-    within: Duration,
+    endpoint: &Endpoint,
+    pool: &ConnectionPool,
 ) -> Result<TcpStream, ConnectError> {
-    let failed = |cause| ConnectError { address, cause };
-    match tokio::time::timeout(within, TcpStream::connect(address)).await {
-        Ok(Ok(stream)) => set_options(stream)
-            .map_err(|error| failed(UpstreamFailure::ConnectFailed(error.to_string()))),
-        Ok(Err(error)) => Err(failed(UpstreamFailure::from_connect(&error))),
-        Err(_) => Err(failed(UpstreamFailure::ConnectTimeout)),
+    match timeout(pool.connect_timeout, attempt(endpoint)).await {
+        Ok(Ok(stream)) => match set_options(&stream, &pool.keepalive) {
+            Ok(()) => Ok(stream),
+            Err(error) => Err(failed(endpoint.address(), &error)),
+        },
+        Ok(Err((address, error))) => Err(failed(address, &error)),
+        Err(_) => Err(ConnectError {
+            address: endpoint.address(),
+            cause: UpstreamFailure::ConnectTimeout,
+        }),
     }
 }
 
-fn set_options(stream: TcpStream) -> io::Result<TcpStream> {
+async fn attempt(endpoint: &Endpoint) -> Result<TcpStream, (SocketAddr, io::Error)> {
+    match endpoint.addresses() {
+        None => {
+            let address = endpoint.address();
+            TcpStream::connect(address).await.map_err(|error| (address, error))
+        }
+        // Few have several, so the race stays out of the others' future.
+        Some(addresses) => Box::pin(connect_first(&addresses, TcpStream::connect)).await,
+    }
+}
+
+fn failed(address: SocketAddr, error: &io::Error) -> ConnectError {
+    ConnectError { address, cause: UpstreamFailure::from_connect(error) }
+}
+
+fn set_options(stream: &TcpStream, settings: &Keepalive) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY);
-    SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
-    Ok(stream)
+    let mut keepalive = TcpKeepalive::new().with_time(settings.after).with_interval(settings.every);
+    if let Some(probes) = settings.probes {
+        keepalive = keepalive.with_retries(probes);
+    }
+    SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }

@@ -2,10 +2,15 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use portcullis_model::EndpointAddress;
+use tokio::time::Instant;
+
+use crate::condition::{Condition, EndpointState};
+use crate::moment::{instant_of, millis_of};
+use crate::outcome::Outcomes;
 
 /// An endpoint's number, unique in this process and never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,7 +26,10 @@ pub struct Endpoint {
     pub active: AtomicUsize,
     /// Open connections to it, idle ones included.
     pub connections: AtomicUsize,
-    removed: AtomicBool,
+    pub(crate) condition: Condition,
+    pub(crate) outcomes: Outcomes,
+    /// Since when it serves, in milliseconds: since it came, or since it was found well again.
+    serves_since: AtomicU64,
 }
 
 /// Where an endpoint listens.
@@ -50,7 +58,9 @@ impl Endpoint {
             place,
             active: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
-            removed: AtomicBool::new(false),
+            condition: Condition::default(),
+            outcomes: Outcomes::default(),
+            serves_since: AtomicU64::new(millis_of(Instant::now())),
         })
     }
 
@@ -102,11 +112,26 @@ impl Endpoint {
     /// Whether it has left its cluster, so that its connections are of no further use when what is under
     /// way on them has ended.
     pub fn is_removed(&self) -> bool {
-        self.removed.load(Ordering::Relaxed)
+        self.condition.is_removed()
     }
 
-    pub(crate) fn remove(&self) {
-        self.removed.store(true, Ordering::Relaxed);
+    /// Whether it takes new requests, and if not, why.
+    pub fn state(&self) -> EndpointState {
+        self.condition.state()
+    }
+
+    /// Requests that it answered well, and those that it did not: 5xx, failures.
+    pub fn totals(&self) -> (u64, u64) {
+        self.outcomes.totals()
+    }
+
+    /// Since when it serves: since it came, or since it was found well again.
+    pub fn serves_since(&self) -> Instant {
+        instant_of(self.serves_since.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn serves_anew(&self, now: Instant) {
+        self.serves_since.store(millis_of(now), Ordering::Relaxed);
     }
 }
 

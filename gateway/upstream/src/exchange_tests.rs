@@ -9,7 +9,7 @@ use portcullis_message::Body;
 use tokio::io::AsyncWriteExt;
 
 use crate::test_upstream::{Played, PlayedConnection, cluster_of, on_worker};
-use crate::{Lease, Pools, RequestBody, SendError, UpstreamBody, UpstreamFailure};
+use crate::{Lease, Pools, RequestBody, SendError, Spoken, UpstreamBody, UpstreamFailure};
 
 pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
@@ -23,7 +23,7 @@ pub(crate) fn with_body(method: Method, body: Body) -> Request<RequestBody> {
 }
 
 pub(crate) async fn checkout(pools: &Pools, upstream: &Played) -> Lease {
-    pools.checkout(&upstream.cluster, upstream.endpoint()).await.unwrap()
+    pools.checkout(&upstream.cluster, upstream.endpoint(), Spoken::Http1).await.unwrap()
 }
 
 /// Sends a request on a new connection while the upstream does what the test says.
@@ -316,7 +316,7 @@ fn a_reset_is_told_from_a_close() {
 async fn connect_failure(address: SocketAddr) -> UpstreamFailure {
     let cluster = cluster_of(&[(address, 1)]);
     let endpoint = &cluster.endpoints()[0];
-    let error = Pools::new().checkout(&cluster, endpoint).await.err().unwrap();
+    let error = Pools::new().checkout(&cluster, endpoint, Spoken::Http1).await.err().unwrap();
     assert_eq!((error.address, endpoint.active()), (address, 0));
     error.cause
 }
@@ -394,7 +394,7 @@ fn a_connection_whose_endpoint_has_left_is_not_kept() {
 fn the_futures_of_a_request_stay_small() {
     on_worker(async {
         let (pools, upstream) = (Pools::new(), Played::start().await);
-        let checkout = pools.checkout(&upstream.cluster, upstream.endpoint());
+        let checkout = pools.checkout(&upstream.cluster, upstream.endpoint(), Spoken::Http1);
         let size = std::mem::size_of_val(&checkout);
         assert!(size <= 640, "checkout takes {size} bytes");
         let lease = checkout.await.unwrap();

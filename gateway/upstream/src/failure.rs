@@ -8,6 +8,7 @@ use http::Request;
 use http::request::Parts;
 use portcullis_message::BodyError;
 
+use crate::breakers::Overflow;
 use crate::request_body::RequestBody;
 
 /// What failed on the way to an upstream or back. Its text is what `%UPSTREAM_TRANSPORT_FAILURE_REASON%` shows.
@@ -22,12 +23,27 @@ pub enum UpstreamFailure {
     /// The connection did not come about for another reason, such as no route to the host.
     #[error("connect failed: {0}")]
     ConnectFailed(String),
+    /// This process has no descriptor left for a connection; not the upstream's fault.
+    #[error("no descriptor left")]
+    OutOfDescriptors,
+    /// As much is under way at the cluster as its limits allow; nothing was sent.
+    #[error("overflow: {0}")]
+    Overflow(Overflow),
+    /// No TLS connection came about, for this reason; nothing was sent in plain text.
+    #[error("TLS error: {0}")]
+    Tls(String),
+    /// TLS is asked for and cannot be had here, for this reason; nothing was sent.
+    #[error("TLS error: {0}")]
+    NoTls(std::sync::Arc<str>),
     /// The upstream closed the connection before its reply was complete.
     #[error("connection closed before the reply")]
     Closed,
     /// The upstream or the network reset the connection before the reply.
     #[error("connection reset: {0}")]
     Reset(String),
+    /// The upstream says that it has not looked at the request: it refused the stream, or its GOAWAY leaves it out.
+    #[error("stream refused")]
+    Refused,
     /// What came back is not HTTP, or more of it than allowed.
     #[error("protocol error: {0}")]
     Protocol(String),
@@ -40,9 +56,27 @@ pub enum UpstreamFailure {
 }
 
 impl UpstreamFailure {
+    /// Whether the fault is this gateway's or its client's, so that it says nothing of the endpoint.
+    pub fn is_ours(&self) -> bool {
+        use UpstreamFailure as Failure;
+        matches!(
+            self,
+            Failure::RequestBody
+                | Failure::OutOfDescriptors
+                | Failure::Overflow(_)
+                | Failure::NoTls(_)
+        )
+    }
+
     /// What an error of reading or writing means.
     pub(crate) fn from_io(error: &io::Error) -> Self {
-        UpstreamFailure::Reset(error.kind().to_string())
+        let inside = error.get_ref().and_then(|inside| inside.downcast_ref::<rustls::Error>());
+        match (inside, error.kind()) {
+            (Some(error), _) => UpstreamFailure::Tls(portcullis_crypto::handshake_failure(error)),
+            // Inside TLS an end that nobody announced is an error of its own.
+            (None, io::ErrorKind::UnexpectedEof) => UpstreamFailure::Closed,
+            (None, kind) => UpstreamFailure::Reset(kind.to_string()),
+        }
     }
 
     /// What an error of connecting means.
@@ -50,9 +84,7 @@ impl UpstreamFailure {
         match error.kind() {
             io::ErrorKind::ConnectionRefused => UpstreamFailure::ConnectRefused,
             io::ErrorKind::TimedOut => UpstreamFailure::ConnectTimeout,
-            _ if is_out_of_descriptors(error) => {
-                UpstreamFailure::ConnectFailed("no descriptor left".to_owned())
-            }
+            _ if is_out_of_descriptors(error) => UpstreamFailure::OutOfDescriptors,
             kind => UpstreamFailure::ConnectFailed(kind.to_string()),
         }
     }

@@ -6,6 +6,7 @@ mod trailers;
 mod upload;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
@@ -17,6 +18,7 @@ use portcullis_message::http1::{
 };
 use portcullis_message::{BodyError, Upgrade, switches_to_websocket};
 
+use crate::client_tls::UpstreamTlsFacts;
 use crate::failure::{Heard, SendError, UpstreamFailure};
 use crate::http1::received::Received;
 use crate::http1::upload::Upload;
@@ -68,6 +70,11 @@ impl Http1 {
 
     pub(crate) fn local_address(&self) -> Option<SocketAddr> {
         self.local_address
+    }
+
+    /// What the TLS handshake settled.
+    pub(crate) fn tls_facts(&self) -> Option<&Arc<UpstreamTlsFacts>> {
+        self.socket.tls_facts()
     }
 
     /// Queues a request; nothing is written yet. Its head comes back, see [`Http1::explain`].

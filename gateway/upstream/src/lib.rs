@@ -1,5 +1,5 @@
-//! Clusters and the way to them: endpoints, balancing, one pool of connections per worker, HTTP/1 to
-//! the upstream.
+//! Clusters and the way to them: endpoints, balancing, one pool of connections per worker, HTTP/1
+//! and HTTP/2 to the upstream.
 //!
 //! What it is *not*: it chooses no cluster, retries nothing and writes no reply; it says what failed and
 //! hands a request back where it was provably never sent.
@@ -9,19 +9,34 @@
 //! brings the connection back.
 
 mod balance;
+mod breakers;
+mod client_tls;
 mod cluster;
+mod condition;
 mod connect;
+mod ejection;
 mod endpoint;
 mod endpoint_set;
 #[cfg(test)]
 mod exchange_tests;
 #[cfg(test)]
 mod expect_tests;
+mod eyeballs;
 mod failure;
 mod feed;
 mod http1;
+mod http2;
+#[cfg(test)]
+mod http2_tests;
 mod lease;
+mod load;
+mod locality;
+mod member;
+mod moment;
+mod outcome;
+mod pick;
 mod pools;
+mod proxy_header;
 mod random;
 mod raw_connection;
 mod recording;
@@ -32,23 +47,40 @@ mod request_body;
 mod response_body;
 #[cfg(test)]
 mod reuse_tests;
+mod rotation;
+mod sharing;
 mod shelf;
 mod socket;
+mod spoken;
+mod standing;
+#[cfg(test)]
+mod test_http2;
 #[cfg(test)]
 mod test_upstream;
+mod tls_sessions;
 mod tls_stream;
+mod transport;
 mod tunnel;
 #[cfg(test)]
 mod tunnel_tests;
+mod upkeep;
 #[cfg(test)]
 mod upload_tests;
+mod warmup;
 
-pub use cluster::{Cluster, SetEndpoints};
+pub use breakers::{Breaker, Entered, Overflow};
+pub use client_tls::UpstreamTlsFacts;
+pub use cluster::{Cluster, ClusterHome, SetEndpoints};
+pub use condition::{EndpointState, Offence};
 pub use endpoint::{Endpoint, EndpointId};
-pub use endpoint_set::{EndpointSet, Member, ResolvedEndpoint, ResolvedPlace};
+pub use endpoint_set::EndpointSet;
 pub use failure::{ConnectError, Heard, SendError, UpstreamFailure};
 pub use feed::FeedWatch;
 pub use lease::Lease;
+pub use locality::Surroundings;
+pub use member::{Member, ResolvedEndpoint, ResolvedPlace};
+pub use outcome::Outcome;
+pub use pick::Pick;
 pub use pools::Pools;
 pub use random::{draw, draw_below};
 pub use raw_connection::RawConnection;
@@ -56,4 +88,7 @@ pub use recording::Recording;
 pub use repeats::{Cost, RepeatUnderWay, Repeats};
 pub use request_body::{RequestBody, RequestProgress};
 pub use response_body::UpstreamBody;
+pub use spoken::Spoken;
+pub use transport::Caller;
 pub use tunnel::UpstreamTunnel;
+pub use upkeep::{AskForUpkeep, Upkeep};

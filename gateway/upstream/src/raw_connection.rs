@@ -10,11 +10,12 @@ use std::time::Duration;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::client_tls::UpstreamTlsFacts;
 use crate::cluster::Cluster;
-use crate::connect::connect;
 use crate::endpoint::{ActiveRequest, Endpoint, OpenConnection};
 use crate::failure::ConnectError;
 use crate::socket::Socket;
+use crate::transport::{Caller, Speaks, open_socket};
 
 /// A connection to an endpoint that is nobody else's; it counts at the endpoint for as long as it lives.
 #[derive(Debug)]
@@ -29,16 +30,25 @@ impl RawConnection {
     ///
     /// # Errors
     /// No connection came about; another endpoint may be tried.
-    pub async fn open(cluster: &Cluster, endpoint: &Arc<Endpoint>) -> Result<Self, ConnectError> {
+    pub async fn open(
+        cluster: &Cluster,
+        endpoint: &Arc<Endpoint>,
+        caller: Caller<'_>,
+    ) -> Result<Self, ConnectError> {
         let active = ActiveRequest::begin(endpoint);
-        let stream = connect(endpoint.address(), cluster.settings().pool.connect_timeout).await?;
+        let socket = open_socket(cluster, endpoint, Speaks::Bytes, &caller).await?;
         let open = OpenConnection::begin(endpoint);
-        Ok(RawConnection { socket: Socket::plain(stream), _active: active, _open: open })
+        Ok(RawConnection { socket, _active: active, _open: open })
     }
 
     /// Our own address on the connection.
     pub fn local_address(&self) -> Option<SocketAddr> {
         self.socket.local_address()
+    }
+
+    /// What its TLS handshake settled; `None` in plain text.
+    pub fn tls(&self) -> Option<&Arc<UpstreamTlsFacts>> {
+        self.socket.tls_facts()
     }
 
     /// Has its end tell the upstream that something failed.

@@ -10,6 +10,7 @@ use portcullis_message::BodyError;
 
 use crate::endpoint::ActiveRequest;
 use crate::http1::Finished;
+use crate::http2::ReplyBody;
 use crate::shelf::{PooledConnection, Shelf};
 use crate::tunnel::UpstreamTunnel;
 
@@ -27,6 +28,8 @@ pub struct UpstreamBody {
 /// How far a body is.
 enum Stage {
     Flowing(PooledConnection),
+    /// On a connection that others use too.
+    Shared(Box<ReplyBody>),
     /// Read to its end.
     Ended,
     /// It broke off, which was told.
@@ -43,6 +46,13 @@ impl UpstreamBody {
         let mut this = UpstreamBody { stage: Stage::Flowing(connection), shelf, active };
         this.note_end();
         this
+    }
+
+    /// The same on a shared connection, on which the request's place becomes free when the body has ended.
+    pub(crate) fn shared(body: ReplyBody, shelf: Rc<Shelf>, active: ActiveRequest) -> Self {
+        let ended = body.is_end_stream();
+        let stage = if ended { Stage::Ended } else { Stage::Shared(Box::new(body)) };
+        UpstreamBody { stage, shelf, active }
     }
 
     /// The connection with what follows on it, after a 101; `None` where it has ended already.
@@ -77,14 +87,28 @@ impl HttpBody for UpstreamBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let Stage::Flowing(connection) = &mut this.stage else { return Poll::Ready(None) };
-        let polled = connection.http1.poll_body(cx);
-        match &polled {
-            Poll::Pending => {}
-            Poll::Ready(Some(Err(_))) => this.stage = Stage::Broken,
-            Poll::Ready(_) => this.note_end(),
+        match &mut this.stage {
+            Stage::Flowing(connection) => {
+                let polled = connection.http1.poll_body(cx);
+                match &polled {
+                    Poll::Pending => {}
+                    Poll::Ready(Some(Err(_))) => this.stage = Stage::Broken,
+                    Poll::Ready(_) => this.note_end(),
+                }
+                polled
+            }
+            Stage::Shared(body) => {
+                let polled = Pin::new(&mut **body).poll_frame(cx);
+                match &polled {
+                    Poll::Ready(Some(Err(_))) => this.stage = Stage::Broken,
+                    Poll::Ready(None) => this.stage = Stage::Ended,
+                    Poll::Ready(Some(Ok(_))) if body.is_end_stream() => this.stage = Stage::Ended,
+                    Poll::Ready(_) | Poll::Pending => {}
+                }
+                polled
+            }
+            Stage::Ended | Stage::Broken => Poll::Ready(None),
         }
-        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -94,6 +118,7 @@ impl HttpBody for UpstreamBody {
     fn size_hint(&self) -> SizeHint {
         match &self.stage {
             Stage::Flowing(connection) => connection.http1.body_size_hint(),
+            Stage::Shared(body) => body.size_hint(),
             Stage::Ended => SizeHint::with_exact(0),
             Stage::Broken => SizeHint::new(),
         }

@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 
 use crate::endpoint::{Endpoint, EndpointId, OpenConnection};
 use crate::http1::Http1;
+use crate::transport::Reservation;
 
 /// How often idle connections are swept, which is also the step in which idleness is measured: requests
 /// read no clock for it.
@@ -21,6 +22,10 @@ pub(crate) struct PooledConnection {
     pub(crate) counted: OpenConnection,
     /// How many sweeps it may lie unused.
     pub(crate) patience: u32,
+    /// The number of the [`Transport`](crate::transport::Transport) that it was made by.
+    pub(crate) transport: u64,
+    /// Whom it serves alone.
+    pub(crate) reserved: Option<Box<Reservation>>,
 }
 
 /// A connection taken from the shelf.
@@ -61,9 +66,17 @@ pub(crate) fn patience(idle_timeout: Duration) -> u32 {
 }
 
 impl Shelf {
-    /// The most recently used connection to an endpoint.
-    pub(crate) fn take(&self, endpoint: EndpointId) -> Option<Taken> {
-        let idle = self.idle.borrow_mut().get_mut(&endpoint)?.pop()?;
+    /// The most recently used connection to an endpoint, of those with this reservation.
+    pub(crate) fn take(
+        &self,
+        endpoint: EndpointId,
+        reserved: Option<&Reservation>,
+    ) -> Option<Taken> {
+        let mut shelf = self.idle.borrow_mut();
+        let idle = shelf.get_mut(&endpoint)?;
+        let is_meant = |idle: &Idle| idle.connection.reserved.as_deref() == reserved;
+        let nth = idle.iter().rposition(is_meant)?;
+        let idle = idle.remove(nth);
         let rested = if idle.since == self.sweeps.get() { Rested::Briefly } else { Rested::Long };
         Some(Taken { connection: idle.connection, rested })
     }

@@ -4,11 +4,13 @@
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::client_tls::UpstreamTlsFacts;
 use crate::tls_stream::{Sending, TlsStream};
 
 /// The stream of an upstream connection.
@@ -26,7 +28,7 @@ pub(crate) struct Socket {
 #[derive(Debug)]
 enum Stream {
     Plain(TcpStream),
-    Tls(Box<TlsStream>),
+    Tls(Box<TlsStream>, Arc<UpstreamTlsFacts>),
 }
 
 impl Socket {
@@ -36,23 +38,23 @@ impl Socket {
     }
 
     /// On a stream after its handshake.
-    pub(crate) fn tls(stream: TlsStream) -> Self {
-        Socket { stream: Stream::Tls(Box::new(stream)), write_error: None }
+    pub(crate) fn tls(stream: TlsStream, facts: Arc<UpstreamTlsFacts>) -> Self {
+        Socket { stream: Stream::Tls(Box::new(stream), facts), write_error: None }
     }
 
     /// The TCP stream, whatever is on it.
     pub(crate) fn tcp(&self) -> &TcpStream {
         match &self.stream {
             Stream::Plain(tcp) => tcp,
-            Stream::Tls(tls) => tls.tcp(),
+            Stream::Tls(tls, _) => tls.tcp(),
         }
     }
 
     /// What the handshake settled; `None` in plain text.
-    pub(crate) fn session(&self) -> Option<&rustls::ClientConnection> {
+    pub(crate) fn tls_facts(&self) -> Option<&Arc<UpstreamTlsFacts>> {
         match &self.stream {
             Stream::Plain(_) => None,
-            Stream::Tls(tls) => Some(tls.session()),
+            Stream::Tls(_, facts) => Some(facts),
         }
     }
 
@@ -72,7 +74,7 @@ impl Socket {
         let written = match (&mut self.stream, pieces) {
             (Stream::Plain(tcp), [piece]) => Pin::new(tcp).poll_write(cx, piece),
             (Stream::Plain(tcp), pieces) => Pin::new(tcp).poll_write_vectored(cx, pieces),
-            (Stream::Tls(tls), pieces) => tls.poll_write(cx, pieces),
+            (Stream::Tls(tls, _), pieces) => tls.poll_write(cx, pieces),
         };
         match written {
             Poll::Ready(Err(error)) if peer_has_left(&error) => {
@@ -87,7 +89,7 @@ impl Socket {
     /// Sends what TLS holds back. Reading does so too, hence whoever reads on need not.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match (&mut self.stream, &self.write_error) {
-            (Stream::Tls(tls), None) => tls.poll_flush(cx),
+            (Stream::Tls(tls, _), None) => tls.poll_flush(cx),
             _ => Poll::Ready(Ok(())),
         }
     }
@@ -96,7 +98,7 @@ impl Socket {
     pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.stream {
             Stream::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
-            Stream::Tls(tls) => tls.poll_shutdown(cx),
+            Stream::Tls(tls, _) => tls.poll_shutdown(cx),
         }
     }
 
@@ -127,7 +129,7 @@ impl Socket {
                 let nothing = tcp.try_read(&mut [0]);
                 nothing.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
             }
-            Stream::Tls(tls) => tls.is_quiet(),
+            Stream::Tls(tls, _) => tls.is_quiet(),
         }
     }
 }
@@ -151,7 +153,7 @@ impl AsyncRead for Socket {
         let before = buffer.filled().len();
         let polled = match &mut this.stream {
             Stream::Plain(tcp) => Pin::new(tcp).poll_read(cx, buffer),
-            Stream::Tls(tls) => {
+            Stream::Tls(tls, _) => {
                 let failed = this.write_error.is_some();
                 tls.poll_read(cx, buffer, if failed { Sending::Failed } else { Sending::On })
             }

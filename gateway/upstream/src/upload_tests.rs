@@ -10,7 +10,7 @@ use portcullis_message::{Body, BodySender, Demand, body_channel};
 use tokio::io::AsyncReadExt;
 
 use crate::test_upstream::{Played, PlayedConnection, on_worker};
-use crate::{Pools, RequestBody, SendError, UpstreamFailure};
+use crate::{Pools, RequestBody, SendError, Spoken, UpstreamFailure};
 
 /// Waits until the upstream's side asks for more of a body.
 async fn wanted(client: &mut BodySender) -> Demand {
@@ -52,7 +52,8 @@ const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 fn chunks_and_announced_trailers_reach_the_upstream() {
     on_worker(async {
         let (pools, upstream) = (Pools::new(), Played::start().await);
-        let lease = pools.checkout(&upstream.cluster, upstream.endpoint()).await.unwrap();
+        let lease =
+            pools.checkout(&upstream.cluster, upstream.endpoint(), Spoken::Http1).await.unwrap();
         let mut connection = upstream.accept().await;
         let (mut client, body) = body_channel(None);
         let request = request(Method::GET, body, &[("trailer", "x-sum"), ("content-length", "9")]);
@@ -80,7 +81,8 @@ fn chunks_and_announced_trailers_reach_the_upstream() {
 fn a_reply_before_the_end_of_the_upload_is_delivered_and_ends_the_upload() {
     on_worker(async {
         let (pools, upstream) = (Pools::new(), Played::start().await);
-        let lease = pools.checkout(&upstream.cluster, upstream.endpoint()).await.unwrap();
+        let lease =
+            pools.checkout(&upstream.cluster, upstream.endpoint(), Spoken::Http1).await.unwrap();
         let mut connection = upstream.accept().await;
         let (client, body) = body_channel(None);
         let request = request(Method::POST, body, &[]);
@@ -97,7 +99,8 @@ fn a_reply_before_the_end_of_the_upload_is_delivered_and_ends_the_upload() {
 fn a_client_that_leaves_mid_upload_is_not_the_upstreams_fault() {
     on_worker(async {
         let (pools, upstream) = (Pools::new(), Played::start().await);
-        let lease = pools.checkout(&upstream.cluster, upstream.endpoint()).await.unwrap();
+        let lease =
+            pools.checkout(&upstream.cluster, upstream.endpoint(), Spoken::Http1).await.unwrap();
         let mut connection = upstream.accept().await;
         let (client, body) = body_channel(None);
         let play = async {
@@ -118,7 +121,8 @@ fn a_client_that_leaves_mid_upload_is_not_the_upstreams_fault() {
 fn an_upload_waits_for_an_upstream_that_does_not_read() {
     on_worker(async {
         let (pools, upstream) = (Pools::new(), Played::start().await);
-        let lease = pools.checkout(&upstream.cluster, upstream.endpoint()).await.unwrap();
+        let lease =
+            pools.checkout(&upstream.cluster, upstream.endpoint(), Spoken::Http1).await.unwrap();
         let mut connection = upstream.accept().await;
         let (mut client, body) = body_channel(None);
         let request = request(Method::POST, body, &[]);
@@ -149,7 +153,8 @@ fn an_upload_waits_for_an_upstream_that_does_not_read() {
 fn a_known_length_is_sent_with_its_bytes_unframed() {
     on_worker(async {
         let (pools, upstream) = (Pools::new(), Played::start().await);
-        let lease = pools.checkout(&upstream.cluster, upstream.endpoint()).await.unwrap();
+        let lease =
+            pools.checkout(&upstream.cluster, upstream.endpoint(), Spoken::Http1).await.unwrap();
         let mut connection = upstream.accept().await;
         let (mut client, body) = body_channel(Some(5));
         let play = async {
@@ -172,7 +177,10 @@ fn a_body_that_lies_about_its_length_is_never_completed() {
     on_worker(async {
         for last in ["l", "llo and more"] {
             let (pools, upstream) = (Pools::new(), Played::start().await);
-            let lease = pools.checkout(&upstream.cluster, upstream.endpoint()).await.unwrap();
+            let lease = pools
+                .checkout(&upstream.cluster, upstream.endpoint(), Spoken::Http1)
+                .await
+                .unwrap();
             let mut connection = upstream.accept().await;
             let (mut client, body) = body_channel(Some(5));
             let play = async {
@@ -195,7 +203,8 @@ fn a_body_that_lies_about_its_length_is_never_completed() {
 fn an_upload_goes_on_while_the_reply_is_read() {
     on_worker(async {
         let (pools, upstream) = (Pools::new(), Played::start().await);
-        let lease = pools.checkout(&upstream.cluster, upstream.endpoint()).await.unwrap();
+        let lease =
+            pools.checkout(&upstream.cluster, upstream.endpoint(), Spoken::Http1).await.unwrap();
         let mut connection = upstream.accept().await;
         let (mut client, body) = body_channel(None);
         let play = async {
@@ -226,7 +235,8 @@ fn an_upload_goes_on_while_the_reply_is_read() {
 fn an_early_refusal_ends_an_upload_that_still_comes() {
     on_worker(async {
         let (pools, upstream) = (Pools::new(), Played::start().await);
-        let lease = pools.checkout(&upstream.cluster, upstream.endpoint()).await.unwrap();
+        let lease =
+            pools.checkout(&upstream.cluster, upstream.endpoint(), Spoken::Http1).await.unwrap();
         let mut connection = upstream.accept().await;
         let (mut client, body) = body_channel(None);
         let play = async {
@@ -283,7 +293,10 @@ fn a_large_upload_arrives_as_it_was() {
         let (whole, length) = (pieces().concat(), pieces().concat().len());
         for known in [None, Some(length as u64)] {
             let (pools, upstream) = (Pools::new(), Played::start().await);
-            let lease = pools.checkout(&upstream.cluster, upstream.endpoint()).await.unwrap();
+            let lease = pools
+                .checkout(&upstream.cluster, upstream.endpoint(), Spoken::Http1)
+                .await
+                .unwrap();
             let mut connection = upstream.accept().await;
             let (mut client, body) = body_channel(known);
             let feed = async {
@@ -315,7 +328,8 @@ fn a_large_upload_arrives_as_it_was() {
 fn a_length_that_is_reached_is_a_whole_request() {
     on_worker(async {
         let (pools, upstream) = (Pools::new(), Played::start().await);
-        let lease = pools.checkout(&upstream.cluster, upstream.endpoint()).await.unwrap();
+        let lease =
+            pools.checkout(&upstream.cluster, upstream.endpoint(), Spoken::Http1).await.unwrap();
         let mut connection = upstream.accept().await;
         let (mut client, body) = body_channel(Some(2));
         let play = async {
@@ -335,7 +349,8 @@ fn a_length_that_is_reached_is_a_whole_request() {
 fn a_reply_that_has_begun_outlives_the_upload() {
     on_worker(async {
         let (pools, upstream) = (Pools::new(), Played::start().await);
-        let lease = pools.checkout(&upstream.cluster, upstream.endpoint()).await.unwrap();
+        let lease =
+            pools.checkout(&upstream.cluster, upstream.endpoint(), Spoken::Http1).await.unwrap();
         let mut connection = upstream.accept().await;
         let (client, body) = body_channel(None);
         let play = connection.answer("HTTP/1.1 413 Too Large\r\ncontent-length: 5\r\n\r\n");

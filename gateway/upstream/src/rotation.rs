@@ -1,0 +1,185 @@
+//! Who takes part in a cluster's load at the moment, and with what share.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use portcullis_model as model;
+use portcullis_model::{Balancer, Locality, Readiness};
+use tokio::time::Instant;
+
+use crate::balance::{Heed, Pool};
+use crate::endpoint::Endpoint;
+use crate::load::{Level, Load, kept, loads};
+use crate::locality::{Surroundings, covers, level_of, shares};
+use crate::member::Member;
+use crate::pick::Pick;
+use crate::warmup::warm_weight;
+
+/// Who takes part in a cluster's load at the moment: groups with shares of it. Made anew when that changes; what
+/// happens in between is seen by the endpoints' own conditions.
+#[derive(Debug, Default)]
+pub(crate) struct Rotation {
+    /// Those that take load by their shares, then those that take it where no other does.
+    groups: Vec<Group>,
+    total: u64,
+}
+
+#[derive(Debug)]
+struct Group {
+    /// The shares up to and including its own.
+    up_to: u64,
+    pool: Pool,
+}
+
+/// What a rotation is made of.
+pub(crate) struct Parts<'a> {
+    pub(crate) members: &'a [Member],
+    pub(crate) settings: &'a model::Cluster,
+    pub(crate) here: &'a Surroundings,
+    pub(crate) now: Instant,
+}
+
+impl Rotation {
+    pub(crate) fn build(parts: &Parts<'_>) -> Self {
+        let mut rotation = Rotation::default();
+        let levels = parts.levels();
+        let counts: Vec<Level> = levels.iter().map(|members| count(members)).collect();
+        for (members, load) in levels.iter().zip(loads(&counts, parts.panic_below())) {
+            if load.percent > 0 {
+                parts.add_level(&mut rotation, members, load);
+            }
+        }
+        // Where no group has anyone left, the draining may still be better than nobody.
+        let draining: Vec<_> = parts.members.iter().filter(|member| drains(member)).collect();
+        rotation.add(parts, &draining, 0, Heed::Health);
+        rotation
+    }
+
+    /// The next endpoint; `None` where there is none.
+    pub(crate) fn pick(
+        &self,
+        pick: &Pick<'_>,
+        turn: &AtomicU64,
+        mut draw: impl FnMut(u64) -> u64,
+    ) -> Option<&Arc<Endpoint>> {
+        // One group is the rule, and needs no draw.
+        let nth = match self.groups.first() {
+            Some(group) if group.up_to < self.total => {
+                let point = match pick.hash {
+                    Some(hash) => hash % self.total,
+                    None => draw(self.total),
+                };
+                self.groups.partition_point(|group| group.up_to <= point)
+            }
+            _ => 0,
+        };
+        let drawn = self.groups.get(nth)?.pool.pick(pick, turn, &mut draw);
+        drawn
+            .or_else(|| self.groups.iter().find_map(|group| group.pool.pick(pick, turn, &mut draw)))
+    }
+
+    fn add(&mut self, parts: &Parts<'_>, members: &[&Member], share: u64, heed: Heed) {
+        let mut weighed: Vec<_> = members
+            .iter()
+            .filter(|member| heed == Heed::Nothing || member.endpoint.condition.takes_load())
+            .map(|member| (member.endpoint.clone(), parts.weight_of(member)))
+            .filter(|(_, weight)| *weight > 0)
+            .collect();
+        if weighed.is_empty() {
+            return;
+        }
+        if matches!(parts.settings.balancing.balancer, Balancer::Hash { .. }) {
+            weighed = one_of_each(weighed);
+        }
+        self.total += share;
+        let (endpoints, weights): (Vec<_>, Vec<_>) = weighed.into_iter().unzip();
+        let pool = Pool::new(&parts.settings.balancing.balancer, endpoints, &weights, heed);
+        self.groups.push(Group { up_to: self.total, pool });
+    }
+}
+
+impl Parts<'_> {
+    /// Those that are to take load, the nearest first.
+    fn levels(&self) -> Vec<Vec<&Member>> {
+        let mut levels: BTreeMap<usize, Vec<&Member>> = BTreeMap::new();
+        let shares = shares(self.settings, self.here);
+        for member in self.members.iter().filter(|member| serves(member)) {
+            let written = &member.resolved.written;
+            if shares.is_some_and(|to| !to.iter().any(|(each, _)| is_in(member, each))) {
+                continue;
+            }
+            let level = level_of(written, self.settings, self.here);
+            levels.entry(level).or_default().push(member);
+        }
+        levels.into_values().collect()
+    }
+
+    fn panic_below(&self) -> u64 {
+        let outliers = self.settings.outliers.as_ref();
+        u64::from(outliers.map_or(0, |outliers| outliers.min_health_percent))
+    }
+
+    /// One group, or one for each share that is written.
+    fn add_level(&self, rotation: &mut Rotation, members: &[&Member], load: Load) {
+        let heed = if load.panic { Heed::Nothing } else { Heed::Health };
+        let Some(shares) = shares(self.settings, self.here) else {
+            return rotation.add(self, members, load.percent, heed);
+        };
+        let mut left: Vec<&Member> = members.to_vec();
+        for (pattern, share) in shares {
+            let (there, elsewhere) = left.into_iter().partition(|member| is_in(member, pattern));
+            left = elsewhere;
+            let kept = if load.panic { 100 } else { kept(count(&there)) };
+            let share = load.percent * u64::from(*share) * kept;
+            if share > 0 {
+                rotation.add(self, &there, share, heed);
+            }
+        }
+    }
+
+    fn weight_of(&self, member: &Member) -> u64 {
+        let weight = u64::from(member.resolved.written.weight);
+        let balancing = &self.settings.balancing;
+        match (&balancing.warmup, &balancing.balancer) {
+            (Some(warmup), Balancer::LeastRequest | Balancer::RoundRobin) => {
+                let age = self.now.saturating_duration_since(member.endpoint.serves_since());
+                warm_weight(weight, warmup, age)
+            }
+            _ => weight,
+        }
+    }
+}
+
+fn count(members: &[&Member]) -> Level {
+    let healthy = members.iter().filter(|member| member.endpoint.condition.takes_load());
+    Level { all: members.len() as u64, healthy: healthy.count() as u64 }
+}
+
+fn serves(member: &Member) -> bool {
+    let written = &member.resolved.written;
+    written.weight > 0 && written.readiness == Readiness::Ready
+}
+
+fn drains(member: &Member) -> bool {
+    let written = &member.resolved.written;
+    written.weight > 0 && written.readiness == Readiness::Draining
+}
+
+fn is_in(member: &Member, pattern: &str) -> bool {
+    let unknown = Locality::default();
+    covers(pattern, member.resolved.written.locality.as_deref().unwrap_or(&unknown))
+}
+
+/// A consistent hash is made of names, in one order whoever makes it; an address written twice is one.
+fn one_of_each(mut weighed: Vec<(Arc<Endpoint>, u64)>) -> Vec<(Arc<Endpoint>, u64)> {
+    weighed.sort_by_key(|(endpoint, _)| endpoint.key());
+    weighed.dedup_by(|later, earlier| {
+        let same = later.0.id == earlier.0.id;
+        if same {
+            earlier.1 += later.1;
+        }
+        same
+    });
+    weighed
+}

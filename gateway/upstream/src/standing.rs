@@ -1,0 +1,61 @@
+//! What all generations of a cluster count together: ejections, turns, what is under way.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use crate::breakers::Breakers;
+use crate::condition::{Ended, Offence};
+use crate::endpoint::EndpointId;
+use crate::member::Member;
+
+/// What all generations of a cluster count together.
+#[derive(Debug, Default)]
+pub(crate) struct Standing {
+    /// Whose turn it is.
+    pub(crate) turn: AtomicU64,
+    pub(crate) breakers: Arc<Breakers>,
+    /// Whether upkeep was asked for and has not begun.
+    pub(crate) asked: AtomicBool,
+    ejected: AtomicUsize,
+    ejections: [AtomicU64; Offence::ALL.len()],
+}
+
+impl Standing {
+    /// Endpoints that are ejected at the moment.
+    pub(crate) fn ejected(&self) -> usize {
+        self.ejected.load(Ordering::Relaxed)
+    }
+
+    /// How many endpoints were ever ejected for this.
+    pub(crate) fn ejections(&self, offence: Offence) -> u64 {
+        self.ejections.get(offence as usize).map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    /// Takes one of so many places for an ejection.
+    pub(crate) fn take_place(&self, most: usize) -> bool {
+        let one_more = |ejected: usize| (ejected < most).then_some(ejected + 1);
+        self.ejected.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
+    }
+
+    /// Gives one back.
+    pub(crate) fn give_place_back(&self) {
+        self.ejected.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_ejection(&self, offence: Offence) {
+        if let Some(count) = self.ejections.get(offence as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Tells the endpoints of `earlier` that are not in `newer` that they have left.
+    pub(crate) fn retire(&self, earlier: &[Member], newer: &[Member]) {
+        let kept: rustc_hash::FxHashSet<EndpointId> =
+            newer.iter().map(|member| member.endpoint.id).collect();
+        for member in earlier.iter().filter(|member| !kept.contains(&member.endpoint.id)) {
+            if member.endpoint.condition.remove() == Ended::Now {
+                self.give_place_back();
+            }
+        }
+    }
+}

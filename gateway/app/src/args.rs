@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use portcullis_message::HeadRules;
+use portcullis_proxy::UnsafeRepeats;
 use portcullis_model::parse_duration;
 
 use crate::memory::Bytes;
@@ -99,6 +100,9 @@ pub(crate) struct ServeArguments {
         value_name = "DIR"
     )]
     pub mesh_certificates: PathBuf,
+    /// A DNS server to ask, as ADDRESS or ADDRESS:PORT; may be repeated. Default: those of /etc/resolv.conf.
+    #[arg(long, env = "PORTCULLIS_DNS_SERVER", value_delimiter = ',', value_name = "ADDR")]
+    pub dns_server: Vec<DnsServer>,
     /// How long to go on accepting after SIGTERM.
     #[arg(long, env = "PORTCULLIS_DRAIN_DELAY", default_value = "30s", value_parser = parse_duration)]
     pub drain_delay: Duration,
@@ -246,6 +250,14 @@ impl Compatibility {
             Some(Compatibility::Istio) => HeadRules::ISTIO,
         }
     }
+
+    /// Whether what may be executed twice is repeated where `retries` say so.
+    pub(crate) fn unsafe_repeats(compat: Option<Self>) -> UnsafeRepeats {
+        match compat {
+            None => UnsafeRepeats::Refused,
+            Some(Compatibility::Istio) => UnsafeRepeats::AsWritten,
+        }
+    }
 }
 
 /// One entry of `--port-map`.
@@ -290,6 +302,22 @@ impl FromStr for Port {
         text.parse()
             .map(Port::On)
             .map_err(|_| format!("`{text}` is neither ADDRESS:PORT nor `off`"))
+    }
+}
+
+/// An address of `--dns-server`, on port 53 unless it names another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DnsServer(pub SocketAddr);
+
+impl FromStr for DnsServer {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let address = text.parse::<IpAddr>().map(|address| SocketAddr::new(address, 53));
+        address
+            .or_else(|_| text.parse())
+            .map(DnsServer)
+            .map_err(|_| format!("`{text}` is neither an address nor ADDRESS:PORT"))
     }
 }
 
@@ -340,6 +368,9 @@ mod tests {
         assert_eq!(serve.config.len(), 3);
         assert_eq!(serve.port_map.get(1), Some(&PortMapping { resource: 443, bound: 8443 }));
         assert_eq!(serve.admin, Port::Off);
+        let serve = self::serve(&["--config", "x", "--dns-server", "::1,10.0.0.2:5353"]).unwrap();
+        let servers: Vec<_> = serve.dns_server.iter().map(|server| server.0.to_string()).collect();
+        assert_eq!(servers, ["[::1]:53", "10.0.0.2:5353"]);
     }
 
     #[test]
@@ -349,5 +380,6 @@ mod tests {
         assert!(serve(&["--config", "x", "--drain-delay", "soon"]).is_err());
         assert!(serve(&["--config", "x", "--http3"]).unwrap().unserved().is_some());
         assert!(serve(&["--config", "x", "--compat", "nginx"]).is_err());
+        assert!(serve(&["--config", "x", "--dns-server", "dns.example"]).is_err());
     }
 }

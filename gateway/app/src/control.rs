@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use portcullis_discovery::Discovery;
 use portcullis_edge::Workers;
 use portcullis_manifests::{CertificateFiles, Draft, LastGood, into_model_with};
 use portcullis_message::{HeadRules, TrustedProxies};
 use portcullis_model::{PluginModule, Problem, Severity};
 use portcullis_snapshot::{Compiled, Compiler, Published, Snapshot};
 use portcullis_telemetry::Registry;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::certificate_files::read_certificate_file;
@@ -44,6 +46,10 @@ pub(crate) struct ControlParts {
     pub published: Arc<Published>,
     /// Who binds the listeners.
     pub workers: Arc<Workers>,
+    /// Who finds endpoints that are not written.
+    pub discovery: Discovery,
+    /// The runtime that it works on.
+    pub runtime: Handle,
     /// The directory of this workload's certificates in the mesh.
     pub mesh_certificates: PathBuf,
     /// Where the generation is counted.
@@ -118,6 +124,7 @@ impl Applier {
 
     fn publish(&self, snapshot: Snapshot, previous: &Snapshot, took: Duration) -> u64 {
         report(&snapshot.problems, &previous.problems);
+        self.discover(&snapshot);
         let snapshot = self.parts.published.publish(snapshot);
         report(&self.parts.workers.reconcile(&snapshot), &[]);
         self.parts.registry.set_generation(snapshot.generation);
@@ -134,6 +141,16 @@ impl Applier {
             "configuration applied"
         );
         snapshot.generation
+    }
+}
+
+impl Applier {
+    /// Has the endpoints of a snapshot found that are not written. A name that is new is waited for a moment, so that
+    /// its first request does not come too early.
+    fn discover(&self, snapshot: &Snapshot) {
+        let clusters: Vec<_> = snapshot.clusters.values().cloned().collect();
+        self.parts.discovery.follow(&clusters);
+        self.parts.runtime.block_on(self.parts.discovery.first_answers());
     }
 }
 

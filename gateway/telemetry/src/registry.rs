@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use crate::admission::Admission;
 use crate::connection_series::ConnectionSeries;
+use crate::discovery_counts::DiscoveryCounts;
 use crate::edge_counts::EdgeCounts;
 use crate::exposition::{Exposition, Labels};
 use crate::families::Families;
@@ -45,6 +46,7 @@ pub struct Registry {
     log_dropped: AtomicU64,
     log_write_errors: AtomicU64,
     edge: Arc<EdgeCounts>,
+    discovery: Arc<DiscoveryCounts>,
 }
 
 /// Which label sets are shown apart.
@@ -98,6 +100,7 @@ impl Registry {
             log_dropped: AtomicU64::new(0),
             log_write_errors: AtomicU64::new(0),
             edge: Arc::default(),
+            discovery: Arc::default(),
         })
     }
 
@@ -127,6 +130,11 @@ impl Registry {
     /// What the edge counts.
     pub fn edge_counts(&self) -> &Arc<EdgeCounts> {
         &self.edge
+    }
+
+    /// What finding endpoints comes to.
+    pub fn discovery_counts(&self) -> &Arc<DiscoveryCounts> {
+        &self.discovery
     }
 
     /// The generation that serves.
@@ -171,6 +179,7 @@ impl Registry {
         self.write_configuration(&mut text);
         self.write_access_log(&mut text);
         self.edge.write(&mut text);
+        self.discovery.write(&mut text);
         write_build(&mut text);
         text.finish()
     }

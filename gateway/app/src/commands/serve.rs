@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use portcullis_admin::{AdminState, Readiness, ServerInfo, SetLogLevel};
+use portcullis_discovery::{Discovery, DiscoverySettings};
 use portcullis_edge::{Settings as EdgeSettings, Workers};
 use portcullis_proxy::{DebugHeaders, Drain, Overload, WorkerSettings};
 use portcullis_snapshot::{Compiler, PluginHost, Published};
 use portcullis_sources::FileSource;
 use portcullis_telemetry::{AccessLog, AccessLogFormat, LogTarget, Registry};
 use portcullis_wasm::Engine;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::{control_runtime, require_paths};
@@ -105,6 +107,8 @@ async fn start(
         trusted,
         published,
         workers,
+        discovery: discovery(&arguments, &registry),
+        runtime: Handle::current(),
         registry,
     })
     .map_err(|error| CommandError::failure("the control thread does not start", error))?;
@@ -130,6 +134,12 @@ fn compiler(registry: &Arc<Registry>, workers: usize) -> Result<Compiler, Comman
     Ok(Compiler::new(registry.clone(), Some(host)))
 }
 
+fn discovery(arguments: &ServeArguments, registry: &Registry) -> Discovery {
+    let dns_servers = arguments.dns_server.iter().map(|server| server.0).collect();
+    let settings = DiscoverySettings { dns_servers };
+    Discovery::new(&settings, registry.discovery_counts().clone(), Handle::current())
+}
+
 fn worker_settings(
     arguments: &ServeArguments,
     published: &Arc<Published>,
@@ -140,6 +150,7 @@ fn worker_settings(
         access_log: open_access_log(arguments)?,
         debug_headers: if arguments.debug_headers { DebugHeaders::On } else { DebugHeaders::Off },
         trusted: Arc::new(trusted_proxies(arguments)),
+        unsafe_repeats: Compatibility::unsafe_repeats(arguments.compat),
         alb_mtls: arguments.alb_mtls.into(),
         drain: Drain::default(),
         overload: Overload::default(),

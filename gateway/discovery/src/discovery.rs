@@ -1,0 +1,53 @@
+//! Following the clusters of each configuration.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis_telemetry::DiscoveryCounts;
+use portcullis_upstream::Cluster;
+use tokio::runtime::Handle;
+
+use crate::answer::has_route;
+use crate::name_servers::NameServers;
+use crate::names::Names;
+
+/// How long a configuration with new names waits for what they lead to.
+const FIRST_ANSWERS: Duration = Duration::from_secs(2);
+
+/// What discovery is given.
+#[derive(Clone, Debug, Default)]
+pub struct DiscoverySettings {
+    /// The DNS servers to ask; none stands for those of `/etc/resolv.conf`.
+    pub dns_servers: Vec<SocketAddr>,
+}
+
+/// Finds the endpoints of clusters.
+pub struct Discovery {
+    names: Arc<Names>,
+}
+
+impl Discovery {
+    /// Begins with no cluster. Its work is done on `runtime`.
+    pub fn new(
+        settings: &DiscoverySettings,
+        counts: Arc<DiscoveryCounts>,
+        runtime: Handle,
+    ) -> Self {
+        let (servers, search) = NameServers::new(&settings.dns_servers);
+        let names = Names::new(Arc::new(servers), search, has_route, counts, runtime);
+        Discovery { names }
+    }
+
+    /// From now on it works for these clusters and no others. What is known of their names already is handed to
+    /// them at once.
+    pub fn follow(&self, clusters: &[Arc<Cluster>]) {
+        self.names.follow(clusters);
+    }
+
+    /// Waits until each name was looked up once, but no longer than two seconds: what a name leads to that answers
+    /// later serves from then on.
+    pub async fn first_answers(&self) {
+        self.names.first_answers(FIRST_ANSWERS).await;
+    }
+}

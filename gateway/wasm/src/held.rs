@@ -12,8 +12,8 @@ use crate::effects::{Direction, LocalReply, Resumed};
 /// What of a held half of a stream is left with the instance, for callbacks of other contexts to read and change.
 #[derive(Debug)]
 pub struct Parked {
-    /// The record.
-    pub exchange: Box<Exchange>,
+    /// The record; `None` where another held plugin of the same stream has it.
+    pub exchange: Option<Box<Exchange>>,
     /// What is held of the body.
     pub body: Bytes,
     /// Whether a callback changed the body meanwhile.
@@ -127,8 +127,7 @@ impl HeldStreams {
             Direction::Request => [&held.request, &held.response],
             Direction::Response => [&held.response, &held.request],
         };
-        let parked = first.parked.as_ref().or(second.parked.as_ref())?;
-        Some(&parked.exchange)
+        [first, second].into_iter().find_map(|half| half.parked.as_ref()?.exchange.as_deref())
     }
 
     /// The same, to change it.
@@ -142,8 +141,7 @@ impl HeldStreams {
             Direction::Request => [&mut held.request, &mut held.response],
             Direction::Response => [&mut held.response, &mut held.request],
         };
-        let parked = first.parked.as_mut().or(second.parked.as_mut())?;
-        Some(&mut parked.exchange)
+        [first, second].into_iter().find_map(|half| half.parked.as_mut()?.exchange.as_deref_mut())
     }
 
     /// What of a body is held here.

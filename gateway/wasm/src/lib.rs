@@ -8,14 +8,21 @@
 //! configures its instances off the request path, [`WorkerInstances`] hands each worker its [`Instance`].
 
 mod abi;
+mod agenda;
 mod background;
 mod budget;
+mod call_line;
+mod call_targets;
 mod calls;
+mod desk;
 mod effects;
 mod engine;
+mod errands;
 mod fault;
+mod grpc_frames;
 mod guest;
 mod held;
+mod hooks;
 mod http_callbacks;
 mod instance;
 mod limits;
@@ -24,6 +31,8 @@ mod mailbox;
 mod module;
 mod node;
 mod plugin;
+mod root_callbacks;
+mod shared;
 mod state;
 mod ticker;
 mod vm;
@@ -31,11 +40,17 @@ mod wasi;
 mod worker_instances;
 
 pub use abi::{AbiVersion, MapError, Pair, decode_pairs, encode_pairs};
+pub use agenda::{Begun, Caller};
+pub use call_line::{CallLine, Hangup};
+pub use call_targets::{CallTarget, CallTargets};
 pub use effects::{
     Action, Direction, Effects, EndOfStream, FaultKind, LocalReply, PluginFault, Resumed, StreamId,
 };
 pub use engine::{Engine, EngineError};
+pub use errands::{Call, CallId, CallKind, CallReply};
+pub use grpc_frames::{GrpcFrameError, GrpcFrames};
 pub use held::Parked;
+pub use hooks::Hooks;
 pub use http_callbacks::Closed;
 pub use instance::Instance;
 pub use load_error::{GuestLog, LoadError};

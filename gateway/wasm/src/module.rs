@@ -5,6 +5,7 @@ use wasmtime::{Engine, ExternType, InstancePre, Linker, UnknownImportError};
 
 use crate::abi::AbiVersion;
 use crate::calls;
+use crate::hooks::Hooks;
 use crate::load_error::LoadError;
 use crate::state::GuestState;
 
@@ -15,6 +16,7 @@ pub const MODULE_LIMIT: usize = 10 << 20;
 pub struct Module {
     pre: InstancePre<GuestState>,
     abi: AbiVersion,
+    hooks: Hooks,
     digest: String,
 }
 
@@ -32,12 +34,17 @@ impl Module {
             .map_err(|error| LoadError::Compile(one_line(&error)))?;
         let abi = check_exports(&module)?;
         let pre = link(linker, &module)?;
-        Ok(Module { pre, abi, digest: hex(&sha256(bytes)) })
+        Ok(Module { pre, abi, hooks: Hooks::of(&module), digest: hex(&sha256(bytes)) })
     }
 
     /// The Proxy-Wasm version that it declares.
     pub fn abi(&self) -> AbiVersion {
         self.abi
+    }
+
+    /// What it wants to see of messages.
+    pub fn hooks(&self) -> Hooks {
+        self.hooks
     }
 
     /// The SHA-256 of its bytes, in lower-case hex.

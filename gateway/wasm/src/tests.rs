@@ -1,11 +1,14 @@
 //! Tests of the whole room with small guests in WebAssembly text.
 
+mod body_calls;
 mod containment;
 mod guest;
 mod header_calls;
+mod http_calls;
 mod loading;
 mod other_calls;
 mod replacement;
+mod shared_calls;
 mod wasi_calls;
 
 use std::rc::Rc;
@@ -19,8 +22,8 @@ use portcullis_model as model;
 use portcullis_telemetry::{PluginMetrics, Registry};
 
 use crate::{
-    Effects, EndOfStream, Engine, Instance, LoadError, NodeMetadata, Plugin, PluginFault, StreamId,
-    WorkerInstances,
+    CallTarget, CallTargets, Effects, EndOfStream, Engine, Instance, LoadError, NodeMetadata,
+    Plugin, PluginFault, StreamId, WorkerInstances,
 };
 
 /// One plugin in an engine of its own, and one worker's instances.
@@ -38,6 +41,7 @@ impl Bench {
 
     fn try_start(text: &str, settings: model::Plugin) -> Result<Self, LoadError> {
         let engine = Engine::for_node(NodeMetadata::default()).unwrap();
+        engine.set_call_targets(call_targets());
         let metrics = Registry::new().plugin_metrics(&settings.id.to_string());
         let module = engine.compile(&wat::parse_str(text).unwrap())?;
         let plugin = Plugin::start(&engine, &module, &Arc::new(settings), 1, metrics.clone())?;
@@ -66,7 +70,14 @@ fn on_request(body: &str) -> (Box<Exchange>, Effects) {
     (exchange, effects)
 }
 
-fn settings() -> model::Plugin {
+/// A configuration with one cluster, `outbound|80||auth.shop.svc`.
+fn call_targets() -> Arc<CallTargets> {
+    let name = model::ClusterName { host: "auth.shop.svc".into(), port: 80, subset: "".into() };
+    let target = CallTarget { name: &name, service: "auth", namespace: "shop" };
+    CallTargets::new([target].into_iter())
+}
+
+pub(crate) fn settings() -> model::Plugin {
     model::Plugin {
         id: model::ObjectId::new("WasmPlugin", "shop", "guest"),
         origin: model::Origin::for_test(),

@@ -1,0 +1,30 @@
+//! Which parts of a message a module wants to see, told from its exports and imports.
+
+/// What a plugin wants of messages beside their heads. A part that no plugin of a chain wants passes it by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hooks {
+    /// `proxy_on_request_body`
+    pub request_body: bool,
+    /// `proxy_on_request_trailers`
+    pub request_trailers: bool,
+    /// `proxy_on_response_body`
+    pub response_body: bool,
+    /// `proxy_on_response_trailers`
+    pub response_trailers: bool,
+    /// It imports `proxy_set_buffer_bytes`: without it no body changes its length.
+    pub sets_bodies: bool,
+}
+
+impl Hooks {
+    /// Reads them off a module.
+    pub(crate) fn of(module: &wasmtime::Module) -> Self {
+        let exports = |name| module.get_export(name).is_some();
+        Hooks {
+            request_body: exports("proxy_on_request_body"),
+            request_trailers: exports("proxy_on_request_trailers"),
+            response_body: exports("proxy_on_response_body"),
+            response_trailers: exports("proxy_on_response_trailers"),
+            sets_bodies: module.imports().any(|import| import.name() == "proxy_set_buffer_bytes"),
+        }
+    }
+}

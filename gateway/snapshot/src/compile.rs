@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use http::HeaderValue;
 use portcullis_model::{ClusterName, Listener, Model, ObjectId, Problem};
 use portcullis_telemetry::{Registry, TargetLabels};
-use portcullis_upstream::Cluster;
+use portcullis_upstream::{Cluster, ClusterHome};
 use rustc_hash::FxHashSet;
 
 use crate::parts::Parts;
@@ -17,6 +17,7 @@ use crate::{PluginHost, PluginState, Snapshot, SocketKey, SocketTable};
 pub struct Compiler {
     registry: Arc<Registry>,
     plugins: Option<PluginHost>,
+    home: ClusterHome,
 }
 
 /// What came of compiling a model.
@@ -31,7 +32,13 @@ impl Compiler {
     /// A compiler that starts plugins by `plugins`; without it every plugin object stands in its chain but
     /// does not run, which is enough to explain.
     pub fn new(registry: Arc<Registry>, plugins: Option<PluginHost>) -> Self {
-        Compiler { registry, plugins }
+        Compiler { registry, plugins, home: ClusterHome::default() }
+    }
+
+    /// Has clusters know where the gateway runs, and who looks after them.
+    #[must_use]
+    pub fn with_home(self, home: ClusterHome) -> Self {
+        Compiler { home, ..self }
     }
 
     /// Compiles a model. `problems` are those that the model came with; those of its plugins are added.
@@ -74,7 +81,7 @@ impl Compiler {
         problems: Vec<Problem>,
         previous: Option<&Snapshot>,
     ) -> Snapshot {
-        let clusters = carry_over_clusters(&model, previous);
+        let clusters = carry_over_clusters(&model, previous, &self.home);
         let parts = Parts { clusters: &clusters, plugins: &plugins, registry: &self.registry };
         let sockets = by_socket(&model.listeners)
             .into_iter()
@@ -104,6 +111,9 @@ impl Compiler {
         previous: Option<&Snapshot>,
         problems: &mut Vec<Problem>,
     ) -> BTreeMap<ObjectId, PluginState> {
+        if let Some(host) = &self.plugins {
+            host.name_call_targets(model);
+        }
         let load = |(id, settings): (&ObjectId, &Arc<portcullis_model::Plugin>)| {
             let earlier = previous.and_then(|previous| previous.plugins.get(id));
             let state = match &mut self.plugins {
@@ -134,12 +144,13 @@ fn same_plugins(
 fn carry_over_clusters(
     model: &Model,
     previous: Option<&Snapshot>,
+    home: &ClusterHome,
 ) -> BTreeMap<ClusterName, Arc<Cluster>> {
     let compile = |(name, settings): (&ClusterName, &Arc<portcullis_model::Cluster>)| {
         let earlier = previous.and_then(|previous| previous.clusters.get(name));
         let cluster = match earlier {
             Some(earlier) if **earlier.settings() == **settings => earlier.clone(),
-            earlier => Cluster::new(settings, earlier),
+            earlier => Cluster::compile(settings, earlier, home),
         };
         (name.clone(), cluster)
     };

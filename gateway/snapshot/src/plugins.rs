@@ -5,9 +5,11 @@ use std::path::Path;
 use std::sync::{Arc, Weak};
 
 use portcullis_crypto::{hex, sha256};
-use portcullis_model::{Code, FailStrategy, Plugin as Settings, PluginModule, Problem, Severity};
+use portcullis_model::{
+    Code, FailStrategy, Model, Plugin as Settings, PluginModule, Problem, Severity,
+};
 use portcullis_telemetry::Registry;
-use portcullis_wasm::{Engine, LoadError, Module, Plugin};
+use portcullis_wasm::{CallTarget, CallTargets, Engine, LoadError, Module, Plugin};
 
 /// No module is larger; those of Go, the largest, have some 10 MiB.
 const MOST_BYTES: u64 = 128 << 20;
@@ -74,6 +76,16 @@ impl PluginHost {
         workers: usize,
     ) -> Self {
         PluginHost { engine, registry, builtins, workers, compiled: HashMap::new() }
+    }
+
+    /// Tells plugins which clusters they may call, before they start: they may call while they are configured.
+    pub(crate) fn name_call_targets(&self, model: &Model) {
+        let targets = model.clusters.iter().map(|(name, cluster)| CallTarget {
+            name,
+            service: &cluster.service,
+            namespace: &cluster.namespace,
+        });
+        self.engine.set_call_targets(CallTargets::new(targets));
     }
 
     /// Brings one plugin object up. What did not change is carried over, running instances and all; what

@@ -35,6 +35,8 @@ pub enum PluginPhase {
     Log,
     /// `on_tick`
     Tick,
+    /// `on_queue_ready`
+    QueueReady,
     /// The reply of a call that the plugin made.
     CallResponse,
 }
@@ -51,6 +53,7 @@ impl PluginPhase {
             PluginPhase::ResponseTrailers => "on_response_trailers",
             PluginPhase::Log => "on_log",
             PluginPhase::Tick => "on_tick",
+            PluginPhase::QueueReady => "on_queue_ready",
             PluginPhase::CallResponse => "on_call_response",
         }
     }

@@ -3,15 +3,19 @@
 mod buffers;
 mod contexts;
 mod foreign;
+mod grpc;
+mod grpc_service;
 mod header_edit;
 mod header_view;
 mod headers;
+mod http_call;
 mod local_reply;
 pub(crate) mod logging;
 mod metrics;
 mod properties;
 mod protobuf;
-mod unserved;
+mod shared;
+mod ticks;
 
 pub(crate) use header_view::{request_field_count, response_field_count};
 
@@ -29,7 +33,10 @@ pub(crate) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     properties::link(linker)?;
     foreign::link(linker)?;
     contexts::link(linker)?;
-    unserved::link(linker)
+    shared::link(linker)?;
+    ticks::link(linker)?;
+    http_call::link(linker)?;
+    grpc::link(linker)
 }
 
 /// Links the calls of ABI 0.1.0 of which some modules declare a result and some none.

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use wasmtime::{Config, Linker, OptLevel};
 
 use crate::background::Background;
+use crate::call_targets::CallTargets;
 use crate::load_error::LoadError;
 use crate::module::Module;
 use crate::node::NodeMetadata;
+use crate::shared::Scopes;
 use crate::state::GuestState;
 use crate::ticker::{Ticker, Watch};
 use crate::{calls, wasi};
@@ -23,6 +26,8 @@ pub struct Engine {
     ticker: Ticker,
     background: Arc<Background>,
     node: Arc<NodeMetadata>,
+    call_targets: Arc<ArcSwap<CallTargets>>,
+    scopes: Scopes,
 }
 
 /// Why there is no engine.
@@ -53,6 +58,8 @@ impl Engine {
             ticker: Ticker::start(wasmtime.clone())?,
             background: Arc::new(Background::start()?),
             node: Arc::new(node),
+            call_targets: Arc::default(),
+            scopes: Scopes::default(),
             wasmtime,
             linker,
         }))
@@ -62,6 +69,20 @@ impl Engine {
     /// control threads. One module serves any number of plugins.
     pub fn compile(&self, bytes: &[u8]) -> Result<Arc<Module>, LoadError> {
         Module::compile(&self.wasmtime, &self.linker, bytes).map(Arc::new)
+    }
+
+    /// The clusters that plugins may call from now on. To be set before the plugins of a configuration start, as they
+    /// may call while they are configured.
+    pub fn set_call_targets(&self, targets: Arc<CallTargets>) {
+        self.call_targets.store(targets);
+    }
+
+    pub(crate) fn call_targets(&self) -> &Arc<ArcSwap<CallTargets>> {
+        &self.call_targets
+    }
+
+    pub(crate) fn scopes(&self) -> &Scopes {
+        &self.scopes
     }
 
     pub(crate) fn watch(&self) -> Watch {

@@ -2,13 +2,16 @@
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
 use portcullis_exchange::Exchange;
 
+use crate::agenda::{Agenda, Caller};
 use crate::background::Background;
+use crate::desk::Desk;
 use crate::effects::{Direction, FaultKind, PluginFault, Resumed, StreamId};
 use crate::held::{HeldStreams, Parked};
 use crate::state::{PluginFacts, ROOT_CONTEXT};
@@ -27,11 +30,20 @@ pub struct Instance {
     next_stream: Cell<u32>,
     /// In the guest's store while it runs.
     held: RefCell<HeldStreams>,
+    pub(crate) desk: Desk,
 }
 
 impl Instance {
-    pub(crate) fn new(facts: Arc<PluginFacts>, background: Arc<Background>, vm: Box<Vm>) -> Self {
+    /// An instance of a guest that this worker has just taken.
+    pub(crate) fn new(
+        facts: Arc<PluginFacts>,
+        background: Arc<Background>,
+        mut vm: Box<Vm>,
+        agenda: Rc<Agenda>,
+        caller: Weak<dyn Caller>,
+    ) -> Self {
         Instance {
+            desk: Desk::open(agenda, caller, vm.store.data_mut()),
             facts,
             background,
             vm: Cell::new(Some(vm)),
@@ -81,6 +93,11 @@ impl Instance {
         }
     }
 
+    /// Whose it is.
+    pub(crate) fn facts(&self) -> &PluginFacts {
+        &self.facts
+    }
+
     /// Whether it can still serve.
     pub(crate) fn is_alive(&self) -> bool {
         self.alive.get()
@@ -120,7 +137,10 @@ impl Instance {
         .unwrap_or_else(|_panic| Err(PluginFault::host_panic()));
         self.lend_held(&mut vm);
         match &result {
-            Ok(_) => self.vm.set(Some(vm)),
+            Ok(_) => {
+                self.desk.settle(vm.store.data_mut());
+                self.vm.set(Some(vm));
+            }
             Err(fault) => self.bury(vm, fault),
         }
         result
@@ -139,6 +159,7 @@ impl Instance {
     fn bury(&self, vm: Box<Vm>, fault: &PluginFault) {
         self.alive.set(false);
         self.held.borrow_mut().wake_all();
+        self.desk.abandon();
         let count = match fault.kind {
             FaultKind::Deadline | FaultKind::Memory => &self.facts.metrics.budget_exceeded,
             FaultKind::Trap | FaultKind::Dead => &self.facts.metrics.traps,

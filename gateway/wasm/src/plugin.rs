@@ -71,6 +71,8 @@ impl Plugin {
             settings: settings.clone(),
             metrics,
             node: engine.node().clone(),
+            targets: engine.call_targets().clone(),
+            scope: engine.scopes().of(settings),
             abi: module.abi(),
         });
         let plugin = Plugin {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use portcullis_exchange::{Connection, Exchange, RequestHead};
 use portcullis_model::{Plugin, Strictness};
@@ -12,10 +13,13 @@ use wasmtime::{Memory, TypedFunc};
 
 use crate::abi::AbiVersion;
 use crate::budget::TimeBudget;
+use crate::call_targets::CallTargets;
 use crate::effects::{Direction, EndOfStream, LocalReply};
+use crate::errands::Errands;
 use crate::held::HeldStreams;
 use crate::limits::MemoryAccount;
 use crate::node::NodeMetadata;
+use crate::shared::Scope;
 
 /// The root context of every instance; streams have the numbers above.
 pub(crate) const ROOT_CONTEXT: u32 = 1;
@@ -31,6 +35,10 @@ pub(crate) struct PluginFacts {
     pub(crate) settings: Arc<Plugin>,
     pub(crate) metrics: Arc<PluginMetrics>,
     pub(crate) node: Arc<NodeMetadata>,
+    /// The clusters that may be called, of the newest configuration.
+    pub(crate) targets: Arc<ArcSwap<CallTargets>>,
+    /// With whom it shares data and queues.
+    pub(crate) scope: Arc<Scope>,
     pub(crate) abi: AbiVersion,
 }
 
@@ -61,6 +69,8 @@ pub(crate) enum Phase {
     Log,
     /// `proxy_on_delete`
     Delete,
+    /// A tick, a queue's news or a call's result.
+    Root,
 }
 
 impl Phase {
@@ -130,8 +140,8 @@ pub(crate) struct GuestState {
     pub(crate) account: MemoryAccount,
     /// Of the start, then of each callback.
     pub(crate) time: TimeBudget,
-    /// Calls not served yet that were logged, one bit each.
-    pub(crate) unserved_logged: u64,
+    /// What it asked for that lasts longer than a callback.
+    pub(crate) errands: Errands,
     last_log: Option<VecDeque<String>>,
 }
 
@@ -161,7 +171,7 @@ impl GuestState {
             held: HeldStreams::default(),
             account,
             time: TimeBudget::new(limits.start),
-            unserved_logged: 0,
+            errands: Errands::default(),
             last_log: Some(VecDeque::new()),
         }
     }

@@ -30,6 +30,7 @@ pub(crate) struct Callbacks {
     pub(crate) done: Option<TypedFunc<u32, u32>>,
     pub(crate) log: Option<TypedFunc<u32, ()>>,
     pub(crate) delete: Option<TypedFunc<u32, ()>>,
+    pub(crate) root: RootCallbacks,
 }
 
 impl Callbacks {
@@ -52,6 +53,41 @@ impl Callbacks {
             done: find(instance, store, "proxy_on_done")?,
             log: find(instance, store, "proxy_on_log")?,
             delete: find(instance, store, "proxy_on_delete")?,
+            root: RootCallbacks::find(instance, store)?,
+        })
+    }
+}
+
+/// Root context, call, numbers of fields, of bytes, of trailers.
+pub(crate) type ReplyCallback = TypedFunc<(u32, u32, u32, u32, u32), ()>;
+
+/// The callbacks of the root context, after the start.
+pub(crate) struct RootCallbacks {
+    pub(crate) tick: Option<TypedFunc<u32, ()>>,
+    /// Root context, queue.
+    pub(crate) queue_ready: Option<TypedFunc<(u32, u32), ()>>,
+    pub(crate) http_call_response: Option<ReplyCallback>,
+    /// Root context, call, number of fields or bytes, or the status.
+    pub(crate) grpc_initial_metadata: Option<TypedFunc<(u32, u32, u32), ()>>,
+    pub(crate) grpc_message: Option<TypedFunc<(u32, u32, u32), ()>>,
+    pub(crate) grpc_trailing_metadata: Option<TypedFunc<(u32, u32, u32), ()>>,
+    pub(crate) grpc_close: Option<TypedFunc<(u32, u32, u32), ()>>,
+}
+
+impl RootCallbacks {
+    fn find(instance: &Instance, store: &mut impl AsContextMut) -> Result<Self, &'static str> {
+        Ok(RootCallbacks {
+            tick: find(instance, store, "proxy_on_tick")?,
+            queue_ready: find(instance, store, "proxy_on_queue_ready")?,
+            http_call_response: find(instance, store, "proxy_on_http_call_response")?,
+            grpc_initial_metadata: find(instance, store, "proxy_on_grpc_receive_initial_metadata")?,
+            grpc_message: find(instance, store, "proxy_on_grpc_receive")?,
+            grpc_trailing_metadata: find(
+                instance,
+                store,
+                "proxy_on_grpc_receive_trailing_metadata",
+            )?,
+            grpc_close: find(instance, store, "proxy_on_grpc_close")?,
         })
     }
 }

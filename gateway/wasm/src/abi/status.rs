@@ -16,6 +16,8 @@ pub(crate) enum Status {
     InvalidMemoryAccess = 6,
     /// The queue has nothing.
     Empty = 7,
+    /// The value was not stored: it had been changed in between.
+    CasMismatch = 8,
     /// The host cannot, or will not here.
     InternalFailure = 10,
 }

@@ -15,6 +15,8 @@ use crate::state::{GuestState, Phase};
 
 const REQUEST_BODY: u32 = 0;
 const RESPONSE_BODY: u32 = 1;
+const CALL_REPLY_BODY: u32 = 4;
+const GRPC_MESSAGE: u32 = 5;
 const VM_CONFIGURATION: u32 = 6;
 const PLUGIN_CONFIGURATION: u32 = 7;
 const MOST_BUFFER: u32 = 8;
@@ -65,13 +67,22 @@ pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
 }
 
 fn get(guest: &mut Guest<'_>, buffer: u32, part: (u32, u32), slots: Slots) -> CallResult {
-    if let Some(direction) = body_number(buffer) {
-        let body = guest.data().body_of(direction).cloned();
-        let body = body.ok_or(CallError::Answer(Status::NotFound))?;
+    if let Some(body) = counted(guest.data(), buffer) {
+        let body = body.cloned().ok_or(CallError::Answer(Status::NotFound))?;
         return give(guest, slots, cut(&body, part));
     }
     let copy = SmallVec::<[u8; 256]>::from_slice(cut(contents(guest.data(), buffer)?, part));
     give(guest, slots, &copy)
+}
+
+/// A buffer whose bytes are shared and not copied, where it is one of those; it may not be at hand.
+fn counted(state: &GuestState, buffer: u32) -> Option<Option<&Bytes>> {
+    let delivered = &state.errands.delivered;
+    match buffer {
+        CALL_REPLY_BODY => Some(delivered.reply.as_ref().map(|reply| &reply.body)),
+        GRPC_MESSAGE => Some(delivered.grpc_message.as_ref()),
+        _ => body_number(buffer).map(|direction| state.body_of(direction)),
+    }
 }
 
 /// What there is of a part of a buffer.
@@ -140,9 +151,8 @@ fn status(guest: &mut Guest<'_>, buffer: u32, length: u32, flags: u32) -> CallRe
 
 /// A buffer that is not there now is not found. There is no VM configuration apart from the plugin's.
 fn contents(state: &GuestState, buffer: u32) -> Result<&[u8], CallError> {
-    if let Some(direction) = body_number(buffer) {
-        let body = state.body_of(direction).map(|body| &body[..]);
-        return body.ok_or(CallError::Answer(Status::NotFound));
+    if let Some(body) = counted(state, buffer) {
+        return body.map(|body| &body[..]).ok_or(CallError::Answer(Status::NotFound));
     }
     match (buffer, state.phase) {
         (VM_CONFIGURATION, Phase::VmStart) => Ok(&[]),

@@ -50,7 +50,7 @@ impl<'a> HeadEdit<'a> {
             MapKind::ResponseTrailers => {
                 &mut exchange.response.as_mut().ok_or_else(refused)?.trailers
             }
-            MapKind::Absent => return Err(refused()),
+            MapKind::Delivered(_) => return Err(refused()),
         };
         if trailers.is_none() && may_add_trailers {
             *trailers = Some(HeaderMap::new());
@@ -192,7 +192,7 @@ fn put_request_pseudo(exchange: &mut Exchange, name: &[u8], value: &[u8]) -> Cal
     Ok(())
 }
 
-fn path(value: &[u8]) -> Result<PathAndQuery, CallError> {
+pub(super) fn path(value: &[u8]) -> Result<PathAndQuery, CallError> {
     let is_path = value.first() == Some(&b'/') || value == b"*";
     // `http` would cut a fragment off; a path with blanks or raw bytes is none.
     let is_clean = value.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#');
@@ -202,7 +202,7 @@ fn path(value: &[u8]) -> Result<PathAndQuery, CallError> {
     PathAndQuery::try_from(value).map_err(|_| bad_argument("`:path` is no path"))
 }
 
-fn authority(value: &[u8]) -> Result<HeaderValue, CallError> {
+pub(super) fn authority(value: &[u8]) -> Result<HeaderValue, CallError> {
     let refused = || bad_argument("`:authority` is no host");
     let authority = Authority::try_from(value).map_err(|_| refused())?;
     if authority.as_str().contains('@') {

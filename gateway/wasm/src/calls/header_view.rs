@@ -1,10 +1,11 @@
 //! Reading an exchange's heads as Proxy-Wasm's header maps, pseudo-headers first.
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, StatusCode, header};
 use portcullis_exchange::{Exchange, RequestHead, ResponseHead};
 
 use crate::abi::Pair;
 use crate::effects::Direction;
+use crate::errands::Delivered;
 
 /// The header maps of the ABI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,8 +14,17 @@ pub(super) enum MapKind {
     RequestTrailers,
     ResponseHeaders,
     ResponseTrailers,
-    /// Known, and never present in what is served so far.
-    Absent,
+    /// What a call brought.
+    Delivered(DeliveredMap),
+}
+
+/// The maps that a call's result has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DeliveredMap {
+    GrpcInitial,
+    GrpcTrailing,
+    ReplyHeaders,
+    ReplyTrailers,
 }
 
 impl MapKind {
@@ -25,7 +35,10 @@ impl MapKind {
             1 => Some(MapKind::RequestTrailers),
             2 => Some(MapKind::ResponseHeaders),
             3 => Some(MapKind::ResponseTrailers),
-            4..=7 => Some(MapKind::Absent),
+            4 => Some(MapKind::Delivered(DeliveredMap::GrpcInitial)),
+            5 => Some(MapKind::Delivered(DeliveredMap::GrpcTrailing)),
+            6 => Some(MapKind::Delivered(DeliveredMap::ReplyHeaders)),
+            7 => Some(MapKind::Delivered(DeliveredMap::ReplyTrailers)),
             _ => None,
         }
     }
@@ -57,7 +70,7 @@ impl<'a> HeaderView<'a> {
             MapKind::ResponseTrailers => {
                 exchange.response.as_ref()?.trailers.as_ref().map(Self::trailers)
             }
-            MapKind::Absent => None,
+            MapKind::Delivered(_) => None,
         }
     }
 
@@ -71,9 +84,28 @@ impl<'a> HeaderView<'a> {
         HeaderView { pseudo, fields: Some(&head.headers) }
     }
 
+    /// The map of what the running callback brings; `None` where it brings no such map.
+    pub(super) fn delivered(delivered: &'a Delivered, map: DeliveredMap) -> Option<Self> {
+        match map {
+            DeliveredMap::GrpcInitial => delivered.grpc_initial.as_ref().map(Self::trailers),
+            DeliveredMap::GrpcTrailing => delivered.grpc_trailing.as_ref().map(Self::trailers),
+            DeliveredMap::ReplyTrailers => {
+                delivered.reply.as_ref().map(|reply| Self::trailers(&reply.trailers))
+            }
+            DeliveredMap::ReplyHeaders => {
+                let reply = delivered.reply.as_ref()?;
+                Some(Self::with_status(&reply.status, &reply.headers))
+            }
+        }
+    }
+
     fn response(head: &'a ResponseHead) -> Self {
-        let status = Some((&b":status"[..], head.status.as_str().as_bytes()));
-        HeaderView { pseudo: [status, None, None, None], fields: Some(&head.headers) }
+        Self::with_status(&head.status, &head.headers)
+    }
+
+    fn with_status(status: &'a StatusCode, fields: &'a HeaderMap) -> Self {
+        let status = Some((&b":status"[..], status.as_str().as_bytes()));
+        HeaderView { pseudo: [status, None, None, None], fields: Some(fields) }
     }
 
     fn trailers(fields: &'a HeaderMap) -> Self {

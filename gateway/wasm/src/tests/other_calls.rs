@@ -1,4 +1,4 @@
-//! Configuration, properties, metrics, foreign functions, contexts, calls not served yet.
+//! Configuration, properties, metrics, foreign functions, contexts.
 
 use super::*;
 use crate::tests::guest::{module, on_request as request_body};
@@ -144,24 +144,6 @@ fn another_contexts_request_is_never_touched() {
         bench.request(&mut exchange).unwrap();
         assert_eq!(exchange.request.headers.get_all("x-b").iter().count(), 1);
     }
-}
-
-#[test]
-fn calls_not_served_yet_give_statuses_that_sdks_survive() {
-    on_request(
-        r#"
-        (call $expect (call $set_tick (i32.const 100)) (i32.const 0))
-        (call $expect (call $http_call $"c" $"" $"" $"" (i32.const 0) (i32.const 512)) (i32.const 10))
-        (call $expect (call $grpc_call $"c" $"" $"" $"" $"" (i32.const 0) (i32.const 512)) (i32.const 10))
-        (call $expect (call $get_shared $"k" (i32.const 512) (i32.const 516) (i32.const 520)) (i32.const 1))
-        (call $expect (call $set_shared $"k" $"v" (i32.const 0)) (i32.const 0))
-        (call $expect (call $register_queue $"q" (i32.const 512)) (i32.const 0))
-        (call $expect (call $resolve_queue $"" $"q" (i32.const 512)) (i32.const 1))
-        (call $expect (call $dequeue (i32.const 0) (i32.const 512) (i32.const 516)) (i32.const 7))
-        (call $expect (call $get_buffer (i32.const 0) (i32.const 0) (i32.const 9) (i32.const 512) (i32.const 516)) (i32.const 1))
-        (call $expect (call $get_status (i32.const 512) (i32.const 516) (i32.const 520)) (i32.const 0))
-        (call $expect (call $get_status (i32.const -1) (i32.const 516) (i32.const 520)) (i32.const 6))"#,
-    );
 }
 
 #[test]

@@ -56,6 +56,8 @@ pub const CREDENTIAL: Code = Code("PC0215");
 pub const DEPRECATED: Code = Code("PC0216");
 /// A field that has no effect beside what else is written, or is not.
 pub const NO_EFFECT: Code = Code("PC0217");
+/// A `retryOn` that names what an upstream may have acted on: a POST or PATCH is not repeated for it.
+pub const UNSAFE_RETRY: Code = Code("PC0220");
 
 /// A Secret that is named, but missing.
 pub const SECRET_MISSING: Code = Code("PC0301");
@@ -97,6 +99,8 @@ pub const TCP_RULE_UNUSED: Code = Code("PC0318");
 pub const CERTIFICATE_FILE: Code = Code("PC0320");
 /// A server is to verify its clients, but there is nothing to verify them by.
 pub const CLIENTS_UNVERIFIABLE: Code = Code("PC0321");
+/// Endpoints are to be verified, but there is nothing to verify them by.
+pub const UPSTREAM_UNVERIFIABLE: Code = Code("PC0322");
 /// A policy or subset of a DestinationRule that does not count, as an earlier rule of the same host has one.
 pub const RULE_NOT_COUNTED: Code = Code("PC0330");
 

@@ -14,6 +14,24 @@ pub struct LastGood {
     objects: HashMap<ObjectId, Kept>,
     credentials: HashMap<ServerId, Vec<Credential>>,
     anchors: HashMap<ServerId, KeptAnchors>,
+    upstream_tls: HashMap<UpstreamTlsId, KeptUpstreamTls>,
+}
+
+/// The object that asks for TLS to an upstream, and the path of its `tls`.
+pub(crate) type UpstreamTlsId = (Option<ObjectId>, Box<str>);
+
+/// What TLS to an upstream was made with, and the names that it was found by.
+#[derive(Clone, Debug)]
+pub(crate) struct KeptUpstreamTls {
+    pub(crate) reference: String,
+    pub(crate) material: UpstreamMaterial,
+}
+
+/// Our own certificate, and who vouches for endpoints.
+#[derive(Clone, Debug)]
+pub(crate) struct UpstreamMaterial {
+    pub(crate) credential: Option<Credential>,
+    pub(crate) anchors: Option<TrustAnchors>,
 }
 
 /// Who vouched for a server's clients, and by which name.
@@ -57,6 +75,16 @@ impl LastGood {
     /// Keeps a server's credentials.
     pub(crate) fn keep_credentials(&mut self, server: ServerId, credentials: Vec<Credential>) {
         self.credentials.insert(server, credentials);
+    }
+
+    /// What TLS to an upstream was made with last.
+    pub(crate) fn upstream_tls(&self, id: &UpstreamTlsId) -> Option<&KeptUpstreamTls> {
+        self.upstream_tls.get(id)
+    }
+
+    /// Keeps what TLS to an upstream is made with.
+    pub(crate) fn keep_upstream_tls(&mut self, id: UpstreamTlsId, kept: KeptUpstreamTls) {
+        self.upstream_tls.insert(id, kept);
     }
 
     /// Who vouched for a server's clients last.

@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Write};
 
-use portcullis_model::{Code, Origin};
+use portcullis_model::{Code, ObjectId, Origin};
 
 use crate::codes;
 use crate::report::{Gravity, Report};
@@ -67,6 +67,11 @@ impl<'c> Cursor<'c> {
             [] => then(Cursor { node, ..*self }),
             [first, rest @ ..] => self.child(Step::Key(first), node).within(rest, node, then),
         }
+    }
+
+    /// The object that it is part of, where it is known.
+    pub(crate) fn object(&self) -> Option<&'c ObjectId> {
+        self.report.object()
     }
 
     /// The node.
@@ -138,6 +143,11 @@ impl<'c> Cursor<'c> {
     /// Whether it is `[]`.
     pub(crate) fn is_empty_list(&self) -> bool {
         matches!(&self.node.value, Value::List(items) if items.is_empty())
+    }
+
+    /// Whether it is `""`.
+    pub(crate) fn is_empty_text(&self) -> bool {
+        self.node.text() == Some("")
     }
 
     /// Whether it is a list of nothing but this text.

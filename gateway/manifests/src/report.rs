@@ -34,6 +34,11 @@ impl Report {
         Report { object, file, lines_before, problems, broken }
     }
 
+    /// The object that is reported on, where it is known.
+    pub(crate) fn object(&self) -> Option<&ObjectId> {
+        self.object.as_ref()
+    }
+
     /// Where a place in the object's document is.
     pub(crate) fn origin(&self, place: Place) -> Origin {
         let line = place.line.saturating_add(self.lines_before);

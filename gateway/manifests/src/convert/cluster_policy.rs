@@ -10,7 +10,7 @@ use crate::kinds::{Effective, HttpVersion, UpstreamTls};
 #[derive(Clone, Copy)]
 pub(super) struct Written<'p> {
     pub(super) policy: Effective<'p>,
-    pub(super) tls: Option<UpstreamTls>,
+    pub(super) tls: Option<&'p UpstreamTls>,
     pub(super) health_check: Option<&'p HealthCheck>,
 }
 

@@ -10,8 +10,9 @@ use super::destination_rules::Rules;
 use super::findings::{Findings, Spot};
 use super::gather::Objects;
 use super::services::{EndpointLabels, KnownPort, KnownService, Services};
+use super::upstream_tls::UpstreamCredentials;
 use crate::codes;
-use crate::kinds::{DestinationRule, Effective, Subset, UpstreamTls};
+use crate::kinds::{DestinationRule, Effective, Subset};
 
 /// The clusters by name.
 pub(crate) type Clusters = BTreeMap<ClusterName, Arc<Cluster>>;
@@ -20,10 +21,15 @@ pub(crate) type Clusters = BTreeMap<ClusterName, Arc<Cluster>>;
 pub(crate) fn build_clusters(
     objects: &Objects,
     services: &Services,
+    credentials: &mut UpstreamCredentials<'_>,
     findings: &mut Findings,
 ) -> Clusters {
     let rules = Rules::sort(objects, services, findings);
     let mut clusters = Clusters::new();
+    let mut add = |service: &KnownService, mut cluster: Cluster, tls, findings: &mut Findings| {
+        credentials.protect(&mut cluster, tls, &service.object, findings);
+        clusters.insert(cluster.name.clone(), Arc::new(cluster));
+    };
     for service in services.iter() {
         let rules = rules.of(service);
         rules.report_policies(findings);
@@ -39,7 +45,8 @@ pub(crate) fn build_clusters(
             health_check,
         };
         for port in &service.ports {
-            add(&mut clusters, service, port, None, written(port));
+            let written = written(port);
+            add(service, cluster_of(service, port, None, written), written.tls, findings);
         }
         for (rule, subset) in rules.subsets(findings) {
             check_subset(service, rule, subset, findings);
@@ -47,26 +54,24 @@ pub(crate) fn build_clusters(
                 let whole = written(port);
                 let policy = subset.policy.over(whole.policy, port.number);
                 let tls = subset.policy.tls(port.number).or(whole.tls);
-                add(&mut clusters, service, port, Some(subset), Written { policy, tls, ..whole });
+                let written = Written { policy, tls, ..whole };
+                add(service, cluster_of(service, port, Some(subset), written), tls, findings);
             }
         }
     }
     clusters
 }
 
-fn add(
-    clusters: &mut Clusters,
+fn cluster_of(
     service: &KnownService,
     port: &KnownPort,
     subset: Option<&Subset>,
     written: Written<'_>,
-) {
+) -> Cluster {
     let labels = subset.map_or(&[][..], |subset| &subset.labels);
     let endpoints = port
         .endpoints
         .iter()
-        // Better no answer than one in plain text where TLS is asked for.
-        .filter(|_| written.tls != Some(UpstreamTls::Demanded))
         .filter(|endpoint| labels.iter().all(|label| endpoint.labels.contains(label)));
     let name = ClusterName {
         host: service.host.clone(),
@@ -75,7 +80,7 @@ fn add(
     };
     let origin = subset.map_or(&service.origin, |subset| &subset.origin).clone();
     let namespace = service.object.namespace.clone();
-    let mut cluster = Cluster::plain(name.clone(), origin, service.name.clone(), namespace);
+    let mut cluster = Cluster::plain(name, origin, service.name.clone(), namespace);
     cluster.endpoints = endpoints.cloned().collect();
     cluster.protocol = port.protocol;
     cluster.discovery = port.discovery;
@@ -83,7 +88,7 @@ fn add(
     cluster.health_check = port.health_check.clone();
     cluster.balancing.locality = port.locality.clone();
     written.fill(&mut cluster);
-    clusters.insert(name, Arc::new(cluster));
+    cluster
 }
 
 /// Says why a subset has no endpoint, where the service has some.

@@ -92,7 +92,7 @@ impl<'r> HostRules<'r> {
 
     /// What they say on TLS for a port. Rules of less specific hosts count where the others are silent, as nobody
     /// should send plain text by writing another rule beside one that asks for TLS.
-    pub(crate) fn tls(&self, port: u16) -> Option<UpstreamTls> {
+    pub(crate) fn tls(&self, port: u16) -> Option<&'r UpstreamTls> {
         self.all.iter().find_map(|rule| rule.policy.as_ref()?.tls(port))
     }
 

@@ -25,6 +25,7 @@ mod services;
 mod tcp_routes;
 #[cfg(test)]
 mod tests;
+mod upstream_tls;
 
 use portcullis_message::HeadRules;
 use portcullis_model::{Model, Problem};
@@ -44,6 +45,7 @@ use self::routes::{Lookup, Lost, build_route};
 use self::server_tls::Credentials;
 use self::services::Services;
 use self::tcp_routes::build_tcp_rules;
+use self::upstream_tls::UpstreamCredentials;
 use crate::CertificateFiles;
 use crate::draft::Draft;
 use crate::last_good::LastGood;
@@ -78,7 +80,9 @@ pub fn into_model_with(
     let mut next = LastGood::default();
     let objects = gather(draft, last_good, &mut next, &mut findings);
     let services = Services::collect(&objects, &mut findings);
-    let clusters = build_clusters(&objects, &services, &mut findings);
+    let stores = Stores::new(&objects, files);
+    let mut upstream = UpstreamCredentials::new(&stores, last_good, &mut next);
+    let clusters = build_clusters(&objects, &services, &mut upstream, &mut findings);
     let gateways = open_gateways(&objects.gateways, last_good, &mut next, &mut findings);
     check_targets(&objects, &mut findings);
     let mut policies = EdgePolicies::new(&objects.edge_policies);
@@ -89,7 +93,6 @@ pub fn into_model_with(
         .map(|service| build_route(service, lookup, &mut policies, &mut findings))
         .collect();
     build_tcp_rules(&mut routes, lookup, &mut findings);
-    let stores = Stores::new(&objects, files);
     let mut credentials = Credentials::new(stores, last_good, &mut next);
     let mut listeners = build_listeners(&gateways, &routes, &mut credentials, &mut findings);
     policies.set_for_listeners(&mut listeners, &gateways, head_rules, &mut findings);

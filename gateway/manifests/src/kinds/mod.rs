@@ -22,6 +22,7 @@ mod header_operations;
 mod health_check;
 mod load_balancer;
 mod locality_setting;
+mod mirrors;
 mod outlier_detection;
 mod plugin_annotations;
 mod plugin_configuration;
@@ -29,6 +30,7 @@ mod plugin_target;
 mod protection;
 mod registry;
 mod request_match;
+mod retries;
 mod route_action;
 mod secret;
 mod service;
@@ -51,7 +53,9 @@ use crate::report::Report;
 
 pub(crate) use connection_pool::HttpVersion;
 pub(crate) use destination_rule::{DestinationRule, Subset};
-pub(crate) use destination_rule_tls::UpstreamTls;
+pub(crate) use destination_rule_tls::{
+    ClientCertificate, ClientMode, NamedSecret, TlsRules, UpstreamAuthorities, UpstreamTls,
+};
 pub(crate) use edge_policy::{EdgePolicy, PolicyTarget, TargetKind};
 pub(crate) use edge_setting::{PlacedSetting, Reach};
 pub(crate) use endpoint_slice::{EndpointSlice, SliceEndpoint};

@@ -146,21 +146,21 @@ impl TrafficPolicy {
 
     /// What it says on TLS for a port. In Istio a port's policy without `tls` takes back what the rule says; here
     /// only a written `DISABLE` does, as nobody should send plain text by leaving something out.
-    pub(crate) fn tls(&self, port: u16) -> Option<UpstreamTls> {
-        self.of_port(port).and_then(|of_port| of_port.tls).or(self.tls)
+    pub(crate) fn tls(&self, port: u16) -> Option<&UpstreamTls> {
+        self.of_port(port).and_then(|of_port| of_port.tls.as_ref()).or(self.tls.as_ref())
     }
 
     /// Whether any part of it asks for TLS.
     pub(crate) fn demands_tls(&self) -> bool {
-        let of_ports = self.ports.iter().filter_map(|port| port.tls);
-        of_ports.chain(self.tls).any(|tls| tls == UpstreamTls::Demanded)
+        let of_ports = self.ports.iter().filter_map(|port| port.tls.as_ref());
+        of_ports.chain(&self.tls).any(UpstreamTls::demands_tls)
     }
 
     /// What it says on TLS, and nothing else.
     pub(crate) fn tls_alone(&self) -> Self {
         let alone = |port: &PortPolicy| PortPolicy { blocks: Blocks::default(), ..port.clone() };
         let ports = self.ports.iter().map(alone).collect();
-        TrafficPolicy { tls: self.tls, ports, ..TrafficPolicy::default() }
+        TrafficPolicy { tls: self.tls.clone(), ports, ..TrafficPolicy::default() }
     }
 
     /// The ports that have a policy of their own, each with its field and place.

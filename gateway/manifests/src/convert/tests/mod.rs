@@ -1,15 +1,22 @@
 //! Drafts to models and problems, as users meet them.
 
 mod bad_input;
+mod balancing;
 mod edge_policies;
 mod gateway_tls;
 mod gateways;
+mod health_checks;
+mod kubernetes_services;
 mod plugins;
 mod protections;
 mod quarantine;
 mod routing;
+mod service_entries;
 mod services;
 mod tcp;
+mod traffic_policies;
+mod upstream_tls;
+mod upstreams;
 
 use std::fmt::Write;
 

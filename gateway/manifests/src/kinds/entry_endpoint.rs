@@ -83,8 +83,9 @@ fn read_address(field: &Cursor<'_>) -> Option<EntryAddress> {
         field.refuse(format!("`{text}` is neither an IP address nor a name"), help);
         return None;
     }
-    host_pattern(field, text)?;
-    Some(EntryAddress::Name(text.trim_end_matches('.').to_ascii_lowercase().into()))
+    let name = text.strip_suffix('.').unwrap_or(text);
+    host_pattern(field, name)?;
+    Some(EntryAddress::Name(name.to_ascii_lowercase().into()))
 }
 
 /// `region/zone/sub-zone`, the last ones of which may be left out.

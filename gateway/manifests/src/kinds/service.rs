@@ -146,7 +146,8 @@ fn read_external_name(spec: &Fields<'_>) -> Option<Box<str>> {
         return None;
     }
     let field = spec.required("externalName")?;
-    let text = field.text()?.trim_end_matches('.');
+    let text = field.text()?;
+    let text = text.strip_suffix('.').unwrap_or(text);
     if text.contains('*') || text.is_empty() {
         field.refuse(format!("`{text}` is no name"), "write a DNS name");
         return None;

@@ -15,7 +15,6 @@ mod service_entries;
 mod services;
 mod tcp;
 mod traffic_policies;
-mod upstream_tls;
 mod upstreams;
 
 use std::fmt::Write;

@@ -30,7 +30,7 @@ static WARMUP: Schema = Schema {
     not_yet: &[],
     skipped: &[],
 };
-const SIMPLE: &[(&str, fn() -> Balancer)] = &[
+const SIMPLE: &[(&str, MakeBalancer)] = &[
     ("LEAST_REQUEST", || Balancer::LeastRequest),
     ("ROUND_ROBIN", || Balancer::RoundRobin),
     ("RANDOM", || Balancer::Random),
@@ -38,6 +38,8 @@ const SIMPLE: &[(&str, fn() -> Balancer)] = &[
     ("UNSPECIFIED", || Balancer::LeastRequest),
     (LEAST_CONN, || Balancer::LeastRequest),
 ];
+/// Makes a balancer, which is no constant as hash keys own memory.
+type MakeBalancer = fn() -> Balancer;
 const LEAST_CONN: &str = "LEAST_CONN";
 /// Where a warm-up begins, in percent of the full share.
 const MINIMUM_PERCENT: f64 = 10.0;

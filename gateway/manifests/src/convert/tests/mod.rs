@@ -15,6 +15,7 @@ mod service_entries;
 mod services;
 mod tcp;
 mod traffic_policies;
+mod upstream_tls;
 mod upstreams;
 
 use std::fmt::Write;

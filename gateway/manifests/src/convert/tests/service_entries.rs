@@ -148,12 +148,21 @@ fn a_workload_selector_picks_workload_entries_of_its_namespace() {
     assert_eq!(said, [""; 0]);
 }
 
+/// Each spec has one problem: this one, at this field below `spec`.
+fn each_is_said(table: &[(String, &str, &str)]) {
+    for (spec, said, field) in table {
+        let problem = only_problem(&with(spec));
+        let field = if field.is_empty() { "spec".to_owned() } else { format!("spec.{field}") };
+        let wanted = format!("{said} ServiceEntry/shop/e {field}: ");
+        assert!(problem.starts_with("e.yaml:4:") && problem.contains(&wanted), "{spec}: {problem}");
+    }
+}
+
 #[test]
 fn every_wrong_service_entry_is_said_at_its_place() {
     let (bad, missing, both) = ("error[PC0210]", "error[PC0209]", "error[PC0212]");
-    let unserved = "error[PC0211]";
     let a = "hosts: [a.example.com]";
-    for (spec, said, field) in [
+    each_is_said(&[
         (format!("hosts: ['*'], {PORTS}, resolution: STATIC"), bad, "hosts[0]"),
         (format!("hosts: ['a b'], {PORTS}, resolution: STATIC"), bad, "hosts[0]"),
         (format!("{PORTS}, resolution: STATIC"), missing, "hosts"),
@@ -162,6 +171,55 @@ fn every_wrong_service_entry_is_said_at_its_place() {
         (format!("{a}, {PORTS}, resolution: STATC"), bad, "resolution"),
         (format!("{a}, {PORTS}, resolution: NONE"), "warning[PC0211]", "resolution"),
         (format!("{a}, {PORTS}"), "warning[PC0211]", ""),
+        (
+            format!(
+                "{a}, {PORTS}, resolution: STATIC, endpoints: [{{address: 10.0.0.1}}], workloadSelector: {{labels: {{}}}}"
+            ),
+            both,
+            "",
+        ),
+        (format!("{a}, {PORTS}, resolution: DNS, location: HERE"), bad, "location"),
+        (format!("{a}, {PORTS}, resolution: DNS, addresses: [10.0.0.1/33]"), bad, "addresses[0]"),
+        (format!("{a}, {PORTS}, resolution: DNS, addresses: [10.0.0.0/8]"), bad, "addresses[0]"),
+        (format!("{a}, {PORTS}, resolution: DNS, addresses: [here]"), bad, "addresses[0]"),
+        (
+            format!("{a}, {PORTS}, resolution: DNS, subjectAltNames: ['']"),
+            bad,
+            "subjectAltNames[0]",
+        ),
+        (
+            format!("{a}, ports: [{{number: 80, name: a, protocol: SPDY}}], resolution: DNS"),
+            bad,
+            "ports[0].protocol",
+        ),
+        (
+            format!("{a}, ports: [{{number: 80, name: a, protocol: UDP}}], resolution: DNS"),
+            "warning[PC0211]",
+            "ports[0].protocol",
+        ),
+        (format!("{a}, ports: [{{number: 0, name: a}}], resolution: DNS"), bad, "ports[0].number"),
+        (
+            format!(
+                "{a}, ports: [{{number: 1, name: a}}, {{number: 1, name: b}}], resolution: DNS"
+            ),
+            bad,
+            "ports[1]",
+        ),
+        (
+            format!(
+                "{a}, ports: [{{number: 1, name: a}}, {{number: 2, name: a}}], resolution: DNS"
+            ),
+            bad,
+            "ports[1]",
+        ),
+    ]);
+}
+
+#[test]
+fn every_wrong_endpoint_is_said_at_its_place() {
+    let (bad, missing, unserved) = ("error[PC0210]", "error[PC0209]", "error[PC0211]");
+    let a = "hosts: [a.example.com]";
+    each_is_said(&[
         (
             format!(
                 "hosts: ['*.a.com'], {PORTS}, resolution: DYNAMIC_DNS, endpoints: [{{address: b.com}}]"
@@ -229,53 +287,7 @@ fn every_wrong_service_entry_is_said_at_its_place() {
             bad,
             "endpoints[0].locality",
         ),
-        (
-            format!(
-                "{a}, {PORTS}, resolution: STATIC, endpoints: [{{address: 10.0.0.1}}], workloadSelector: {{labels: {{}}}}"
-            ),
-            both,
-            "",
-        ),
-        (format!("{a}, {PORTS}, resolution: DNS, location: HERE"), bad, "location"),
-        (format!("{a}, {PORTS}, resolution: DNS, addresses: [10.0.0.1/33]"), bad, "addresses[0]"),
-        (format!("{a}, {PORTS}, resolution: DNS, addresses: [10.0.0.0/8]"), bad, "addresses[0]"),
-        (format!("{a}, {PORTS}, resolution: DNS, addresses: [here]"), bad, "addresses[0]"),
-        (
-            format!("{a}, {PORTS}, resolution: DNS, subjectAltNames: ['']"),
-            bad,
-            "subjectAltNames[0]",
-        ),
-        (
-            format!("{a}, ports: [{{number: 80, name: a, protocol: SPDY}}], resolution: DNS"),
-            bad,
-            "ports[0].protocol",
-        ),
-        (
-            format!("{a}, ports: [{{number: 80, name: a, protocol: UDP}}], resolution: DNS"),
-            "warning[PC0211]",
-            "ports[0].protocol",
-        ),
-        (format!("{a}, ports: [{{number: 0, name: a}}], resolution: DNS"), bad, "ports[0].number"),
-        (
-            format!(
-                "{a}, ports: [{{number: 1, name: a}}, {{number: 1, name: b}}], resolution: DNS"
-            ),
-            bad,
-            "ports[1]",
-        ),
-        (
-            format!(
-                "{a}, ports: [{{number: 1, name: a}}, {{number: 2, name: a}}], resolution: DNS"
-            ),
-            bad,
-            "ports[1]",
-        ),
-    ] {
-        let problem = only_problem(&with(&spec));
-        let field = if field.is_empty() { "spec".to_owned() } else { format!("spec.{field}") };
-        let wanted = format!("{said} ServiceEntry/shop/e {field}: ");
-        assert!(problem.starts_with("e.yaml:4:") && problem.contains(&wanted), "{spec}: {problem}");
-    }
+    ]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use portcullis_model::{Balancer, Ring as RingSettings};
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, EndpointId};
 use crate::pick::Pick;
 use maglev::Maglev;
 use ring::Ring;
@@ -89,6 +89,10 @@ impl Pool {
             Some(endpoint) if self.may_be_endpoint(endpoint, pick) => Some(endpoint),
             _ => self.pick_among_few(pick, draw),
         }
+    }
+
+    pub(crate) fn has(&self, endpoint: EndpointId) -> bool {
+        self.endpoints.iter().any(|each| each.id == endpoint)
     }
 
     /// The less busy of two drawn by weight. Where both are equally busy it is the first, so that an idle

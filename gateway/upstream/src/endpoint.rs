@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use portcullis_model::EndpointAddress;
 use tokio::time::Instant;
 
+use crate::breakers::Entered;
 use crate::condition::{Condition, EndpointState};
 use crate::moment::{instant_of, millis_of};
 use crate::outcome::Outcomes;
@@ -142,18 +143,22 @@ fn first(addresses: &[SocketAddr]) -> SocketAddr {
 
 /// Counts one request as active for as long as it lives.
 #[derive(Debug)]
-pub(crate) struct ActiveRequest(Arc<Endpoint>);
+pub(crate) struct ActiveRequest {
+    endpoint: Arc<Endpoint>,
+    /// Its place under the cluster's limit.
+    _place: Entered,
+}
 
 impl ActiveRequest {
-    pub(crate) fn begin(endpoint: &Arc<Endpoint>) -> Self {
+    pub(crate) fn begin(endpoint: &Arc<Endpoint>, place: Entered) -> Self {
         endpoint.active.fetch_add(1, Ordering::Relaxed);
-        ActiveRequest(endpoint.clone())
+        ActiveRequest { endpoint: endpoint.clone(), _place: place }
     }
 }
 
 impl Drop for ActiveRequest {
     fn drop(&mut self) {
-        self.0.active.fetch_sub(1, Ordering::Relaxed);
+        self.endpoint.active.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use portcullis_model as model;
 use tokio::time::Instant;
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, EndpointId};
 use crate::locality::Surroundings;
 use crate::member::Member;
 use crate::pick::Pick;
@@ -23,6 +23,11 @@ impl EndpointSet {
     /// The members, in the order written.
     pub fn members(&self) -> &[Member] {
         &self.members
+    }
+
+    /// Whether an endpoint has a share of the load.
+    pub(crate) fn takes_part(&self, endpoint: EndpointId) -> bool {
+        self.rotation.takes_part(endpoint)
     }
 
     /// The next endpoint; `None` where there is none.

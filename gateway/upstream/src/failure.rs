@@ -115,10 +115,6 @@ pub struct ConnectError {
 
 /// A request got no reply.
 #[derive(Debug, thiserror::Error)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a reply is as large, and a box would cost an allocation"
-)]
 pub enum SendError {
     /// The connection turned out to be closed before any byte of the request was written: it may be
     /// sent again, whatever its method.

@@ -12,9 +12,10 @@ use crate::client_tls::UpstreamTlsFacts;
 use crate::endpoint::ActiveRequest;
 use crate::failure::SendError;
 use crate::http2::{self, StreamPlace};
+use crate::pooled::{Origin, PooledConnection};
 use crate::request_body::RequestBody;
 use crate::response_body::UpstreamBody;
-use crate::shelf::{PooledConnection, Shelf};
+use crate::shelf::Shelf;
 
 /// A connection taken for one request, or a place on one that others use too. Dropping it, or the future of
 /// [`Lease::send`], closes the connection, or gives up the place alone.
@@ -31,15 +32,6 @@ pub(crate) enum Way {
     Http1(PooledConnection),
     /// A place on a shared one.
     Http2(StreamPlace),
-}
-
-/// Where a leased connection comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// It was opened for this request.
-    Opened,
-    /// It served another before.
-    Reused,
 }
 
 impl Lease {
@@ -94,7 +86,7 @@ impl Lease {
                     }
                 }
                 Sending::Http2(begun) => {
-                    let mut exchange = begun?;
+                    let mut exchange = begun.map_err(|error| *error)?;
                     match poll_fn(|cx| exchange.poll_reply(cx)).await {
                         Ok(reply) => Ok(exchange
                             .into_reply(reply)
@@ -111,5 +103,5 @@ impl Lease {
 #[expect(clippy::large_enum_variant, reason = "HTTP/1 costs no allocation")]
 enum Sending {
     Http1(PooledConnection, Parts),
-    Http2(Result<Box<http2::Exchange>, SendError>),
+    Http2(Result<Box<http2::Exchange>, Box<SendError>>),
 }

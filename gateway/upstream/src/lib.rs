@@ -29,13 +29,19 @@ mod http2;
 #[cfg(test)]
 mod http2_tests;
 mod lease;
+mod limits;
 mod load;
 mod locality;
 mod member;
 mod moment;
+mod opening;
 mod outcome;
 mod pick;
+mod pooled;
 mod pools;
+#[cfg(test)]
+mod pools_tests;
+mod probe_connection;
 mod proxy_header;
 mod random;
 mod raw_connection;
@@ -43,6 +49,7 @@ mod recording;
 mod repeats;
 #[cfg(test)]
 mod reply_tests;
+mod report;
 mod request_body;
 mod response_body;
 #[cfg(test)]
@@ -53,6 +60,8 @@ mod shelf;
 mod socket;
 mod spoken;
 mod standing;
+mod tally;
+mod terms;
 #[cfg(test)]
 mod test_http2;
 #[cfg(test)]
@@ -66,6 +75,7 @@ mod tunnel_tests;
 mod upkeep;
 #[cfg(test)]
 mod upload_tests;
+mod waiting;
 mod warmup;
 
 pub use breakers::{Breaker, Entered, Overflow};
@@ -82,10 +92,12 @@ pub use member::{Member, ResolvedEndpoint, ResolvedPlace};
 pub use outcome::Outcome;
 pub use pick::Pick;
 pub use pools::Pools;
+pub use probe_connection::{ProbeConnection, ProbeSpeaks};
 pub use random::{draw, draw_below};
 pub use raw_connection::RawConnection;
 pub use recording::Recording;
 pub use repeats::{Cost, RepeatUnderWay, Repeats};
+pub use report::{EndpointReport, LimitReport, Role};
 pub use request_body::{RequestBody, RequestProgress};
 pub use response_body::UpstreamBody;
 pub use spoken::Spoken;

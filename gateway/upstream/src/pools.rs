@@ -4,14 +4,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::cluster::Cluster;
-use crate::endpoint::{ActiveRequest, Endpoint, EndpointId, OpenConnection};
+use crate::endpoint::{Endpoint, EndpointId};
 use crate::failure::ConnectError;
-use crate::http1::Http1;
-use crate::lease::{Lease, Origin, Way};
+use crate::lease::{Lease, Way};
+use crate::opening::{open_new, open_or_wait};
+use crate::pooled::{Origin, PooledConnection};
 use crate::sharing::Sharing;
-use crate::shelf::{PooledConnection, Rested, Shelf, patience};
+use crate::shelf::{Rested, Shelf};
 use crate::spoken::Spoken;
-use crate::transport::{Caller, Reservation, Speaks, open_socket};
+use crate::terms::Terms;
+use crate::transport::Caller;
+use crate::waiting::Given;
 
 /// The upstream connections of one worker. They never leave its thread; a clone is the same pools.
 #[derive(Clone, Default)]
@@ -52,9 +55,12 @@ impl Pools {
         spoken: Spoken,
         caller: Caller<'_>,
     ) -> Result<Lease, ConnectError> {
-        let active = ActiveRequest::begin(endpoint);
+        let active = cluster.begin_request(endpoint)?;
         let (way, origin) = match spoken {
-            Spoken::Http1 => self.take_or_open(cluster, endpoint, caller).await?,
+            Spoken::Http1 => {
+                let (connection, origin) = self.take_or_open(cluster, endpoint, &caller).await?;
+                (Way::Http1(connection), origin)
+            }
             // What it may wait for stays out of the future of those who speak HTTP/1.
             Spoken::Http2 => {
                 let place = Box::pin(self.sharing.place(cluster, endpoint, &caller)).await?;
@@ -65,22 +71,40 @@ impl Pools {
         Ok(Lease { way, shelf: self.shelf.clone(), active, origin })
     }
 
+    /// As [`checkout_for`](Self::checkout_for), but never on a connection of HTTP/1 that lay idle: for a request whose
+    /// connection turned out to be closed.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn checkout_fresh(
+        &self,
+        cluster: &Arc<Cluster>,
+        endpoint: &Arc<Endpoint>,
+        spoken: Spoken,
+        caller: Caller<'_>,
+    ) -> Result<Lease, ConnectError> {
+        if spoken == Spoken::Http2 {
+            return self.checkout_for(cluster, endpoint, spoken, caller).await;
+        }
+        let active = cluster.begin_request(endpoint)?;
+        let terms = Terms::of(cluster, &caller);
+        let opened = Box::pin(open_new(&self.shelf, cluster, endpoint, terms)).await?;
+        let way = Way::Http1(opened);
+        Ok(Lease { way, shelf: self.shelf.clone(), active, origin: Origin::Opened })
+    }
+
     async fn take_or_open(
         &self,
-        cluster: &Cluster,
+        cluster: &Arc<Cluster>,
         endpoint: &Arc<Endpoint>,
-        caller: Caller<'_>,
-    ) -> Result<(Way, Origin), ConnectError> {
-        let reserved = cluster.transport().reservation(&caller).map(Box::new);
-        let taken = self.take_live(cluster, endpoint.id, reserved.as_deref()).await;
-        Ok(match taken {
-            Some(connection) => (Way::Http1(connection), Origin::Reused),
-            // Rare beside what is taken, so it stays out of the future of those.
-            None => {
-                let opened = Box::pin(open(cluster, endpoint, caller, reserved)).await?;
-                (Way::Http1(opened), Origin::Opened)
-            }
-        })
+        caller: &Caller<'_>,
+    ) -> Given {
+        let terms = Terms::of(cluster, caller);
+        if let Some(connection) = self.take_live(endpoint.id, &terms).await {
+            return Ok((connection, Origin::Reused));
+        }
+        // Rare beside what is taken, so it stays out of the future of those.
+        Box::pin(open_or_wait(&self.shelf, cluster, endpoint, terms)).await
     }
 
     /// Closes the idle connections to endpoints that have left their clusters, as it also comes about by itself
@@ -101,18 +125,9 @@ impl Pools {
         self.shelf.len() + self.sharing.idle()
     }
 
-    async fn take_live(
-        &self,
-        cluster: &Cluster,
-        endpoint: EndpointId,
-        reserved: Option<&Reservation>,
-    ) -> Option<PooledConnection> {
+    async fn take_live(&self, endpoint: EndpointId, terms: &Terms) -> Option<PooledConnection> {
         loop {
-            let mut taken = self.shelf.take(endpoint, reserved)?;
-            if taken.connection.transport != cluster.transport().number() {
-                // It was made under other rules of TLS, or another identity.
-                continue;
-            }
+            let mut taken = self.shelf.take(endpoint, terms)?;
             if taken.rested == Rested::Long {
                 // The runtime looks at the sockets before this goes on.
                 tokio::task::yield_now().await;
@@ -122,17 +137,4 @@ impl Pools {
             }
         }
     }
-}
-
-async fn open(
-    cluster: &Cluster,
-    endpoint: &Arc<Endpoint>,
-    caller: Caller<'_>,
-    reserved: Option<Box<Reservation>>,
-) -> Result<PooledConnection, ConnectError> {
-    let socket = open_socket(cluster, endpoint, Speaks::Http1, &caller).await?;
-    let counted = OpenConnection::begin(endpoint);
-    let patience = patience(cluster.settings().pool.idle_timeout);
-    let transport = cluster.transport().number();
-    Ok(PooledConnection { http1: Http1::open(socket), counted, patience, transport, reserved })
 }

@@ -8,15 +8,23 @@ use portcullis_model::UpstreamProxyHeader;
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 /// Version 2, and that it speaks of a connection.
 const PROXY: u8 = 0x21;
+/// Version 2, and that it speaks of none.
+const LOCAL: u8 = 0x20;
 const TCP4: u8 = 0x11;
 const TCP6: u8 = 0x21;
 
-/// The header for a client's connection to us, as HAProxy's `proxy-protocol.txt` has it.
+/// The header for a client's connection to us, its address and ours, as HAProxy's `proxy-protocol.txt` has it. Where there
+/// is no client, it says that the connection is of our own.
 pub(crate) fn proxy_header(
     version: UpstreamProxyHeader,
-    client: SocketAddr,
-    local: SocketAddr,
+    connection: Option<(SocketAddr, SocketAddr)>,
 ) -> Vec<u8> {
+    let Some((client, local)) = connection else {
+        return match version {
+            UpstreamProxyHeader::V1 => b"PROXY UNKNOWN\r\n".to_vec(),
+            UpstreamProxyHeader::V2 => [SIGNATURE.as_slice(), &[LOCAL, 0, 0, 0]].concat(),
+        };
+    };
     let ends = Ends::of(client, local);
     match version {
         UpstreamProxyHeader::V1 => {
@@ -76,7 +84,7 @@ mod tests {
 
     fn text(client: &str, local: &str) -> String {
         let (client, local) = (client.parse().unwrap(), local.parse().unwrap());
-        String::from_utf8(proxy_header(UpstreamProxyHeader::V1, client, local)).unwrap()
+        String::from_utf8(proxy_header(UpstreamProxyHeader::V1, Some((client, local)))).unwrap()
     }
 
     #[test]
@@ -89,12 +97,19 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_of_our_own_says_so() {
+        assert_eq!(proxy_header(UpstreamProxyHeader::V1, None), b"PROXY UNKNOWN\r\n");
+        let binary = proxy_header(UpstreamProxyHeader::V2, None);
+        assert_eq!((binary.len(), &binary[12..]), (16, &[0x20, 0, 0, 0][..]));
+    }
+
+    #[test]
     fn the_binary_header_says_how_long_it_is() {
         for (client, local, length) in
             [("192.0.2.1:4000", "10.0.0.1:80", 12), ("[2001:db8::1]:4000", "[2001:db8::2]:80", 36)]
         {
             let (client, local) = (client.parse().unwrap(), local.parse().unwrap());
-            let header = proxy_header(UpstreamProxyHeader::V2, client, local);
+            let header = proxy_header(UpstreamProxyHeader::V2, Some((client, local)));
             assert_eq!(header.len(), 16 + length);
             assert_eq!(usize::from(header[15]), length);
             assert_eq!(header[header.len() - 4..], [0x0f, 0xa0, 0, 80]);

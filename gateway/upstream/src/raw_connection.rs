@@ -10,6 +10,7 @@ use std::time::Duration;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::breakers::{Breaker, Entered};
 use crate::client_tls::UpstreamTlsFacts;
 use crate::cluster::Cluster;
 use crate::endpoint::{ActiveRequest, Endpoint, OpenConnection};
@@ -23,6 +24,8 @@ pub struct RawConnection {
     socket: Socket,
     _active: ActiveRequest,
     _open: OpenConnection,
+    /// Its place under the cluster's limit.
+    _place: Entered,
 }
 
 impl RawConnection {
@@ -35,10 +38,11 @@ impl RawConnection {
         endpoint: &Arc<Endpoint>,
         caller: Caller<'_>,
     ) -> Result<Self, ConnectError> {
-        let active = ActiveRequest::begin(endpoint);
+        let active = ActiveRequest::begin(endpoint, Entered::default());
+        let place = cluster.place_for(Breaker::Connections, endpoint)?;
         let socket = open_socket(cluster, endpoint, Speaks::Bytes, &caller).await?;
         let open = OpenConnection::begin(endpoint);
-        Ok(RawConnection { socket, _active: active, _open: open })
+        Ok(RawConnection { socket, _active: active, _open: open, _place: place })
     }
 
     /// Our own address on the connection.

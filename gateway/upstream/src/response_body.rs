@@ -11,7 +11,8 @@ use portcullis_message::BodyError;
 use crate::endpoint::ActiveRequest;
 use crate::http1::Finished;
 use crate::http2::ReplyBody;
-use crate::shelf::{PooledConnection, Shelf};
+use crate::pooled::PooledConnection;
+use crate::shelf::Shelf;
 use crate::tunnel::UpstreamTunnel;
 
 /// The body of an upstream's reply.
@@ -57,11 +58,16 @@ impl UpstreamBody {
 
     /// The connection with what follows on it, after a 101; `None` where it has ended already.
     pub fn into_tunnel(self) -> Option<UpstreamTunnel> {
-        let Stage::Flowing(PooledConnection { http1, counted, .. }) = self.stage else {
+        let Stage::Flowing(PooledConnection { http1, counted, bounds, .. }) = self.stage else {
             return None;
         };
         let (socket, read_ahead) = http1.into_stream();
-        Some(UpstreamTunnel { socket, read_ahead, _counted: counted, _active: self.active })
+        Some(UpstreamTunnel {
+            socket,
+            read_ahead,
+            _counted: (counted, bounds),
+            _active: self.active,
+        })
     }
 
     /// Gives the connection back where the body has ended.

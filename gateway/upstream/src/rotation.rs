@@ -9,7 +9,7 @@ use portcullis_model::{Balancer, Locality, Readiness};
 use tokio::time::Instant;
 
 use crate::balance::{Heed, Pool};
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, EndpointId};
 use crate::load::{Level, Load, kept, loads};
 use crate::locality::{Surroundings, covers, level_of, shares};
 use crate::member::Member;
@@ -29,6 +29,7 @@ pub(crate) struct Rotation {
 struct Group {
     /// The shares up to and including its own.
     up_to: u64,
+    share: u64,
     pool: Pool,
 }
 
@@ -79,6 +80,12 @@ impl Rotation {
             .or_else(|| self.groups.iter().find_map(|group| group.pool.pick(pick, turn, &mut draw)))
     }
 
+    /// Whether an endpoint has a share of the load.
+    pub(crate) fn takes_part(&self, endpoint: EndpointId) -> bool {
+        let mut loaded = self.groups.iter().filter(|group| self.total == 0 || group.share > 0);
+        loaded.any(|group| group.pool.has(endpoint))
+    }
+
     fn add(&mut self, parts: &Parts<'_>, members: &[&Member], share: u64, heed: Heed) {
         let mut weighed: Vec<_> = members
             .iter()
@@ -95,7 +102,7 @@ impl Rotation {
         self.total += share;
         let (endpoints, weights): (Vec<_>, Vec<_>) = weighed.into_iter().unzip();
         let pool = Pool::new(&parts.settings.balancing.balancer, endpoints, &weights, heed);
-        self.groups.push(Group { up_to: self.total, pool });
+        self.groups.push(Group { up_to: self.total, share, pool });
     }
 }
 

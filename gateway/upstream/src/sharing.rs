@@ -9,12 +9,14 @@ use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
 
+use crate::breakers::{Breaker, Entered};
 use crate::cluster::Cluster;
 use crate::endpoint::{Endpoint, EndpointId, OpenConnection};
 use crate::failure::{ConnectError, UpstreamFailure};
 use crate::http2::{Http2, StreamPlace};
 use crate::shelf::patience;
-use crate::transport::{Caller, Reservation, Speaks, open_socket};
+use crate::terms::Terms;
+use crate::transport::{Caller, Speaks, open_socket};
 
 /// How often unused connections are looked for, which is also the step in which idleness is measured.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -47,15 +49,6 @@ struct Connection {
     idle: u32,
 }
 
-/// What tells connections to one endpoint apart: requests share only those with their own.
-#[derive(Clone, PartialEq)]
-pub(crate) struct Terms {
-    /// The number of the [`Transport`](crate::transport::Transport) that they are made by.
-    transport: u64,
-    /// Whom they serve alone.
-    reserved: Option<Box<Reservation>>,
-}
-
 /// A connection that is coming about, and who waits for it.
 struct Opening {
     terms: Terms,
@@ -81,7 +74,7 @@ impl Sharing {
             if let Some(place) = self.take_live(endpoint.id, &terms).await {
                 return Ok(place);
             }
-            self.opening(cluster, endpoint, &terms).wait().await?;
+            self.opening(cluster, endpoint, &terms)?.wait().await?;
         }
         let cause = UpstreamFailure::ConnectFailed("the upstream takes no stream".to_owned());
         Err(ConnectError { address: endpoint.address(), cause })
@@ -134,19 +127,30 @@ impl Sharing {
         cluster: &Arc<Cluster>,
         endpoint: &Arc<Endpoint>,
         terms: &Terms,
-    ) -> Rc<Opening> {
+    ) -> Result<Rc<Opening>, ConnectError> {
         let mut endpoints = self.endpoints.borrow_mut();
         let shared = endpoints.entry(endpoint.id).or_insert_with(|| Shared::new(endpoint));
         let joins =
             |other: &&Rc<Opening>| other.waiting.get() < MOST_WAITING && other.terms == *terms;
         if let Some(opening) = shared.openings.iter().find(joins) {
-            return opening.clone();
+            return Ok(opening.clone());
         }
+        let entered = match cluster.enter(Breaker::Connections) {
+            Ok(entered) => entered,
+            // A worker that has none opens one all the same.
+            Err(_) if shared.connections.is_empty() && shared.openings.is_empty() => {
+                Entered::default()
+            }
+            Err(overflow) => {
+                let cause = UpstreamFailure::Overflow(overflow);
+                return Err(ConnectError { address: endpoint.address(), cause });
+            }
+        };
         let opening = Rc::new(Opening::new(terms.clone()));
         shared.openings.push(opening.clone());
-        let opened = open_into(self.clone(), cluster.clone(), endpoint.clone(), opening.clone());
-        spawn_local(opened);
-        opening
+        let opened = open(cluster.clone(), endpoint.clone(), terms.clone(), entered);
+        spawn_local(open_into(self.clone(), endpoint.clone(), opening.clone(), opened));
+        Ok(opening)
     }
 
     fn finish(
@@ -199,19 +203,6 @@ impl Connection {
     }
 }
 
-impl Terms {
-    fn of(cluster: &Cluster, caller: &Caller<'_>) -> Self {
-        let transport = cluster.transport();
-        let reserved = transport.reservation(caller).map(Box::new);
-        Terms { transport: transport.number(), reserved }
-    }
-
-    /// Who a connection of these terms is for.
-    fn caller(&self) -> Caller<'_> {
-        self.reserved.as_deref().map(Reservation::caller).unwrap_or_default()
-    }
-}
-
 impl Opening {
     fn new(terms: Terms) -> Self {
         let outcome = RefCell::new(None);
@@ -231,22 +222,23 @@ impl Opening {
 /// Opens a connection for all who wait for it. It is kept also where they have gone meanwhile.
 async fn open_into(
     sharing: Rc<Sharing>,
-    cluster: Arc<Cluster>,
     endpoint: Arc<Endpoint>,
     opening: Rc<Opening>,
+    opened: impl Future<Output = Result<Connection, ConnectError>>,
 ) {
-    let outcome = open(&cluster, &endpoint, opening.terms.clone()).await;
+    let outcome = opened.await;
     sharing.finish(&endpoint, &opening, outcome);
 }
 
 async fn open(
-    cluster: &Cluster,
-    endpoint: &Arc<Endpoint>,
+    cluster: Arc<Cluster>,
+    endpoint: Arc<Endpoint>,
     terms: Terms,
+    entered: Entered,
 ) -> Result<Connection, ConnectError> {
     let settings = &cluster.settings().pool;
-    let opened = open_socket(cluster, endpoint, Speaks::Http2, &terms.caller()).await?;
-    let counted = OpenConnection::begin(endpoint);
+    let opened = open_socket(&cluster, &endpoint, Speaks::Http2, &terms.caller()).await?;
+    let counted = (OpenConnection::begin(&endpoint), entered);
     let shaking = Http2::open(opened, settings, counted);
     let failed = |cause| ConnectError { address: endpoint.address(), cause };
     match tokio::time::timeout(settings.connect_timeout, shaking).await {

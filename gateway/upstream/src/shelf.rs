@@ -7,26 +7,18 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
-use crate::endpoint::{Endpoint, EndpointId, OpenConnection};
-use crate::http1::Http1;
-use crate::transport::Reservation;
+use crate::endpoint::{Endpoint, EndpointId};
+use crate::pooled::{Origin, PooledConnection};
+use crate::tally::Tally;
+use crate::terms::Terms;
+use crate::waiting::Waiting;
 
 /// How often idle connections are swept, which is also the step in which idleness is measured: requests
 /// read no clock for it.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
-/// An open connection and the endpoint that it goes to.
-#[derive(Debug)]
-pub(crate) struct PooledConnection {
-    pub(crate) http1: Box<Http1>,
-    pub(crate) counted: OpenConnection,
-    /// How many sweeps it may lie unused.
-    pub(crate) patience: u32,
-    /// The number of the [`Transport`](crate::transport::Transport) that it was made by.
-    pub(crate) transport: u64,
-    /// Whom it serves alone.
-    pub(crate) reserved: Option<Box<Reservation>>,
-}
+/// How many idle connections a worker keeps to one endpoint; those beyond are closed, the longest unused first.
+const MOST_IDLE: usize = 256;
 
 /// A connection taken from the shelf.
 pub(crate) struct Taken {
@@ -55,6 +47,8 @@ pub(crate) struct Shelf {
     idle: RefCell<FxHashMap<EndpointId, Vec<Idle>>>,
     sweeps: Cell<u32>,
     sweeping: Cell<bool>,
+    waiting: Rc<Waiting>,
+    tally: Rc<Tally>,
 }
 
 /// The number of sweeps that an idle timeout lasts, never longer than the timeout; zero is for ever.
@@ -66,33 +60,57 @@ pub(crate) fn patience(idle_timeout: Duration) -> u32 {
 }
 
 impl Shelf {
-    /// The most recently used connection to an endpoint, of those with this reservation.
-    pub(crate) fn take(
-        &self,
-        endpoint: EndpointId,
-        reserved: Option<&Reservation>,
-    ) -> Option<Taken> {
+    /// The most recently used connection to an endpoint, of those of the same terms.
+    pub(crate) fn take(&self, endpoint: EndpointId, terms: &Terms) -> Option<Taken> {
         let mut shelf = self.idle.borrow_mut();
         let idle = shelf.get_mut(&endpoint)?;
-        let is_meant = |idle: &Idle| idle.connection.reserved.as_deref() == reserved;
-        let nth = idle.iter().rposition(is_meant)?;
-        let idle = idle.remove(nth);
+        let idle = if idle.last()?.connection.terms == *terms {
+            idle.pop()?
+        } else {
+            // Those that were made under other rules of TLS, or another identity, serve nobody any more.
+            idle.retain(|idle| idle.connection.terms.transport == terms.transport);
+            let nth = idle.iter().rposition(|idle| idle.connection.terms == *terms)?;
+            idle.remove(nth)
+        };
         let rested = if idle.since == self.sweeps.get() { Rested::Briefly } else { Rested::Long };
         Some(Taken { connection: idle.connection, rested })
     }
 
-    /// Puts a connection back after an exchange; closes it where its endpoint has left.
-    pub(crate) fn put(self: &Rc<Self>, connection: PooledConnection) {
-        let endpoint = connection.counted.endpoint();
-        if endpoint.is_removed() {
-            return;
+    /// Puts a connection back after an exchange, or hands it to a request that waits; closes it where it has served
+    /// enough or its endpoint has left.
+    pub(crate) fn put(self: &Rc<Self>, mut connection: PooledConnection) {
+        if !connection.counted.endpoint().is_removed() && connection.has_served() {
+            self.keep(connection, Origin::Reused);
         }
-        let endpoint = endpoint.id;
-        let idle = Idle { connection, since: self.sweeps.get() };
-        self.idle.borrow_mut().entry(endpoint).or_default().push(idle);
+    }
+
+    /// The same with one that has served nobody yet.
+    pub(crate) fn put_new(self: &Rc<Self>, connection: PooledConnection) {
+        self.keep(connection, Origin::Opened);
+    }
+
+    fn keep(self: &Rc<Self>, connection: PooledConnection, origin: Origin) {
+        let Some(connection) = self.waiting.offer(connection, origin) else { return };
+        let endpoint = connection.counted.endpoint().id;
+        let mut shelf = self.idle.borrow_mut();
+        let idle = shelf.entry(endpoint).or_default();
+        if idle.len() >= MOST_IDLE {
+            idle.remove(0);
+        }
+        idle.push(Idle { connection, since: self.sweeps.get() });
         if !self.sweeping.replace(true) {
             tokio::task::spawn_local(sweep_until_empty(Rc::downgrade(self)));
         }
+    }
+
+    /// Who waits for a connection.
+    pub(crate) fn waiting(&self) -> &Rc<Waiting> {
+        &self.waiting
+    }
+
+    /// How many connections there are where they are limited.
+    pub(crate) fn tally(&self) -> &Rc<Tally> {
+        &self.tally
     }
 
     /// Closes the idle connections to all but these endpoints.
@@ -115,6 +133,7 @@ impl Shelf {
             idle.retain_mut(|idle| {
                 now.wrapping_sub(idle.since) < idle.connection.patience
                     && !idle.connection.counted.endpoint().is_removed()
+                    && !idle.connection.is_expired()
                     && idle.connection.http1.is_quiet()
             });
             !idle.is_empty()

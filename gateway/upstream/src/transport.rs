@@ -165,8 +165,8 @@ impl Transport {
         caller: &Caller<'_>,
     ) -> Result<Socket, UpstreamFailure> {
         self.check()?;
-        if let (Some(version), Some((client, local))) = (self.proxy_header, caller.connection) {
-            let header = proxy_header(version, client, local);
+        if let Some(version) = self.proxy_header {
+            let header = proxy_header(version, caller.connection);
             stream.write_all(&header).await.map_err(|error| UpstreamFailure::from_io(&error))?;
         }
         match &self.protection {

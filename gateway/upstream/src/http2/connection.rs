@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use h2::SendStream;
@@ -16,13 +16,14 @@ use portcullis_message::FrameLimits;
 use portcullis_model::ConnectionPool;
 use tokio::task::spawn_local;
 
+use crate::breakers::Entered;
 use crate::client_tls::UpstreamTlsFacts;
 use crate::endpoint::OpenConnection;
 use crate::failure::UpstreamFailure;
 use crate::http2::driver::Driver;
 use crate::http2::head::MOST_HEADER_LIST;
 use crate::http2::watched::{Passed, Watched};
-use crate::random::draw_below;
+use crate::pooled::expiry;
 use crate::socket::Socket;
 
 /// Streams at a time on one connection where nothing is said; more of them share too much of one fate.
@@ -64,7 +65,7 @@ impl Http2 {
     pub(crate) async fn open(
         socket: Socket,
         settings: &ConnectionPool,
-        counted: OpenConnection,
+        counted: (OpenConnection, Entered),
     ) -> Result<Rc<Self>, UpstreamFailure> {
         let tls = socket.tls_facts().cloned();
         let local_address = socket.local_address();
@@ -200,12 +201,4 @@ fn builder(most_streams: u32) -> Builder {
         .max_header_list_size(MOST_HEADER_LIST)
         .max_send_buffer_size(SEND_BUFFER);
     builder
-}
-
-/// When a connection is too old: a tenth earlier at most, so that those that were opened together do not go together.
-pub(crate) fn expiry(longest: Duration) -> Instant {
-    let tenth = u64::try_from(longest.as_millis() / 10).unwrap_or(u64::MAX);
-    let early = if tenth == 0 { 0 } else { draw_below(tenth) };
-    let now = Instant::now();
-    now.checked_add(longest.saturating_sub(Duration::from_millis(early))).unwrap_or(now)
 }

@@ -12,6 +12,7 @@ use h2::{Ping, PingPong};
 use portcullis_model::Http2Keepalive;
 use tokio::time::{Instant, Sleep, sleep};
 
+use crate::breakers::Entered;
 use crate::endpoint::OpenConnection;
 use crate::failure::UpstreamFailure;
 use crate::http2::connection::Http2;
@@ -26,7 +27,7 @@ pub(crate) struct Driver {
     connection: Pin<Box<Connection<Watched, Bytes>>>,
     keepalive: Option<Keepalive>,
     farewell: Option<Pin<Box<Sleep>>>,
-    _counted: OpenConnection,
+    _counted: (OpenConnection, Entered),
 }
 
 impl Driver {
@@ -34,7 +35,7 @@ impl Driver {
         mut connection: Connection<Watched, Bytes>,
         keepalive: Option<Http2Keepalive>,
         passed: Rc<Passed>,
-        counted: OpenConnection,
+        counted: (OpenConnection, Entered),
     ) -> Self {
         let pings = keepalive.and_then(|settings| Some((settings, connection.ping_pong()?)));
         let keepalive = pings.map(|(settings, pings)| Keepalive::new(settings, pings, passed));

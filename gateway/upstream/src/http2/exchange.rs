@@ -40,14 +40,15 @@ pub(crate) struct Exchange {
 pub(crate) fn begin(
     place: StreamPlace,
     request: Request<RequestBody>,
-) -> Result<Box<Exchange>, SendError> {
+) -> Result<Box<Exchange>, Box<SendError>> {
     let (head, body) = request.into_parts();
     let length = told_length(&head.method, &body);
     let outgoing = match request_head(&head, length, place.connection().scheme()) {
         Ok(outgoing) => outgoing,
         Err(error) => {
             let cause = UpstreamFailure::Protocol(format!("no head for HTTP/2: {error}"));
-            return Err(SendError::Failed { head: Some(head), heard: Heard::Nothing, cause });
+            let failed = SendError::Failed { head: Some(head), heard: Heard::Nothing, cause };
+            return Err(Box::new(failed));
         }
     };
     let written_before = place.connection().written();
@@ -62,7 +63,8 @@ pub(crate) fn begin(
         }
         Err(error) => {
             let cause = place.connection().explain(failure_of(&error));
-            Err(SendError::Unsent { request: Request::from_parts(head, body), cause })
+            let request = Request::from_parts(head, body);
+            Err(Box::new(SendError::Unsent { request, cause }))
         }
     }
 }

@@ -37,6 +37,7 @@ impl TestGateway {
             access_log: None,
             debug_headers: DebugHeaders::Off,
             trusted: Arc::new(TrustedProxies::default()),
+            unsafe_repeats: Default::default(),
             alb_mtls: AlbMtls::Off,
             drain: Drain::default(),
             overload: Overload::default(),
@@ -118,6 +119,8 @@ fn answering(server: &str) -> Rule {
         request_headers: HeaderOperations::default(),
         response_headers: HeaderOperations::default(),
         timeout: None,
+        retries: Default::default(),
+        mirrors: Vec::new(),
         overrides: RequestOverrides::default(),
     }
 }

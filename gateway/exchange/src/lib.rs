@@ -65,6 +65,8 @@ pub struct Exchange {
     pub passed_name: Option<Arc<str>>,
     /// The endpoint that it went to.
     pub upstream: Option<Upstream>,
+    /// How many times it was tried to get the upstream's reply; 0 where the gateway replied by itself.
+    pub attempts: u32,
     /// When what happened.
     pub timings: Timings,
     /// Bytes of the request body.
@@ -113,6 +115,7 @@ impl Exchange {
             cluster: None,
             passed_name: None,
             upstream: None,
+            attempts: 0,
             timings: Timings::start(),
             bytes_received: 0,
             bytes_sent: 0,
@@ -129,6 +132,29 @@ impl Exchange {
     pub fn of_connection(connection: Arc<Connection>) -> Self {
         let request = RequestHead { protocol: Protocol::Tcp, ..RequestHead::default() };
         Exchange::new(connection, request)
+    }
+
+    /// A second record of the same request as far as it has come, for who works on the request's body while
+    /// another works on its reply.
+    pub fn fork(&self) -> Self {
+        Exchange {
+            original_path: self.original_path.clone(),
+            client_address: self.client_address,
+            request_id: self.request_id.clone(),
+            upgrade: self.upgrade,
+            request_trailers: self.request_trailers.clone(),
+            generation: self.generation,
+            gateway: self.gateway.clone(),
+            route: self.route.clone(),
+            cluster: self.cluster.clone(),
+            passed_name: self.passed_name.clone(),
+            upstream: self.upstream.clone(),
+            timings: self.timings,
+            bytes_received: self.bytes_received,
+            flags: self.flags,
+            state: self.state.clone(),
+            ..Exchange::new(self.connection.clone(), self.request.clone())
+        }
     }
 
     /// An exchange for tests: `GET /` from nowhere.

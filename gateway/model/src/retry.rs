@@ -52,6 +52,8 @@ pub struct RetryOn {
     pub gateway_error: bool,
     /// `reset`: the connection broke before the reply's head.
     pub reset: bool,
+    /// It broke before the reply's head, and the request is idempotent: ours where nothing is written.
+    pub reset_of_idempotent: bool,
     /// `reset-before-request`: it broke before anything was sent.
     pub reset_before_request: bool,
     /// `connect-failure`: no connection came about.
@@ -60,6 +62,8 @@ pub struct RetryOn {
     pub refused_stream: bool,
     /// `retriable-4xx`: 409.
     pub retriable_4xx: bool,
+    /// `envoy-ratelimited`: the reply has `x-envoy-ratelimited`, without which such a reply is never worth one.
+    pub envoy_ratelimited: bool,
     /// gRPC's `cancelled`, `deadline-exceeded`, `internal`, `resource-exhausted`, `unavailable` (a bit for each status).
     pub grpc_statuses: u32,
 }
@@ -88,23 +92,37 @@ impl RetryOn {
         any_5xx: false,
         gateway_error: false,
         reset: false,
+        reset_of_idempotent: false,
         reset_before_request: false,
         connect_failure: false,
         refused_stream: false,
         retriable_4xx: false,
+        envoy_ratelimited: false,
         grpc_statuses: 0,
     };
 
-    /// Ours where nothing is written: connections that did not come about, streams refused, resets before the reply's
-    /// head, gRPC's `unavailable` and `cancelled`.
+    /// Ours where nothing is written: connections that did not come about, streams refused, for idempotent requests
+    /// resets before the reply's head, gRPC's `unavailable` and `cancelled`.
     pub const DEFAULT: RetryOn = RetryOn {
-        reset: true,
+        reset_of_idempotent: true,
         reset_before_request: true,
         connect_failure: true,
         refused_stream: true,
         grpc_statuses: 1 << 14 | 1 << 1,
         ..RetryOn::NOTHING
     };
+}
+
+impl RetryPolicy {
+    /// Whether a reply can be worth another attempt by its status; one of gRPC apart.
+    pub fn looks_at_statuses(&self) -> bool {
+        let on = &self.on;
+        on.any_5xx
+            || on.gateway_error
+            || on.retriable_4xx
+            || on.envoy_ratelimited
+            || !self.statuses.is_empty()
+    }
 }
 
 /// Where `retries` is not written.

@@ -7,7 +7,7 @@ use http::Method;
 use http::header::HeaderName;
 use portcullis_filters::{DirectResponse, HeaderOperations, PathRewrite, Redirect};
 
-use crate::{ClusterName, Origin, RequestOverrides};
+use crate::{ClusterName, Mirror, Origin, RequestOverrides, RetryPolicy};
 
 /// One rule of a route, for instance one entry of a VirtualService's `http`.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +27,10 @@ pub struct Rule {
     pub response_headers: HeaderOperations,
     /// From the last byte of the request to the last of the reply; `None` is off.
     pub timeout: Option<Duration>,
+    /// When a request is tried again.
+    pub retries: RetryPolicy,
+    /// Where copies of its requests go.
+    pub mirrors: Vec<Mirror>,
     /// What it sets otherwise than its listener.
     pub overrides: RequestOverrides,
 }

@@ -124,6 +124,8 @@ fn rule(number: usize, matches: Vec<RequestMatch>) -> Arc<Rule> {
         request_headers: HeaderOperations::default(),
         response_headers: HeaderOperations::default(),
         timeout: None,
+        retries: Default::default(),
+        mirrors: Vec::new(),
         overrides: RequestOverrides::default(),
     })
 }

@@ -25,7 +25,7 @@ pub use explain::{Explanation, RequestToExplain, explain};
 pub use plugins::{Builtins, PluginHost, PluginState};
 pub use published::{GenerationRecord, Pinned, Published, View};
 pub use snapshot::{Snapshot, SocketKey};
-pub use table::{CompiledDestination, CompiledListener, CompiledRule, SocketTable};
+pub use table::{CompiledDestination, CompiledListener, CompiledMirror, CompiledRule, SocketTable};
 pub use tcp_table::{CompiledTcpDestination, CompiledTcpRule, ConnectionRoute, Handling, TcpTable};
 pub use tls_fit::TlsFit;
 pub use tls_policy::{ALPN_H2, PolicyId, TlsPolicy};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 use portcullis_message::HeadRules;
-use portcullis_model::{Action, ConnectionPolicy, Destination, Listener, ListenerProtocol, Rule};
+use portcullis_model::{Action, ConnectionPolicy, Destination, Listener, ListenerProtocol, Mirror, Rule};
 use portcullis_routing::RouteTable;
 use portcullis_telemetry::{RequestTarget, TargetLabels};
 use portcullis_upstream::Cluster;
@@ -53,6 +53,8 @@ pub struct CompiledRule {
     pub(crate) authority: Option<HeaderValue>,
     /// Where it forwards to; empty for a redirect or direct response.
     pub destinations: Vec<CompiledDestination>,
+    /// Where copies of its requests go; those whose service is missing are left out.
+    pub mirrors: Vec<CompiledMirror>,
     /// The sum of the destinations' weights.
     pub total_weight: u64,
     /// Labels for requests that end at the rule itself.
@@ -71,6 +73,14 @@ pub struct CompiledDestination {
     pub label_value: HeaderValue,
     /// Labels for requests that go there.
     pub target: Arc<RequestTarget>,
+}
+
+/// One mirror with its cluster resolved.
+pub struct CompiledMirror {
+    /// Where to.
+    pub cluster: Arc<Cluster>,
+    /// Of so many requests in a million.
+    pub parts_per_million: u32,
 }
 
 impl SocketTable {
@@ -129,6 +139,7 @@ impl CompiledRule {
             authority: authority(&rule.action),
             total_weight: destinations.iter().map(|d| u64::from(d.settings.weight)).sum(),
             destinations,
+            mirrors: rule.mirrors.iter().filter_map(|each| CompiledMirror::build(each, parts)).collect(),
             target: parts
                 .registry
                 .target(TargetLabels { route: rule.id.clone(), ..TargetLabels::unknown() }),
@@ -146,6 +157,13 @@ impl CompiledRule {
             }
         }
         None
+    }
+}
+
+impl CompiledMirror {
+    fn build(mirror: &Mirror, parts: &Parts<'_>) -> Option<Self> {
+        let cluster = parts.clusters.get(&mirror.cluster)?.clone();
+        Some(CompiledMirror { cluster, parts_per_million: mirror.parts_per_million })
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::exposition::{Exposition, Labels};
 use crate::metric_kind::MetricKind::{Counter, Gauge};
+use crate::upstream_counts::UpstreamCounts;
 
 /// The counts of the process.
 #[derive(Debug, Default)]
@@ -19,6 +20,7 @@ pub struct EdgeCounts {
     overloaded: AtomicU64,
     memory_used: AtomicU64,
     memory_limit: AtomicU64,
+    upstream: UpstreamCounts,
 }
 
 /// Which limit a connection was over.
@@ -31,6 +33,11 @@ pub enum ConnectionLimit {
 }
 
 impl EdgeCounts {
+    /// What is sent upstream beyond first attempts.
+    pub fn upstream(&self) -> &UpstreamCounts {
+        &self.upstream
+    }
+
     /// So many connections are open.
     pub fn set_connections(&self, connections: usize) {
         self.connections.store(connections as u64, Relaxed);
@@ -77,6 +84,7 @@ impl EdgeCounts {
         let panics = self.panics.load(Relaxed);
         text.single("portcullis_panics_total", Counter, "Requests that ended in a panic.", panics);
         self.write_overload(text);
+        self.upstream.write(text);
     }
 
     fn write_turned_away(&self, text: &mut Exposition) {

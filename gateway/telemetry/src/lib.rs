@@ -9,6 +9,7 @@
 mod access_log;
 mod admission;
 mod connection_counts;
+mod cluster_samples;
 mod connection_series;
 mod discovery_counts;
 mod edge_counts;
@@ -34,6 +35,7 @@ mod target;
 mod upstream_counts;
 
 pub use access_log::{AccessLog, LogTarget};
+pub use cluster_samples::{ClusterSample, render_clusters};
 pub use connection_counts::ConnectionEvent;
 pub use discovery_counts::DiscoveryCounts;
 pub use edge_counts::{ConnectionLimit, EdgeCounts};

@@ -94,6 +94,7 @@ fn about_upstream(name: &str) -> Option<Read> {
         "UPSTREAM_LOCAL_ADDRESS" => |exchange| whole(upstream_local(exchange)),
         "UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT" => |exchange| without_port(upstream_local(exchange)),
         "UPSTREAM_LOCAL_PORT" => |exchange| port(upstream_local(exchange)),
+        "UPSTREAM_REQUEST_ATTEMPT_COUNT" => |exchange| Value::Number(exchange.attempts.into()),
         "UPSTREAM_TRANSPORT_FAILURE_REASON" => {
             |exchange| Value::text_unless_empty(exchange.transport_failure.as_bytes())
         }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use portcullis_model::{
-    Action, ClusterName, Destination, ObjectId, RequestMatch, RequestOverrides, Rule, TcpRule,
+    Action, ClusterName, Destination, Mirror, ObjectId, RequestMatch, RequestOverrides, Rule,
+    TcpRule,
 };
 
 use super::clusters::Clusters;
@@ -48,6 +49,8 @@ pub(crate) struct Lookup<'l> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lost {
     Requests,
+    /// Mirrored requests.
+    Copies,
     Connections,
 }
 
@@ -55,6 +58,7 @@ impl Lost {
     fn share(self) -> &'static str {
         match self {
             Lost::Requests => "until then its share of the requests is answered with 503",
+            Lost::Copies => "until then nothing is mirrored",
             Lost::Connections => "until then its share of the connections is closed",
         }
     }
@@ -62,6 +66,7 @@ impl Lost {
     fn all(self) -> &'static str {
         match self {
             Lost::Requests => "requests to it are answered with 503",
+            Lost::Copies => "nothing is mirrored",
             Lost::Connections => "connections to it are closed",
         }
     }
@@ -135,8 +140,25 @@ fn build_rule(
         request_headers: headers.request.clone(),
         response_headers: headers.response.clone(),
         timeout: written.timeout,
+        retries: written.retries.clone(),
+        mirrors: build_mirrors(id, written, lookup, findings),
         overrides: RequestOverrides::default(),
     }
+}
+
+fn build_mirrors(
+    id: &ObjectId,
+    written: &HttpRule,
+    lookup: Lookup<'_>,
+    findings: &mut Findings,
+) -> Vec<Mirror> {
+    let lookup = Lookup { lost: Lost::Copies, ..lookup };
+    let mirrors = written.mirrors.iter().map(|mirror| {
+        let field = || mirror.field.clone();
+        let destination = build_destination(id, &mirror.destination, lookup, &field, findings);
+        Mirror { cluster: destination.cluster, parts_per_million: mirror.parts_per_million }
+    });
+    mirrors.collect()
 }
 
 /// A destination with its cluster's name; a problem where it has none, or no endpoint.

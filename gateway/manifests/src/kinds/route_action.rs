@@ -147,8 +147,14 @@ fn read_weighted(fields: &Fields<'_>) -> Option<RouteDestination> {
             "set it on the rule, which applies to all its destinations",
         );
     }
-    let destination = fields.required("destination")?;
-    let destination = destination.fields(&DESTINATION)?;
+    let weight = weight.and_then(|weight| u32::try_from(weight).ok()).unwrap_or(0);
+    let destination = read_destination(&fields.required("destination")?)?;
+    Some(RouteDestination { weight, headers, ..destination })
+}
+
+/// Reads a destination by itself: its weight is 0, and it changes no header.
+pub(crate) fn read_destination(field: &Cursor<'_>) -> Option<RouteDestination> {
+    let destination = field.fields(&DESTINATION)?;
     let number = destination.field("port");
     let number = number.as_ref().and_then(|field| field.fields(&PORT));
     let number = number.as_ref().and_then(|fields| port(&fields.required("number")?));
@@ -159,8 +165,8 @@ fn read_weighted(fields: &Fields<'_>) -> Option<RouteDestination> {
         host: host.text()?.to_ascii_lowercase().into(),
         subset: subset.into(),
         port: number,
-        weight: weight.and_then(|weight| u32::try_from(weight).ok()).unwrap_or(0),
-        headers,
+        weight: 0,
+        headers: Headers::default(),
     })
 }
 

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_message::HostPattern;
-use portcullis_model::{Origin, RequestMatch};
+use portcullis_model::{Origin, RequestMatch, RetryPolicy};
 
 use super::header_operations::{Headers, read_headers};
+use super::mirrors::{RuleMirror, read_mirrors};
 use super::request_match::read_matches;
+use super::retries::read_retries;
 use super::route_action::{RouteAction, read_action};
 use super::tcp_rules::{TcpRule, read_tcp_rules};
 use crate::codes;
@@ -53,6 +55,8 @@ pub(crate) struct HttpRule {
     pub(crate) action: RouteAction,
     pub(crate) headers: Headers,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) retries: RetryPolicy,
+    pub(crate) mirrors: Vec<RuleMirror>,
 }
 
 static SPEC: Schema = Schema {
@@ -73,17 +77,14 @@ static RULE: Schema = Schema {
         "timeout",
         "headers",
         "delegate",
-    ],
-    not_yet: &[
         "retries",
-        "fault",
         "mirror",
         "mirrors",
         "mirrorPercent",
         "mirror_percent",
         "mirrorPercentage",
-        "corsPolicy",
     ],
+    not_yet: &["fault", "corsPolicy"],
     skipped: &[],
 };
 
@@ -188,6 +189,8 @@ fn read_rule(fields: &Fields<'_>, index: usize) -> Option<HttpRule> {
     let matches = fields.field("match").map(|field| read_matches(&field)).unwrap_or_default();
     let headers = fields.field("headers").map(|field| read_headers(&field)).unwrap_or_default();
     let timeout = fields.field("timeout").and_then(|field| duration(&field));
+    let retries = fields.field("retries").and_then(|field| read_retries(&field, &matches));
+    let mirrors = read_mirrors(fields);
     let action = read_action(fields)?;
     Some(HttpRule {
         origin: fields.cursor().origin(),
@@ -197,5 +200,7 @@ fn read_rule(fields: &Fields<'_>, index: usize) -> Option<HttpRule> {
         action,
         headers,
         timeout: timeout.filter(|timeout| !timeout.is_zero()),
+        retries: retries.unwrap_or_default(),
+        mirrors,
     })
 }

@@ -19,7 +19,7 @@ spec:
     timeout: 5
   - match: [{uri: {prefix: /a, exact: /b}}]
     redirect: {redirectCode: 200}
-    retries: {attempts: 2}
+    fault: {}
     directResponse: {status: 99}
   - match: [{method: {}}]
     directResponse: {status: 99}
@@ -46,7 +46,7 @@ spec:
             "a.yaml:11:14: error[PC0208] spec.http[0].timeout: this has to be a string, but is a number",
             "a.yaml:12:5: error[PC0212] spec.http[1]: only one of `redirect`, `directResponse` can be written",
             "a.yaml:12:19: error[PC0212] spec.http[1].match[0].uri: only one of `exact`, `prefix` can be written",
-            "a.yaml:14:5: warning[PC0207] spec.http[1].retries: `retries` is known, but not served yet",
+            "a.yaml:14:5: warning[PC0207] spec.http[1].fault: `fault` is known, but not served yet",
             "a.yaml:16:22: error[PC0210] spec.http[2].match[0].method: the condition says nothing",
             "a.yaml:17:30: error[PC0210] spec.http[2].directResponse.status: 99 is not from 200 to 599",
             "a.yaml:18:47: error[PC0210] spec.http[2].headers.request.set.content-length: the field `content-length` belongs to the connection and cannot be changed",

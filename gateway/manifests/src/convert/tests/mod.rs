@@ -10,6 +10,7 @@ mod kubernetes_services;
 mod plugins;
 mod protections;
 mod quarantine;
+mod retries;
 mod routing;
 mod service_entries;
 mod services;

@@ -1,8 +1,11 @@
-//! An HTTP/2 client that sends whatever frames the test writes (RFC 9113 section 4).
+//! HTTP/2 as the test writes it, frame by frame (RFC 9113 section 4): a client and an upstream.
 
 use std::io;
 use std::net::SocketAddr;
 
+use tokio::net::TcpListener;
+
+use crate::patience::within;
 use crate::raw::RawConnection;
 use crate::raw_http2::literal;
 
@@ -64,6 +67,37 @@ impl Frame {
     }
 }
 
+/// An upstream that speaks HTTP/2 as the test writes it, frame by frame.
+#[derive(Debug)]
+pub struct FrameUpstream {
+    listener: TcpListener,
+}
+
+impl FrameUpstream {
+    /// Listens on a free port.
+    pub async fn start() -> Self {
+        FrameUpstream { listener: TcpListener::bind("127.0.0.1:0").await.unwrap() }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.listener.local_addr().unwrap()
+    }
+
+    /// Its side of the next connection, after the preface; an empty SETTINGS is sent, and the client's accepted.
+    pub async fn accept(&self) -> FrameConnection {
+        let (stream, _) = within("a connection", self.listener.accept()).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let mut raw = RawConnection::over(stream);
+        let preface = raw.read_exactly(24).await.unwrap();
+        assert_eq!(preface, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        let mut connection = FrameConnection { raw };
+        connection.send(frame::SETTINGS, 0, 0, &[]).await.unwrap();
+        connection.send(frame::SETTINGS, frame::ACK, 0, &[]).await.unwrap();
+        connection
+    }
+}
+
 /// A connection by prior knowledge, after the preface.
 #[derive(Debug)]
 pub struct FrameConnection {
@@ -108,7 +142,18 @@ impl FrameConnection {
         self.send(frame::HEADERS, frame::END_HEADERS | end, stream, &block).await
     }
 
-    /// The next frame; `None` when the server has closed.
+    /// Sends a reply's head; with `frame::END_STREAM` it is the whole reply.
+    pub async fn reply(&mut self, stream: u32, fields: &[(&str, &str)], end: u8) -> io::Result<()> {
+        self.request(stream, fields, end).await
+    }
+
+    /// The stream of the next request.
+    pub async fn next_request(&mut self) -> u32 {
+        let head = self.next_where(|frame| frame.kind == frame::HEADERS).await;
+        head.expect("a request").stream
+    }
+
+    /// The next frame; `None` when the peer has closed.
     pub async fn next(&mut self) -> Option<Frame> {
         let head = self.raw.read_exactly(9).await.ok()?;
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;

@@ -47,7 +47,7 @@ pub use client::Client;
 pub use directory::Directory;
 pub use dns::{DnsAnswer, DnsServer};
 pub use echo::Echo;
-pub use frames::{Frame, FrameConnection, frame, header_block};
+pub use frames::{Frame, FrameConnection, FrameUpstream, frame, header_block};
 pub use guest::module;
 pub use patience::{PATIENCE, within};
 pub use raw::{RawConnection, RawUpstream};

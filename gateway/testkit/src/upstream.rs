@@ -1,12 +1,12 @@
-//! A fake HTTP/1 upstream on a thread of its own.
+//! A fake upstream on a thread of its own, of HTTP/1 or HTTP/2.
 
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
@@ -27,6 +27,8 @@ use crate::seen::{Counted, Seen, Shared};
 /// - anything else: an echo as JSON: `upstream`, `method`, `path`, `version`, `headers`, `body`,
 ///   `body_length`, `trailers`
 ///
+/// Over HTTP/2, what closes or breaks off resets its stream.
+///
 /// A request's `x-reply-NAME: value` comes back as `NAME: value` on each of them.
 #[derive(Debug)]
 pub struct Upstream {
@@ -44,13 +46,22 @@ impl Upstream {
 
     /// Starts one where another was.
     pub fn start_on(name: &str, address: SocketAddr) -> Self {
+        Self::start_speaking(name, address, Wire::Http1)
+    }
+
+    /// Starts one that speaks HTTP/2 in plain text, by prior knowledge.
+    pub fn start_http2(name: &str) -> Self {
+        Self::start_speaking(name, SocketAddr::from(([127, 0, 0, 1], 0)), Wire::Http2)
+    }
+
+    fn start_speaking(name: &str, address: SocketAddr, wire: Wire) -> Self {
         let listener = StdListener::bind(address).unwrap();
         listener.set_nonblocking(true).unwrap();
         let shared = Arc::new(Shared::new(name));
         let (stop, stopped) = oneshot::channel();
         let address = listener.local_addr().unwrap();
         let serving = shared.clone();
-        let thread = std::thread::spawn(move || serve_until(listener, serving, stopped));
+        let thread = std::thread::spawn(move || serve_until(listener, wire, serving, stopped));
         Upstream { address, shared, stop: Some(stop), thread: Some(thread) }
     }
 
@@ -104,32 +115,52 @@ impl Drop for Upstream {
     }
 }
 
-fn serve_until(listener: StdListener, shared: Arc<Shared>, stopped: oneshot::Receiver<()>) {
+/// What an upstream speaks.
+#[derive(Clone, Copy, Debug)]
+enum Wire {
+    Http1,
+    Http2,
+}
+
+fn serve_until(
+    listener: StdListener,
+    wire: Wire,
+    shared: Arc<Shared>,
+    stopped: oneshot::Receiver<()>,
+) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let listener = TcpListener::from_std(listener).unwrap();
         tokio::select! {
             _ = stopped => {}
-            () = accept_connections(listener, shared) => {}
+            () = accept_connections(listener, wire, shared) => {}
         }
     });
 }
 
-async fn accept_connections(listener: TcpListener, shared: Arc<Shared>) {
+async fn accept_connections(listener: TcpListener, wire: Wire, shared: Arc<Shared>) {
     while let Ok((stream, _)) = listener.accept().await {
         shared.note(|seen| seen.connections += 1);
-        tokio::spawn(serve_connection(stream, shared.clone()));
+        tokio::spawn(serve_connection(stream, wire, shared.clone()));
     }
 }
 
-async fn serve_connection(stream: TcpStream, shared: Arc<Shared>) {
+async fn serve_connection(stream: TcpStream, wire: Wire, shared: Arc<Shared>) {
     let _open = Counted::begin(&shared, |seen| &mut seen.open);
     let _delayed = stream.set_nodelay(true);
     let service = service_fn(|request| answer(request, shared.clone()));
     // A client that goes away is not the upstream's business.
-    let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    let stream = TokioIo::new(stream);
+    let connection = async {
+        let _gone = match wire {
+            Wire::Http1 => http1::Builder::new().serve_connection(stream, service).await,
+            Wire::Http2 => {
+                http2::Builder::new(TokioExecutor::new()).serve_connection(stream, service).await
+            }
+        };
+    };
     tokio::select! {
-        _gone = connection => {}
+        () = connection => {}
         () = shared.until_cut() => {}
     }
 }

@@ -9,10 +9,11 @@ use portcullis_upstream::Cluster;
 use tokio::runtime::Handle;
 
 use crate::answer::has_route;
+use crate::health::HealthChecks;
 use crate::name_servers::NameServers;
 use crate::names::Names;
 
-/// How long a configuration with new names waits for what they lead to.
+/// How long a configuration waits for what new names lead to, and for what endpoints answer that were never asked.
 const FIRST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// What discovery is given.
@@ -25,6 +26,7 @@ pub struct DiscoverySettings {
 /// Finds the endpoints of clusters.
 pub struct Discovery {
     names: Arc<Names>,
+    health: HealthChecks,
 }
 
 impl Discovery {
@@ -35,19 +37,25 @@ impl Discovery {
         runtime: Handle,
     ) -> Self {
         let (servers, search) = NameServers::new(&settings.dns_servers);
+        let health = HealthChecks::new(counts.clone(), runtime.clone());
         let names = Names::new(Arc::new(servers), search, has_route, counts, runtime);
-        Discovery { names }
+        Discovery { names, health }
     }
 
     /// From now on it works for these clusters and no others. What is known of their names already is handed to
     /// them at once.
     pub fn follow(&self, clusters: &[Arc<Cluster>]) {
         self.names.follow(clusters);
+        self.health.follow(clusters);
     }
 
-    /// Waits until each name was looked up once, but no longer than two seconds: what a name leads to that answers
-    /// later serves from then on.
+    /// Waits until each name was looked up and each endpoint that is checked has answered once, but no longer than
+    /// two seconds: what is late serves from when it is known.
     pub async fn first_answers(&self) {
-        self.names.first_answers(FIRST_ANSWERS).await;
+        let all = async {
+            self.names.first_answers().await;
+            self.health.first_answers().await;
+        };
+        let _ = tokio::time::timeout(FIRST_ANSWERS, all).await;
     }
 }

@@ -8,6 +8,7 @@
 mod answer;
 mod ask;
 mod discovery;
+mod health;
 mod lookup;
 mod name_servers;
 mod names;
@@ -18,3 +19,4 @@ mod scripted;
 mod search;
 
 pub use discovery::{Discovery, DiscoverySettings};
+pub use health::{CheckReply, Serving};

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use crate::dns_message::{Question, Transport, read_question, write_reply};
 use crate::patience::within;
 
-/// How often a thread looks whether it is to end.
+/// How often the thread of UDP looks whether it is to end.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// What the server says of a name.
@@ -137,6 +137,8 @@ impl DnsServer {
 impl Drop for DnsServer {
     fn drop(&mut self) {
         self.shared.ended.store(true, Ordering::Relaxed);
+        // Whoever waits for connections wakes up by one.
+        let _ = TcpStream::connect(self.address);
     }
 }
 
@@ -174,21 +176,16 @@ fn serve_udp(socket: &UdpSocket, shared: &Shared) {
 }
 
 fn serve_tcp(listener: &TcpListener, shared: &Arc<Shared>) {
-    listener.set_nonblocking(true).unwrap();
-    while !shared.ended() {
-        match listener.accept() {
-            Ok((stream, _)) => {
-                let shared = shared.clone();
-                std::thread::spawn(move || serve_connection(stream, &shared));
-            }
-            Err(_) => std::thread::sleep(LOOK),
-        }
+    while let Ok((stream, _)) = listener.accept()
+        && !shared.ended()
+    {
+        let shared = shared.clone();
+        std::thread::spawn(move || serve_connection(stream, &shared));
     }
 }
 
 /// One question after the other, each with its length before it, until the client has enough.
 fn serve_connection(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
-    stream.set_nonblocking(false)?;
     loop {
         let mut length = [0; 2];
         stream.read_exact(&mut length)?;

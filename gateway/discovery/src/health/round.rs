@@ -1,0 +1,152 @@
+//! Asking the endpoints of one cluster, over and over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis_model::HealthCheck;
+use portcullis_telemetry::DiscoveryCounts;
+use portcullis_upstream::{Cluster, Endpoint, EndpointId};
+use rustc_hash::FxHashMap;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use super::probe::ask;
+use super::verdict::{Answered, Answers, Verdict};
+use crate::pace::part_of;
+
+/// The first questions to a cluster are spread over this time, or its interval where that is shorter.
+const FIRST_ROUND: Duration = Duration::from_millis(500);
+/// How often a cluster is looked at for endpoints that have come or gone.
+const LOOK: Duration = Duration::from_secs(1);
+/// Why an endpoint takes no load before its first answer, where others do.
+const NOT_ASKED: &str = "not checked yet";
+
+/// What asking needs.
+#[derive(Clone)]
+pub(crate) struct Asking {
+    /// How many questions the whole process has under way.
+    pub places: Arc<Semaphore>,
+    /// Where answers are counted.
+    pub counts: Arc<DiscoveryCounts>,
+}
+
+/// One cluster's endpoints and what they have answered.
+pub(crate) struct Round {
+    asking: Asking,
+    check: HealthCheck,
+    cluster: Arc<Cluster>,
+    watched: FxHashMap<EndpointId, Watched>,
+    under_way: JoinSet<(EndpointId, Result<(), String>)>,
+}
+
+struct Watched {
+    endpoint: Arc<Endpoint>,
+    answers: Answers,
+    /// When it is asked next; `None` while it is being asked.
+    due: Option<Instant>,
+}
+
+impl Round {
+    pub(crate) fn new(cluster: Arc<Cluster>, check: HealthCheck, asking: Asking) -> Self {
+        let (watched, under_way) = (FxHashMap::default(), JoinSet::new());
+        Round { asking, check, cluster, watched, under_way }
+    }
+
+    /// Asks until the task is ended. `newest` tells of the cluster's newer generations, `settled` is told whether
+    /// every endpoint has answered once.
+    pub(crate) async fn go_on(
+        mut self,
+        mut newest: watch::Receiver<Arc<Cluster>>,
+        settled: watch::Sender<bool>,
+    ) {
+        loop {
+            self.cluster = newest.borrow_and_update().clone();
+            self.look();
+            self.ask_due();
+            settled.send_if_modified(|old| std::mem::replace(old, self.is_settled()) != *old);
+            let wake = self.next_due().min(Instant::now() + LOOK);
+            tokio::select! {
+                () = sleep_until(wake) => {}
+                changed = newest.changed() => if changed.is_err() { return },
+                Some(answer) = self.under_way.join_next() => {
+                    if let Ok((id, answer)) = answer {
+                        self.take_in(id, answer);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes in who has come and who has gone. Whoever comes to others that are well has to answer before it takes
+    /// load; where nobody has answered yet, all take load.
+    fn look(&mut self) {
+        let now = Instant::now();
+        let endpoints = self.cluster.endpoints();
+        self.watched.retain(|id, _| endpoints.iter().any(|endpoint| endpoint.id == *id));
+        let has_healthy =
+            self.watched.values().any(|each| each.answers.verdict == Verdict::Healthy);
+        for endpoint in endpoints {
+            if self.watched.contains_key(&endpoint.id) {
+                continue;
+            }
+            if has_healthy {
+                self.cluster.set_unhealthy(&endpoint, NOT_ASKED);
+            }
+            let due = Some(now + part_of(FIRST_ROUND.min(self.check.interval)));
+            let watched = Watched { endpoint: endpoint.clone(), answers: Answers::default(), due };
+            self.watched.insert(endpoint.id, watched);
+        }
+    }
+
+    fn ask_due(&mut self) {
+        let now = Instant::now();
+        for (id, watched) in &mut self.watched {
+            if watched.due.is_some_and(|due| due <= now) {
+                watched.due = None;
+                let (id, endpoint) = (*id, watched.endpoint.clone());
+                let (cluster, check) = (self.cluster.clone(), self.check.clone());
+                let places = self.asking.places.clone();
+                self.under_way.spawn(async move {
+                    // Never closed.
+                    let _place = places.acquire().await;
+                    (id, ask(&cluster, &endpoint, &check).await)
+                });
+            }
+        }
+    }
+
+    fn take_in(&mut self, id: EndpointId, answer: Result<(), String>) {
+        let Some(watched) = self.watched.get_mut(&id) else { return };
+        let interval = self.check.interval;
+        // A tenth earlier or later, so that clusters and gateways do not ask all at once.
+        watched.due = Some(Instant::now() + interval - interval / 10 + part_of(interval / 5));
+        let answered = match &answer {
+            Ok(()) => {
+                self.asking.counts.probe_was_good();
+                Answered::Well
+            }
+            Err(_) => {
+                self.asking.counts.probe_was_bad();
+                Answered::Ill
+            }
+        };
+        let verdict = watched.answers.take(answered, &self.check);
+        match (verdict, answer) {
+            (Some(Verdict::Healthy), _) => self.cluster.set_healthy(&watched.endpoint),
+            (Some(Verdict::Unhealthy), Err(why)) => {
+                self.cluster.set_unhealthy(&watched.endpoint, format!("health check: {why}"));
+            }
+            _ => {}
+        }
+    }
+
+    fn is_settled(&self) -> bool {
+        self.watched.values().all(|watched| watched.answers.verdict != Verdict::Unknown)
+    }
+
+    fn next_due(&self) -> Instant {
+        let due = self.watched.values().filter_map(|watched| watched.due).min();
+        due.unwrap_or_else(|| Instant::now() + LOOK)
+    }
+}

@@ -1,87 +1,67 @@
-//! The fields of a head: where they lie in the buffer, and the map made of them without copying a value.
+//! The fields of a head, as a map whose values share the head's memory (RFC 9112 section 5).
+
+use std::ops::Range;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::{HeaderName, HeaderValue};
-use httparse::Header;
-use smallvec::SmallVec;
+use http::header::HeaderValue;
 
 use crate::http1::error::HeadError;
 use crate::http1::limits::Limits;
+use crate::http1::names::field_name;
 
-/// Part of a head, by offsets from its first byte.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Span {
-    start: usize,
-    end: usize,
-}
-
-impl Span {
-    /// Where `part` lies in `whole`, from which it was cut.
-    pub(crate) fn of(part: &[u8], whole: &[u8]) -> Self {
-        let start = (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize);
-        Span { start, end: start + part.len() }
-    }
-
-    fn bytes(self, head: &[u8]) -> &[u8] {
-        head.get(self.start..self.end).unwrap_or_default()
-    }
-
-    /// The same part of the shared head.
-    pub(crate) fn slice(self, head: &Bytes) -> Bytes {
-        // An empty slice of shared bytes would still hold on to them.
-        if self.start >= self.end || self.end > head.len() {
-            return Bytes::new();
-        }
-        head.slice(self.start..self.end)
-    }
-}
-
-/// The name and the value of a field.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Field {
-    name: Span,
-    value: Span,
-}
-
-/// The fields of a head; most heads have fewer than these.
-pub(crate) type Fields = SmallVec<[Field; 24]>;
-
-/// Notes where the fields lie in `head`.
-pub(crate) fn locate(
-    head: &[u8],
-    headers: &[Header<'_>],
+/// Reads fields, one on each line.
+pub(crate) fn read_fields(
+    head: &Bytes,
+    lines: impl Iterator<Item = Range<usize>>,
+    count: usize,
     limits: &Limits,
-) -> Result<Fields, HeadError> {
-    if headers.len() > limits.fields {
+) -> Result<HeaderMap, HeadError> {
+    if count > limits.fields {
         return Err(HeadError::TooManyFields);
     }
-    let mut fields = Fields::with_capacity(headers.len());
-    for header in headers {
-        if header.name.len() + header.value.len() > limits.field {
+    let mut headers = HeaderMap::with_capacity(count);
+    for line in lines {
+        let start = line.start;
+        let (name, value) = split(head.get(line).unwrap_or_default())?;
+        if name.len() + value.len() > limits.field {
             return Err(HeadError::TooLarge);
         }
-        let name = Span::of(header.name.as_bytes(), head);
-        fields.push(Field { name, value: Span::of(header.value, head) });
-    }
-    Ok(fields)
-}
-
-/// Refuses lines that end in a bare line feed, which httparse lets pass. `lines` is how many there are.
-pub(crate) fn check_lines(head: &[u8], lines: usize) -> Result<(), HeadError> {
-    // httparse takes a carriage return nowhere but before a line feed.
-    let returns = memchr::memchr_iter(b'\r', head).count();
-    if returns == lines { Ok(()) } else { Err(HeadError::BareLineFeed) }
-}
-
-/// The map of the fields; its values share the memory of `head`.
-pub(crate) fn collect(head: &Bytes, fields: &[Field]) -> Result<HeaderMap, HeadError> {
-    let mut headers = HeaderMap::with_capacity(fields.len());
-    for field in fields {
-        let name = HeaderName::from_bytes(field.name.bytes(head));
-        let value = HeaderValue::from_maybe_shared(field.value.slice(head));
-        let (Ok(name), Ok(value)) = (name, value) else { return Err(HeadError::Malformed) };
+        let name = field_name(name)?;
+        let value = read_value(head, start + value.start..start + value.end)?;
         headers.append(name, value);
     }
     Ok(headers)
+}
+
+/// Refuses lines that can be no field, of a head that is not complete.
+pub(crate) fn check_fields(
+    head: &[u8],
+    mut lines: impl Iterator<Item = Range<usize>>,
+) -> Result<(), HeadError> {
+    lines.try_for_each(|line| split(head.get(line).unwrap_or_default()).map(drop))
+}
+
+/// The name and where the value lies, without the blanks around it. What a name may consist of is not said here; a
+/// line that continues the one before begins with a blank, which no name does.
+fn split(line: &[u8]) -> Result<(&[u8], Range<usize>), HeadError> {
+    // Names are short.
+    let colon = line.iter().position(|byte| *byte == b':').ok_or(HeadError::Malformed)?;
+    let (name, rest) = line.split_at(colon);
+    if name.first().is_none_or(|byte| *byte <= b' ') {
+        return Err(HeadError::Malformed);
+    }
+    let is_value = |byte: &u8| *byte != b' ' && *byte != b'\t';
+    let start = rest.iter().skip(1).position(is_value);
+    let end = rest.iter().rposition(is_value);
+    match (start, end) {
+        (Some(start), Some(end)) => Ok((name, colon + 1 + start..colon + 1 + end)),
+        _ => Ok((name, 0..0)),
+    }
+}
+
+fn read_value(head: &Bytes, place: Range<usize>) -> Result<HeaderValue, HeadError> {
+    // An empty slice of shared bytes would still hold on to them.
+    let value = if place.is_empty() { Bytes::new() } else { head.slice(place) };
+    HeaderValue::from_maybe_shared(value).map_err(|_| HeadError::Malformed)
 }

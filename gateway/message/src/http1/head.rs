@@ -1,15 +1,16 @@
 //! Reading a message head: the request or status line and the fields.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use http::{Method, Request, Response, StatusCode, Uri};
 
 use crate::http1::error::HeadError;
-use crate::http1::fields::collect;
+use crate::http1::fields::{check_fields, read_fields};
 use crate::http1::framing::{
     Expectation, Framing, Persistence, declared, expectation, persistence,
 };
 use crate::http1::limits::Limits;
-use crate::http1::scan::{scan_reply, scan_request};
+use crate::http1::lines::Lines;
+use crate::http1::start_line::{read_request_line, read_status_line};
 
 /// The head of a request.
 #[derive(Debug)]
@@ -52,23 +53,26 @@ impl HeadReader {
         limits: &Limits,
     ) -> Result<Option<RequestHead>, HeadError> {
         self.drop_empty_lines(buffer);
-        if !self.has_new_line(buffer) {
-            return self.wait(buffer, limits);
-        }
-        let Some(scanned) = scan_request(buffer, limits)? else {
+        let Some((head, lines)) =
+            self.take(buffer, limits, |line| read_request_line(line).map(drop))?
+        else {
             return self.wait(buffer, limits);
         };
-        self.seen = 0;
-        let head = buffer.split_to(scanned.length).freeze();
-        let headers = collect(&head, &scanned.fields)?;
-        let version = scanned.version;
+        let mut places = lines.iter();
+        let line = places.next().unwrap_or_default();
+        if line.len() > limits.line {
+            return Err(HeadError::LongLine);
+        }
+        let line = read_request_line(head.get(line).unwrap_or_default())?;
+        let headers = read_fields(&head, places, lines.count().saturating_sub(1), limits)?;
+        let version = line.version;
         let framing = declared(&headers, version)?.unwrap_or(Framing::Empty);
         let (persistence, expectation) =
             (persistence(&headers, version), expectation(&headers, version));
         let mut request = Request::new(());
-        let target = Uri::from_maybe_shared(scanned.target.slice(&head));
+        let target = Uri::from_maybe_shared(head.slice(line.target));
         *request.uri_mut() = target.map_err(|_| HeadError::Target)?;
-        *request.method_mut() = scanned.method;
+        *request.method_mut() = line.method;
         *request.version_mut() = version;
         *request.headers_mut() = headers;
         Ok(Some(RequestHead { request, framing, persistence, expectation }))
@@ -82,16 +86,15 @@ impl HeadReader {
         method: &Method,
         limits: &Limits,
     ) -> Result<Option<ReplyHead>, HeadError> {
-        if !self.has_new_line(buffer) {
-            return self.wait(buffer, limits);
-        }
-        let Some(scanned) = scan_reply(buffer, limits)? else {
+        let Some((head, lines)) =
+            self.take(buffer, limits, |line| read_status_line(line).map(drop))?
+        else {
             return self.wait(buffer, limits);
         };
-        self.seen = 0;
-        let head = buffer.split_to(scanned.length).freeze();
-        let headers = collect(&head, &scanned.fields)?;
-        let (status, version) = (scanned.status, scanned.version);
+        let mut places = lines.iter();
+        let line = places.next().unwrap_or_default();
+        let (version, status) = read_status_line(head.get(line).unwrap_or_default())?;
+        let headers = read_fields(&head, places, lines.count().saturating_sub(1), limits)?;
         let declared = declared(&headers, version)?;
         let framing = if has_no_body(status, method) {
             Framing::Empty
@@ -116,9 +119,27 @@ impl HeadReader {
         }
     }
 
-    /// A head only becomes complete, or wrong in a way worth noticing early, with a line.
-    fn has_new_line(&self, buffer: &[u8]) -> bool {
-        buffer.get(self.seen..).is_some_and(|new| new.contains(&b'\n'))
+    /// Takes the head off the buffer, once it is complete. What can belong to none is refused with its line.
+    fn take(
+        &mut self,
+        buffer: &mut BytesMut,
+        limits: &Limits,
+        check_start: impl FnOnce(&[u8]) -> Result<(), HeadError>,
+    ) -> Result<Option<(Bytes, Lines)>, HeadError> {
+        if buffer.get(self.seen..).is_none_or(|new| memchr::memchr(b'\n', new).is_none()) {
+            return Ok(None);
+        }
+        let lines = Lines::find(buffer, limits.fields + 1)?;
+        let Some(length) = lines.whole_length() else {
+            let mut places = lines.iter();
+            check_start(buffer.get(places.next().unwrap_or_default()).unwrap_or_default())?;
+            return check_fields(buffer, places).map(|()| None);
+        };
+        if length > limits.head {
+            return Err(HeadError::TooLarge);
+        }
+        self.seen = 0;
+        Ok(Some((buffer.split_to(length).freeze(), lines)))
     }
 
     /// Waits for more, unless there is too much already.

@@ -13,7 +13,9 @@ mod fields;
 mod framing;
 mod head;
 mod limits;
-mod scan;
+mod lines;
+mod names;
+mod start_line;
 #[cfg(test)]
 mod tests;
 mod trailers;

@@ -340,6 +340,26 @@ proptest! {
     }
 
     #[test]
+    fn another_reader_finds_the_same_in_what_is_accepted(bytes in nearly_a_head()) {
+        if let Ok(Some(head)) = read(&bytes) {
+            let mut room = [httparse::EMPTY_HEADER; Limits::MOST_FIELDS];
+            let mut other = httparse::Request::new(&mut room);
+            prop_assert!(other.parse(&bytes).unwrap().is_complete());
+            prop_assert_eq!(Some(head.request.method().as_str()), other.method);
+            prop_assert_eq!(Some(head.request.uri().to_string()), other.path.map(str::to_owned));
+            let mut fields: Vec<_> =
+                other.headers.iter().map(|field| (field.name.to_lowercase(), field.value)).collect();
+            // The map groups them by name.
+            fields.sort_by(|a, b| a.0.cmp(&b.0));
+            let headers = head.request.headers();
+            let mut ours: Vec<_> =
+                headers.iter().map(|(name, value)| (name.to_string(), value.as_bytes())).collect();
+            ours.sort_by(|a, b| a.0.cmp(&b.0));
+            prop_assert_eq!(ours, fields);
+        }
+    }
+
+    #[test]
     fn chunks_in_pieces_are_as_the_whole(bytes in nearly_chunks()) {
         let whole = decode(Framing::Chunked, [&bytes[..]]);
         for cut in 0..=bytes.len() {

@@ -2,12 +2,12 @@
 
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderName};
-use httparse::{EMPTY_HEADER, Status};
 
 use crate::http1::decoded::Decoded;
 use crate::http1::error::{FramingError, HeadError};
-use crate::http1::fields::{check_lines, collect, locate};
+use crate::http1::fields::{check_fields, read_fields};
 use crate::http1::limits::Limits;
+use crate::http1::lines::Lines;
 
 /// Reads the trailers of a chunked body, up to the empty line that ends them.
 #[derive(Debug, Default)]
@@ -26,37 +26,34 @@ impl TrailerReader {
             let _ = buffer.split_to(2);
             return Ok(Decoded::End);
         }
-        let complete = buffer.get(self.seen..).is_some_and(|new| new.contains(&b'\n'));
-        match if complete { read_fields(buffer, limits)? } else { None } {
-            Some(trailers) if trailers.is_empty() => Ok(Decoded::End),
-            Some(trailers) => Ok(Decoded::Trailers(trailers)),
-            None if buffer.len() >= limits.head => Err(FramingError::LargeTrailers),
-            None => {
-                self.seen = buffer.len();
-                Ok(Decoded::NeedMore)
+        if buffer.get(self.seen..).is_some_and(|new| memchr::memchr(b'\n', new).is_some()) {
+            let lines = Lines::find(buffer, limits.fields).map_err(explain)?;
+            if let Some(length) = lines.whole_length() {
+                return take_fields(buffer, length, &lines, limits);
             }
+            check_fields(buffer, lines.iter()).map_err(explain)?;
         }
+        if buffer.len() >= limits.head {
+            return Err(FramingError::LargeTrailers);
+        }
+        self.seen = buffer.len();
+        Ok(Decoded::NeedMore)
     }
 }
 
-fn read_fields(buffer: &mut BytesMut, limits: &Limits) -> Result<Option<HeaderMap>, FramingError> {
-    let mut room = [EMPTY_HEADER; Limits::MOST_FIELDS];
-    let (length, fields) = match httparse::parse_headers(buffer, &mut room) {
-        Ok(Status::Complete((length, headers))) => {
-            let head = buffer.get(..length).unwrap_or_default();
-            check_lines(head, headers.len() + 1).map_err(explain)?;
-            (length, locate(buffer, headers, limits).map_err(explain)?)
-        }
-        Ok(Status::Partial) => return Ok(None),
-        Err(httparse::Error::TooManyHeaders) => return Err(FramingError::LargeTrailers),
-        Err(_) => return Err(FramingError::Trailers),
-    };
+fn take_fields(
+    buffer: &mut BytesMut,
+    length: usize,
+    lines: &Lines,
+    limits: &Limits,
+) -> Result<Decoded, FramingError> {
     if length > limits.head {
         return Err(FramingError::LargeTrailers);
     }
-    let mut trailers = collect(&buffer.split_to(length).freeze(), &fields).map_err(explain)?;
+    let head = buffer.split_to(length).freeze();
+    let mut trailers = read_fields(&head, lines.iter(), lines.count(), limits).map_err(explain)?;
     remove_forbidden(&mut trailers);
-    Ok(Some(trailers))
+    Ok(if trailers.is_empty() { Decoded::End } else { Decoded::Trailers(trailers) })
 }
 
 fn explain(error: HeadError) -> FramingError {

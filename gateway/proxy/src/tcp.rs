@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use portcullis_exchange::{Connection, Upstream};
+use portcullis_model::ConnectionPool;
 use portcullis_snapshot::{Snapshot, SocketKey};
-use portcullis_upstream::{Cluster, EndpointId, RawConnection, draw_below};
+use portcullis_upstream::{Caller, Cluster, EndpointId, RawConnection, draw_below};
 use smallvec::SmallVec;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -22,10 +23,10 @@ use crate::tcp_record::{Ending, TcpRecord};
 
 /// The first attempt and two more: nothing was sent before one succeeds.
 const ATTEMPTS: usize = 3;
-/// After so long without a byte either way a connection is closed (Istio's `tcp.idleTimeout`).
-const IDLE: Duration = Duration::from_secs(3600);
-/// How often what has passed is counted, and silence looked at.
+/// How often what has passed is counted, and silence and age looked at, unless their limits ask for more.
 const LOOK: Duration = Duration::from_secs(15);
+/// But no more often than this.
+const CLOSEST_LOOK: Duration = Duration::from_millis(10);
 
 /// A client's connection as it is to be passed on.
 pub struct TcpClient<I> {
@@ -41,8 +42,8 @@ pub struct TcpClient<I> {
     pub reset: fn(&I),
 }
 
-/// Passes the bytes of a connection on until both sides have ended, one of them fails, or nothing passes for an
-/// hour. Cut off before, it still leaves its record.
+/// Passes the bytes of a connection on until both sides have ended, one of them fails, nothing passes for the
+/// cluster's idle timeout, or it is older than the cluster allows. Cut off before, it still leaves its record.
 pub async fn forward_connection<I>(
     worker: Rc<Worker>,
     connection: Arc<Connection>,
@@ -53,7 +54,11 @@ pub async fn forward_connection<I>(
     let mut record = TcpRecord::begin(worker, connection, client.server_name.take());
     let ending = match choose(&mut record) {
         Ok(cluster) => match connect(&mut record, &cluster).await {
-            Ok(upstream) => carry(&mut record, &mut client, upstream).await,
+            Ok(upstream) => {
+                let allowed = Allowed::by(&cluster.settings().pool);
+                drop(cluster);
+                carry(&mut record, &mut client, upstream, allowed).await
+            }
             Err(ending) => ending,
         },
         Err(ending) => ending,
@@ -113,12 +118,14 @@ fn choose_in(
 async fn connect(record: &mut TcpRecord, cluster: &Cluster) -> Result<RawConnection, Ending> {
     let mut tried: SmallVec<[EndpointId; ATTEMPTS]> = SmallVec::new();
     let mut ending = Ending::NoHealthyUpstream;
+    let connection = record.exchange.connection.clone();
+    let caller = Caller { authority: None, connection: Some((connection.peer, connection.local)) };
     while tried.len() < ATTEMPTS {
         let Some(endpoint) = cluster.pick_endpoint(&tried) else { break };
         tried.push(endpoint.id);
         let address = endpoint.address();
         record.exchange.upstream = Some(Upstream { address, local_address: None });
-        match RawConnection::open(cluster, &endpoint).await {
+        match RawConnection::open(cluster, &endpoint, caller).await {
             Ok(upstream) => {
                 let local_address = upstream.local_address();
                 record.exchange.upstream = Some(Upstream { address, local_address });
@@ -134,6 +141,7 @@ async fn carry<I>(
     record: &mut TcpRecord,
     client: &mut TcpClient<I>,
     mut upstream: RawConnection,
+    allowed: Allowed,
 ) -> Ending
 where
     I: AsyncRead + AsyncWrite + Unpin,
@@ -141,9 +149,10 @@ where
     let read_ahead = std::mem::take(&mut client.read_ahead);
     let mut ways = BothWays::starting_with(&read_ahead);
     drop(read_ahead);
-    let mut looks = interval_at(Instant::now() + LOOK, LOOK);
+    let look = allowed.look();
+    let mut looks = interval_at(Instant::now() + look, look);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut silence = Silence::default();
+    let mut clock = Clock { allowed, look, silence: Duration::ZERO, age: Duration::ZERO };
     let (worker, connection) = (record.worker.clone(), record.exchange.connection.clone());
     let mut outdated = pin!(outdated(&worker, &connection));
     let cause = poll_fn(|cx| {
@@ -157,8 +166,8 @@ where
             return ended;
         }
         while looks.poll_tick(cx).is_ready() {
-            if silence.is_too_long(record.report()) {
-                return Poll::Ready(Cause::Idle);
+            if let Some(cause) = clock.tick(record.report()) {
+                return Poll::Ready(cause);
             }
         }
         Poll::Pending
@@ -171,15 +180,45 @@ where
     ending
 }
 
-/// How long nothing has passed.
-#[derive(Default)]
-struct Silence(Duration);
+/// How long a connection may go on.
+#[derive(Clone, Copy, Debug)]
+struct Allowed {
+    /// Without a byte either way (`tcp.idleTimeout`); zero is for ever.
+    silence: Duration,
+    /// Altogether (`tcp.maxConnectionDuration`).
+    age: Option<Duration>,
+}
 
-impl Silence {
-    /// Asked once every [`LOOK`], and told whether anything has passed since.
-    fn is_too_long(&mut self, passed: bool) -> bool {
-        self.0 = if passed { Duration::ZERO } else { self.0 + LOOK };
-        self.0 >= IDLE
+impl Allowed {
+    fn by(pool: &ConnectionPool) -> Self {
+        Allowed { silence: pool.tcp_idle_timeout, age: pool.max_connection_duration }
+    }
+
+    /// How often to look: a limit is passed by a quarter of it at most.
+    fn look(&self) -> Duration {
+        let limits = [Some(self.silence), self.age].into_iter().flatten();
+        let shortest = limits.filter(|limit| !limit.is_zero()).min();
+        shortest.map_or(LOOK, |limit| (limit / 4).clamp(CLOSEST_LOOK, LOOK))
+    }
+}
+
+/// What a connection has used of what it is allowed, as of the last look.
+struct Clock {
+    allowed: Allowed,
+    look: Duration,
+    silence: Duration,
+    age: Duration,
+}
+
+impl Clock {
+    /// Asked at every look, and told whether anything has passed since: why the connection has to end.
+    fn tick(&mut self, passed: bool) -> Option<Cause> {
+        self.silence = if passed { Duration::ZERO } else { self.silence + self.look };
+        self.age += self.look;
+        if !self.allowed.silence.is_zero() && self.silence >= self.allowed.silence {
+            return Some(Cause::Idle);
+        }
+        self.allowed.age.is_some_and(|age| self.age >= age).then_some(Cause::TooOld)
     }
 }
 
@@ -187,15 +226,35 @@ impl Silence {
 mod tests {
     use super::*;
 
+    fn clock(pool: &ConnectionPool) -> Clock {
+        let allowed = Allowed::by(pool);
+        Clock { allowed, look: allowed.look(), silence: Duration::ZERO, age: Duration::ZERO }
+    }
+
     #[test]
     fn an_hour_of_silence_is_too_long_and_a_byte_begins_it_anew() {
-        let looks = IDLE.as_secs() / LOOK.as_secs();
-        let mut silence = Silence::default();
+        let mut clock = clock(&ConnectionPool::default());
+        let looks = 3600 / LOOK.as_secs();
         for _ in 0..2 {
-            assert!(!(1..looks).any(|_| silence.is_too_long(false)));
-            assert!(!silence.is_too_long(true));
+            assert!((1..looks).all(|_| clock.tick(false).is_none()));
+            assert!(clock.tick(true).is_none());
         }
-        assert!(!(1..looks).any(|_| silence.is_too_long(false)));
-        assert!(silence.is_too_long(false));
+        assert!((1..looks).all(|_| clock.tick(false).is_none()));
+        assert!(matches!(clock.tick(false), Some(Cause::Idle)));
+    }
+
+    #[test]
+    fn limits_are_looked_at_often_enough_and_zero_is_none() {
+        let second = Duration::from_secs(1);
+        let pool = ConnectionPool { tcp_idle_timeout: second, ..ConnectionPool::default() };
+        let mut short = clock(&pool);
+        assert_eq!(short.look, second / 4);
+        assert!((0..3).all(|_| short.tick(false).is_none()) && short.tick(false).is_some());
+        let pool = ConnectionPool { tcp_idle_timeout: Duration::ZERO, ..ConnectionPool::default() };
+        assert!((0..10_000).all(|_| clock(&pool).tick(false).is_none()));
+        let pool = ConnectionPool { max_connection_duration: Some(second), ..pool };
+        let mut old = clock(&pool);
+        assert!((0..3).all(|_| old.tick(true).is_none()));
+        assert!(matches!(old.tick(true), Some(Cause::TooOld)));
     }
 }

@@ -55,6 +55,8 @@ mod response_body;
 #[cfg(test)]
 mod reuse_tests;
 mod rotation;
+#[cfg(test)]
+mod rotation_tests;
 mod sharing;
 mod shelf;
 mod socket;
@@ -68,6 +70,8 @@ mod test_http2;
 mod test_upstream;
 mod tls_sessions;
 mod tls_stream;
+#[cfg(test)]
+mod tls_tests;
 mod transport;
 mod tunnel;
 #[cfg(test)]
@@ -90,7 +94,7 @@ pub use lease::Lease;
 pub use locality::Surroundings;
 pub use member::{Member, ResolvedEndpoint, ResolvedPlace};
 pub use outcome::Outcome;
-pub use pick::Pick;
+pub use pick::{Pick, hash_of};
 pub use pools::Pools;
 pub use probe_connection::{ProbeConnection, ProbeSpeaks};
 pub use random::{draw, draw_below};

@@ -94,7 +94,7 @@ pub(crate) struct Transport {
 #[derive(Debug)]
 enum Protection {
     Plain,
-    Tls(ClientTls),
+    Tls(Box<ClientTls>),
     Broken(Arc<str>),
 }
 
@@ -114,7 +114,7 @@ impl Transport {
             model::UpstreamTls::Plain => Protection::Plain,
             model::UpstreamTls::Broken(reason) => Protection::Broken(reason.clone()),
             model::UpstreamTls::Client(tls) => match ClientTls::compile(tls, &host, number) {
-                Ok(tls) => Protection::Tls(tls),
+                Ok(tls) => Protection::Tls(Box::new(tls)),
                 Err(reason) => Protection::Broken(reason.into()),
             },
         };

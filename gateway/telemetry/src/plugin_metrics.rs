@@ -40,6 +40,8 @@ pub struct PluginMetrics {
     pub budget_exceeded: AtomicU64,
     /// Requests let through although the plugin failed.
     pub fail_open: AtomicU64,
+    /// Host calls that were refused.
+    pub refused_calls: AtomicU64,
     /// Instances alive.
     pub instances: AtomicI64,
     /// Memory of all instances together.
@@ -57,6 +59,7 @@ impl PluginMetrics {
             traps: AtomicU64::new(0),
             budget_exceeded: AtomicU64::new(0),
             fail_open: AtomicU64::new(0),
+            refused_calls: AtomicU64::new(0),
             instances: AtomicI64::new(0),
             memory_bytes: AtomicU64::new(0),
             id,

@@ -57,7 +57,7 @@ type ReadCount = fn(&PluginMetrics) -> i64;
 
 fn write_counts(text: &mut Exposition, plugins: &[Arc<PluginMetrics>]) {
     use MetricKind::{Counter, Gauge};
-    let families: [(&str, MetricKind, &str, ReadCount); 5] = [
+    let families: [(&str, MetricKind, &str, ReadCount); 6] = [
         ("portcullis_plugin_traps_total", Counter, "Callbacks that trapped.", |plugin| {
             plugin.traps.load(Relaxed) as i64
         }),
@@ -72,6 +72,12 @@ fn write_counts(text: &mut Exposition, plugins: &[Arc<PluginMetrics>]) {
             Counter,
             "Requests let through although a plugin failed.",
             |plugin| plugin.fail_open.load(Relaxed) as i64,
+        ),
+        (
+            "portcullis_plugin_refused_calls_total",
+            Counter,
+            "Host calls that were refused.",
+            |plugin| plugin.refused_calls.load(Relaxed) as i64,
         ),
         ("portcullis_plugin_instances", Gauge, "Instances alive.", |plugin| {
             plugin.instances.load(Relaxed)

@@ -1,8 +1,12 @@
 //! The host calls that a module may import from `env`, one file per capability.
 
 mod buffers;
+mod compression;
 mod contexts;
+mod filter_state;
 mod foreign;
+mod foreign_crypto;
+mod foreign_jwt;
 mod grpc;
 mod grpc_service;
 mod header_edit;
@@ -12,11 +16,14 @@ mod http_call;
 mod local_reply;
 pub(crate) mod logging;
 mod metrics;
+mod named_arguments;
 mod properties;
 mod protobuf;
 mod shared;
 mod ticks;
 
+#[cfg(test)]
+pub(crate) use foreign::find as foreign_function;
 pub(crate) use header_view::{request_field_count, response_field_count};
 
 use wasmtime::{FuncType, Linker};

@@ -1,8 +1,11 @@
 //! Access to a guest's memory from a host call: every pointer is checked, every refusal says why.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use wasmtime::{Caller, Extern};
 
 use crate::abi::Status;
+use crate::allowance::Taken;
 use crate::state::{GuestState, Nesting, Phase};
 
 /// The caller of a host call.
@@ -46,7 +49,7 @@ pub(crate) fn run(
     } else {
         call(&mut guest)
     };
-    status_of(&guest, name, result)
+    status_of(&mut guest, name, result)
 }
 
 /// Runs a host call that is allowed at any time: log, time, random, environment.
@@ -56,19 +59,31 @@ pub(crate) fn run_anytime(
     call: impl FnOnce(&mut Guest<'_>) -> CallResult,
 ) -> wasmtime::Result<u32> {
     let result = call(&mut guest);
-    status_of(&guest, name, result)
+    status_of(&mut guest, name, result)
 }
 
-fn status_of(guest: &Guest<'_>, name: &'static str, result: CallResult) -> wasmtime::Result<u32> {
+fn status_of(
+    guest: &mut Guest<'_>,
+    name: &'static str,
+    result: CallResult,
+) -> wasmtime::Result<u32> {
     match result {
         Ok(()) => Ok(Status::Ok as u32),
         Err(CallError::Answer(status)) => Ok(status as u32),
         Err(CallError::Trap(error)) => Err(error),
         Err(CallError::Refused(status, reason)) => {
-            let plugin = &*guest.data().facts.name;
-            tracing::debug!(target: "plugin", plugin, call = name, ?status, "refused: {reason}");
+            note_refusal(guest.data_mut(), name, status, reason);
             Ok(status as u32)
         }
+    }
+}
+
+/// Counted always, logged not more often than anyone can read.
+fn note_refusal(state: &mut GuestState, call: &'static str, status: Status, reason: &str) {
+    state.facts.metrics.refused_calls.fetch_add(1, Relaxed);
+    if let Taken::Yes { refused_before: unlogged } = state.refusals.take(1) {
+        let plugin = &*state.facts.name;
+        tracing::warn!(target: "plugin", plugin, call, ?status, unlogged, "refused: {reason}");
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod abi;
 mod agenda;
+mod allowance;
 mod background;
 mod budget;
 mod call_line;
@@ -25,6 +26,7 @@ mod held;
 mod hooks;
 mod http_callbacks;
 mod instance;
+mod key_sets;
 mod limits;
 mod load_error;
 mod mailbox;

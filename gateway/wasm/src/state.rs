@@ -12,11 +12,13 @@ use rustc_hash::FxHashSet;
 use wasmtime::{Memory, TypedFunc};
 
 use crate::abi::AbiVersion;
+use crate::allowance::Allowance;
 use crate::budget::TimeBudget;
 use crate::call_targets::CallTargets;
 use crate::effects::{Direction, EndOfStream, LocalReply};
 use crate::errands::Errands;
 use crate::held::HeldStreams;
+use crate::key_sets::KeySets;
 use crate::limits::MemoryAccount;
 use crate::node::NodeMetadata;
 use crate::shared::Scope;
@@ -25,6 +27,11 @@ use crate::shared::Scope;
 pub(crate) const ROOT_CONTEXT: u32 = 1;
 /// How many of the guest's last log lines a refusal shows.
 const LOG_LINES_KEPT: usize = 5;
+
+/// So many refused calls of one instance are logged in a second.
+const REFUSALS_LOGGED: usize = 5;
+/// So many bytes of one instance's log lines are written in a second.
+const LOG_BYTES: usize = 256 << 10;
 
 /// Who a plugin is, shared by all of its instances.
 pub(crate) struct PluginFacts {
@@ -142,6 +149,12 @@ pub(crate) struct GuestState {
     pub(crate) time: TimeBudget,
     /// What it asked for that lasts longer than a callback.
     pub(crate) errands: Errands,
+    /// Key sets that it verifies tokens with.
+    pub(crate) key_sets: KeySets,
+    /// Refusals that are logged, in a second.
+    pub(crate) refusals: Allowance,
+    /// Bytes of its own log lines, in a second.
+    pub(crate) log_bytes: Allowance,
     last_log: Option<VecDeque<String>>,
 }
 
@@ -172,6 +185,9 @@ impl GuestState {
             account,
             time: TimeBudget::new(limits.start),
             errands: Errands::default(),
+            key_sets: KeySets::default(),
+            refusals: Allowance::of(REFUSALS_LOGGED),
+            log_bytes: Allowance::of(LOG_BYTES),
             last_log: Some(VecDeque::new()),
         }
     }

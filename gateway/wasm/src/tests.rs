@@ -2,6 +2,7 @@
 
 mod body_calls;
 mod containment;
+mod foreign_functions;
 mod guest;
 mod header_calls;
 mod http_calls;

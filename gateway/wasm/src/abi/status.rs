@@ -10,6 +10,8 @@ pub(crate) enum Status {
     NotFound = 1,
     /// An argument makes no sense, or not here.
     BadArgument = 2,
+    /// Something cannot be encoded or decoded.
+    SerializationFailure = 3,
     /// An argument cannot be decoded.
     ParseFailure = 4,
     /// A pointer or length lies outside the guest's memory.

@@ -49,11 +49,16 @@ pub(super) fn link_by_type(
 }
 
 /// The route is chosen anew after the callback.
-pub(super) fn clear_route_cache(guest: &mut Guest<'_>) -> CallResult {
-    if let Some(exchange) = guest.data_mut().exchange_mut() {
+fn clear_route_cache(guest: &mut Guest<'_>) -> CallResult {
+    clear_route_cache_of(guest.data_mut());
+    Ok(())
+}
+
+/// The same for whoever has the guest's state.
+pub(super) fn clear_route_cache_of(state: &mut GuestState) {
+    if let Some(exchange) = state.exchange_mut() {
         exchange.request_changed = true;
     }
-    Ok(())
 }
 
 fn set_effective_context(guest: &mut Guest<'_>, context: u32) -> CallResult {

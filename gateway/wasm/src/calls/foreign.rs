@@ -1,14 +1,12 @@
-//! `call_foreign_function` and the functions that it offers.
+//! `call_foreign_function` and the functions that it offers, by name.
 
-use portcullis_crypto::{Hash, verify_signature};
+use std::borrow::Cow;
+
 use wasmtime::Linker;
 
-use super::contexts::clear_route_cache;
-use super::protobuf::{Malformed, fields, put_short_text, put_true};
+use super::{compression, filter_state, foreign_crypto, foreign_jwt};
 use crate::abi::Status;
-use crate::guest::{
-    CallError, CallResult, Guest, Slots, bad_argument, bytes, give, memory_and_state, run,
-};
+use crate::guest::{CallError, Guest, Slots, bytes, give, memory_and_state, run};
 use crate::state::GuestState;
 
 pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
@@ -23,58 +21,38 @@ pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
          address: u32,
          length: u32| {
             run(guest, "proxy_call_foreign_function", |guest| {
-                let arguments = (arguments, arguments_length);
-                call(guest, (name, name_length), arguments, Slots { address, length })
+                let (memory, state) = memory_and_state(guest)?;
+                let arguments = bytes(memory, arguments, arguments_length)?;
+                let function = find(bytes(memory, name, name_length)?)?;
+                let result = function(state, arguments)?;
+                give(guest, Slots { address, length }, &result)
             })
         },
     )?;
     Ok(())
 }
 
-fn call(
-    guest: &mut Guest<'_>,
-    name: (u32, u32),
-    arguments: (u32, u32),
-    slots: Slots,
-) -> CallResult {
-    let (memory, _) = memory_and_state(guest)?;
-    let arguments = bytes(memory, arguments.0, arguments.1)?;
-    match bytes(memory, name.0, name.1)? {
-        b"verify_signature" => {
-            let result = verify(arguments).map_err(|Malformed| {
-                bad_argument("the arguments of `verify_signature` are not its protobuf message")
-            })?;
-            give(guest, slots, &result)
-        }
-        b"clear_route_cache" => {
-            clear_route_cache(guest)?;
-            give(guest, slots, b"")
-        }
-        _ => Err(CallError::Refused(Status::NotFound, "there is no such foreign function")),
-    }
-}
+/// What a function gives back.
+pub(crate) type Outcome = Result<Cow<'static, [u8]>, CallError>;
 
-/// Envoy's `envoy.source.extensions.common.wasm.VerifySignatureArguments` in,
-/// `VerifySignatureResult` out.
-fn verify(arguments: &[u8]) -> Result<Vec<u8>, Malformed> {
-    let (mut hash, mut key, mut signature, mut text) = (&b""[..], &b""[..], &b""[..], &b""[..]);
-    for field in fields(arguments) {
-        let field = field?;
-        match (field.number, field.bytes) {
-            (1, Some(bytes)) => hash = bytes,
-            (2, Some(bytes)) => key = bytes,
-            (3, Some(bytes)) => signature = bytes,
-            (4, Some(bytes)) => text = bytes,
-            _ => {}
+pub(crate) type Function = fn(&mut GuestState, &[u8]) -> Outcome;
+
+/// The function of a name.
+pub(crate) fn find(name: &[u8]) -> Result<Function, CallError> {
+    Ok(match name {
+        // Envoy's.
+        b"verify_signature" => foreign_crypto::verify_signature,
+        b"compress" => compression::compress,
+        b"uncompress" => compression::uncompress,
+        b"set_envoy_filter_state" => filter_state::set,
+        b"clear_route_cache" => filter_state::clear_route_cache,
+        // Ours.
+        b"portcullis_hash" => foreign_crypto::hash,
+        b"portcullis_hmac" => foreign_crypto::hmac,
+        b"portcullis_random" => foreign_crypto::random,
+        b"portcullis_jwt_verify" => foreign_jwt::verify,
+        _ => {
+            return Err(CallError::Refused(Status::NotFound, "there is no such foreign function"));
         }
-    }
-    let mut result = Vec::with_capacity(64);
-    match std::str::from_utf8(hash).ok().and_then(Hash::named) {
-        None => put_short_text(&mut result, 2, "the hash function is not known"),
-        Some(hash) => match verify_signature(hash, key, signature, text) {
-            Ok(()) => put_true(&mut result, 1),
-            Err(error) => put_short_text(&mut result, 2, &error.to_string()),
-        },
-    }
-    Ok(result)
+    })
 }

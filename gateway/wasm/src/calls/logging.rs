@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tracing::level_filters::LevelFilter;
 use wasmtime::Linker;
 
+use crate::allowance::Taken;
 use crate::guest::{
     CallResult, Guest, bad_argument, bytes, memory_and_state, run_anytime, write, write_u32,
 };
@@ -57,6 +58,11 @@ pub(crate) fn emit(state: &mut GuestState, level: Level, message: &[u8]) {
         return;
     }
     state.keep_log_line(&line);
+    let Taken::Yes { refused_before: dropped } = state.log_bytes.take(line.len()) else { return };
+    if dropped > 0 {
+        let plugin = &*state.facts.name;
+        tracing::warn!(target: "plugin", plugin, "logs too much: {dropped} lines were dropped");
+    }
     let plugin = &*state.facts.name;
     match level {
         Level::Trace => tracing::trace!(target: "plugin", plugin, "{line}"),

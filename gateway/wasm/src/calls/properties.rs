@@ -81,7 +81,7 @@ fn of_plugin<'a>(state: &'a GuestState, path: &[&str]) -> Option<&'a str> {
     match path {
         ["plugin_name"] => Some(&state.facts.property_name),
         ["plugin_root_id"] => Some(&state.facts.settings.root_id),
-        ["plugin_vm_id"] => Some(""),
+        ["plugin_vm_id"] => Some(&state.facts.settings.vm_id),
         ["node" | "xds", "metadata", name] | ["xds", "node", "metadata", name] => {
             state.facts.node.fact(name)
         }
@@ -108,7 +108,11 @@ fn encode(value: AttributeValue) -> Encoded {
 fn set(guest: &mut Guest<'_>, path: (u32, u32), value: (u32, u32)) -> CallResult {
     let (memory, state) = memory_and_state(guest)?;
     let value = bytes(memory, value.0, value.1)?;
-    let path = bytes(memory, path.0, path.1)?;
+    leave(state, bytes(memory, path.0, path.1)?, value)
+}
+
+/// Leaves a value with the request, under a path whose parts are joined by dots then.
+pub(super) fn leave(state: &mut GuestState, path: &[u8], value: &[u8]) -> CallResult {
     if path.is_empty() || path.len() > MOST_PATH_BYTES as usize {
         return Err(bad_argument("the property's name is empty or too long"));
     }

@@ -120,7 +120,9 @@ fn foreign_functions_answer_or_are_not_found() {
         (call $expect (call $foreign $"verify_signature" $"\0a\7f" (i32.const 512) (i32.const 516)) (i32.const 2))
         (call $expect (call $foreign $"verify_signature" $"\0a\03md5" (i32.const 512) (i32.const 516)) (i32.const 0))
         (call $expect_out $"\12\1ethe hash function is not known")
-        (call $expect (call $foreign $"clear_route_cache" $"" (i32.const 512) (i32.const 516)) (i32.const 0))"#,
+        (call $expect (call $foreign $"clear_route_cache" $"" (i32.const 512) (i32.const 516)) (i32.const 0))
+        (call $expect (call $foreign $"set_envoy_filter_state" $"\0a\04user\12\03ann" (i32.const 512) (i32.const 516)) (i32.const 0))
+        (call $expect_property $"filter_state\00user" $"ann")"#,
     );
     assert!(exchange.request_changed);
 }

@@ -17,6 +17,7 @@ mod manifests;
 mod proxy_header;
 mod request_target;
 mod signature;
+mod upstream_http2;
 
 /// A reader of foreign bytes.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +29,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub static TARGETS: [Target; 12] = [
+pub static TARGETS: [Target; 13] = [
     Target { name: "access_log", run: access_log::run },
     Target { name: "certificate", run: certificate::run },
     Target { name: "client_hello", run: client_hello::run },
@@ -41,6 +42,7 @@ pub static TARGETS: [Target; 12] = [
     Target { name: "proxy_header", run: proxy_header::run },
     Target { name: "signature", run: signature::run },
     Target { name: "request_target", run: request_target::run },
+    Target { name: "upstream_http2", run: upstream_http2::run },
 ];
 
 /// Runs the target of a name.

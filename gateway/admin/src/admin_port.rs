@@ -12,12 +12,13 @@ use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 
 use crate::certificates::certificates;
+use crate::clusters::clusters;
 use crate::config_dump::config_dump;
 use crate::drain_listeners::drain_listeners;
 use crate::guard::refuse_foreigners;
 use crate::metrics::{prometheus, rendered};
 use crate::state::AdminState;
-use crate::tables::{clusters, generations, listeners, plugins};
+use crate::tables::{generations, listeners, plugins};
 
 /// Every path of the admin port, with one line on each.
 const INDEX: &str = "Portcullis admin\n\

@@ -6,6 +6,8 @@
 mod admin_port;
 mod bounded;
 mod certificates;
+mod clusters;
+mod cluster_dump;
 mod config_dump;
 mod drain_listeners;
 mod guard;

@@ -5,8 +5,9 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::header::CONTENT_TYPE;
-use portcullis_telemetry::PROMETHEUS_TEXT;
+use portcullis_telemetry::{PROMETHEUS_TEXT, render_clusters};
 
+use crate::clusters::cluster_samples;
 use crate::health::ready;
 use crate::state::AdminState;
 
@@ -35,5 +36,7 @@ pub(crate) async fn rendered(state: &AdminState) -> String {
         state.registry.set_access_log_write_errors(log.write_errors());
     }
     state.registry.edge_counts().set_connections(state.workers.active());
-    state.registry.render(&shards)
+    let mut text = state.registry.render(&shards);
+    text.push_str(&render_clusters(&cluster_samples(state)));
+    text
 }

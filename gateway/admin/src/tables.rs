@@ -1,4 +1,4 @@
-//! What the gateway holds, as JSON: clusters, generations, listeners, plugins.
+//! What the gateway holds, as JSON: generations, listeners, plugins.
 
 use std::time::UNIX_EPOCH;
 
@@ -6,22 +6,6 @@ use portcullis_snapshot::PluginState;
 use serde_json::{Value, json};
 
 use crate::state::AdminState;
-
-pub(crate) fn clusters(state: &AdminState) -> Value {
-    let snapshot = state.published.current();
-    let clusters = snapshot.clusters.values().map(|cluster| {
-        let endpoints = cluster.endpoints();
-        let endpoints = endpoints.iter().map(|endpoint| {
-            json!({
-                "address": endpoint.address().to_string(),
-                "active_requests": endpoint.active(),
-                "connections": endpoint.connections(),
-            })
-        });
-        json!({ "name": &*cluster.label, "endpoints": endpoints.collect::<Vec<_>>() })
-    });
-    json!({ "clusters": clusters.collect::<Vec<_>>() })
-}
 
 pub(crate) fn generations(state: &AdminState) -> Value {
     let generations = state.published.generations().into_iter().map(|record| {

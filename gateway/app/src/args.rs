@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use portcullis_message::HeadRules;
-use portcullis_proxy::UnsafeRepeats;
 use portcullis_model::parse_duration;
+use portcullis_proxy::UnsafeRepeats;
 
+use crate::locality::LocalityArgument;
 use crate::memory::Bytes;
 
 /// An ingress gateway whose filters are WebAssembly plugins.
@@ -103,6 +104,10 @@ pub(crate) struct ServeArguments {
     /// A DNS server to ask, as ADDRESS or ADDRESS:PORT; may be repeated. Default: those of /etc/resolv.conf.
     #[arg(long, env = "PORTCULLIS_DNS_SERVER", value_delimiter = ',', value_name = "ADDR")]
     pub dns_server: Vec<DnsServer>,
+    /// Where this gateway runs, as REGION/ZONE/SUBZONE: nearer endpoints take its requests first, where a
+    /// DestinationRule asks for that.
+    #[arg(long, env = "PORTCULLIS_LOCALITY", value_name = "LOCALITY")]
+    pub locality: Option<LocalityArgument>,
     /// How long to go on accepting after SIGTERM.
     #[arg(long, env = "PORTCULLIS_DRAIN_DELAY", default_value = "30s", value_parser = parse_duration)]
     pub drain_delay: Duration,
@@ -188,6 +193,10 @@ pub(crate) struct ExplainArguments {
         value_name = "DIR"
     )]
     pub mesh_certificates: PathBuf,
+    /// Where this gateway runs, as REGION/ZONE/SUBZONE: nearer endpoints take its requests first, where a
+    /// DestinationRule asks for that.
+    #[arg(long, env = "PORTCULLIS_LOCALITY", value_name = "LOCALITY")]
+    pub locality: Option<LocalityArgument>,
     /// Behave as another gateway where ours is safer.
     #[arg(long, env = "PORTCULLIS_COMPAT", value_enum)]
     pub compat: Option<Compatibility>,

@@ -10,6 +10,7 @@ mod descriptors;
 mod drain;
 mod handover;
 mod inheritance;
+mod locality;
 mod log;
 mod memory;
 mod overload;

@@ -108,7 +108,9 @@ pub struct ExplainedCluster {
 pub struct ExplainedEndpoint {
     /// Its address.
     pub address: String,
-    /// Whether it takes requests: `healthy`, or `weight 0`.
+    /// Whether it takes requests: `healthy`, or why not, as far as manifests tell: `weight 0`, `draining`,
+    /// `not ready`, `standby` (others are nearer, or have its share); `dns` for a name, which is looked up when the
+    /// gateway runs.
     pub state: String,
 }
 
@@ -344,8 +346,6 @@ fn explain_forward(
             endpoints: destination.cluster.as_deref().map(endpoints).unwrap_or_default(),
         })
         .collect();
-    let serves =
-        |cluster: &ExplainedCluster| cluster.endpoints.iter().any(|e| e.state == "healthy");
     explanation.status = if explanation.clusters.iter().any(serves) { None } else { Some(503) };
     if let Some(destination) = rule.destinations.first() {
         let mut head = head_of(request);
@@ -357,14 +357,23 @@ fn explain_forward(
 }
 
 fn endpoints(cluster: &Cluster) -> Vec<ExplainedEndpoint> {
-    let state = |weight: u32| if weight == 0 { "weight 0" } else { "healthy" };
-    let endpoints = cluster.settings().endpoints.iter();
-    endpoints
-        .map(|endpoint| ExplainedEndpoint {
-            address: endpoint.address.to_string(),
-            state: state(endpoint.weight).to_owned(),
-        })
-        .collect()
+    let known = cluster.report().into_iter().map(|report| ExplainedEndpoint {
+        address: report.member.endpoint.address().to_string(),
+        state: report.role.word().to_owned(),
+    });
+    let names = cluster.settings().endpoints.iter().map(|endpoint| &endpoint.address);
+    let names = names.filter(|address| address.socket().is_none());
+    let names =
+        names.map(|name| ExplainedEndpoint { address: name.to_string(), state: "dns".to_owned() });
+    known.chain(names).collect()
+}
+
+/// Whether a request can go to one of these.
+fn serves(cluster: &ExplainedCluster) -> bool {
+    let able = |endpoint: &ExplainedEndpoint| {
+        matches!(endpoint.state.as_str(), "healthy" | "warming" | "draining" | "dns")
+    };
+    cluster.endpoints.iter().any(able)
 }
 
 fn upstream_request(head: &RequestHead) -> UpstreamRequest {

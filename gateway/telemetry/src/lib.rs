@@ -8,8 +8,8 @@
 
 mod access_log;
 mod admission;
-mod connection_counts;
 mod cluster_samples;
+mod connection_counts;
 mod connection_series;
 mod discovery_counts;
 mod edge_counts;
@@ -47,5 +47,5 @@ pub use metric_kind::MetricKind;
 pub use plugin_metrics::{MetricError, PluginMetrics};
 pub use registry::{PROMETHEUS_TEXT, Registry};
 pub use shard::{MetricShard, PluginPhase};
-pub use upstream_counts::{MirrorEnd, UpstreamCounts};
 pub use target::{RequestTarget, TargetLabels};
+pub use upstream_counts::{MirrorEnd, UpstreamCounts};

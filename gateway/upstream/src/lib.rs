@@ -70,8 +70,6 @@ mod test_http2;
 mod test_upstream;
 mod tls_sessions;
 mod tls_stream;
-#[cfg(test)]
-mod tls_tests;
 mod transport;
 mod tunnel;
 #[cfg(test)]

@@ -17,3 +17,8 @@ impl Pick<'_> {
         self.tried.is_empty() || !self.tried.contains(&endpoint.id)
     }
 }
+
+/// The hash of a request's key, as Envoy takes it.
+pub fn hash_of(key: &[u8]) -> u64 {
+    xxhash_rust::xxh64::xxh64(key, 0)
+}

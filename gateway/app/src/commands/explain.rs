@@ -14,6 +14,7 @@ use portcullis_telemetry::Registry;
 use super::read_configuration;
 use crate::args::{Compatibility, ExplainArguments, Output};
 use crate::command_error::CommandError;
+use crate::locality::home;
 
 /// Explains one request on standard output.
 pub(crate) fn explain(arguments: &ExplainArguments) -> Result<ExitCode, CommandError> {
@@ -21,7 +22,8 @@ pub(crate) fn explain(arguments: &ExplainArguments) -> Result<ExitCode, CommandE
     let head_rules = Compatibility::head_rules(arguments.compat);
     let (model, problems) =
         read_configuration(&arguments.config, &arguments.mesh_certificates, head_rules)?;
-    let mut compiler = Compiler::new(Registry::new(), None);
+    let home = home(arguments.locality.as_ref(), None);
+    let mut compiler = Compiler::new(Registry::new(), None).with_home(home);
     let snapshot = match compiler.compile(model, problems, None) {
         Compiled::Changed(snapshot) => *snapshot,
         Compiled::Unchanged => compiler.empty(),

@@ -1,0 +1,50 @@
+//! Where the gateway runs: `--locality`.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use portcullis_model::Locality;
+use portcullis_upstream::{AskForUpkeep, ClusterHome, Surroundings};
+
+/// `region/zone/subzone`, the last two of which may be left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LocalityArgument(pub Locality);
+
+impl FromStr for LocalityArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts: Vec<&str> = text.split('/').map(str::trim).collect();
+        let bad =
+            || format!("`{text}` is not REGION/ZONE/SUBZONE, as in eu-central-1/eu-central-1a");
+        if parts.len() > 3 || parts.iter().any(|part| part.is_empty() || part.contains('*')) {
+            return Err(bad());
+        }
+        let part = |nth: usize| parts.get(nth).copied().unwrap_or_default().into();
+        Ok(LocalityArgument(Locality { region: part(0), zone: part(1), sub_zone: part(2) }))
+    }
+}
+
+/// What clusters are compiled with.
+pub(crate) fn home(
+    locality: Option<&LocalityArgument>,
+    upkeep: Option<AskForUpkeep>,
+) -> ClusterHome {
+    let locality = locality.map(|locality| locality.0.clone());
+    ClusterHome { here: Arc::new(Surroundings { locality, labels: Vec::new() }), upkeep }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_locality_is_up_to_three_names() {
+        let read = |text: &str| text.parse::<LocalityArgument>().map(|read| read.0.to_string());
+        assert_eq!(read("eu/a/1").unwrap(), "eu/a/1");
+        assert_eq!(read("eu").unwrap(), "eu");
+        for bad in ["", "eu//1", "a/b/c/d", "eu/*"] {
+            assert!(read(bad).unwrap_err().contains("REGION"), "{bad}");
+        }
+    }
+}

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use portcullis_proxy::{Worker as ProxyWorker, WorkerSettings};
+use portcullis_proxy::{Worker as ProxyWorker, WorkerSettings, work_for_plugins};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -62,6 +62,7 @@ pub(crate) fn run(start: Start) {
         let _ = started.send(Ok(()));
         drop(started);
         tokio::task::spawn_local(keep_time(worker.clone()));
+        tokio::task::spawn_local(work_for_plugins(worker.proxy.clone()));
         obey(worker, commands).await;
     });
 }

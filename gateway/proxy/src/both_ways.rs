@@ -27,6 +27,8 @@ pub(crate) enum Cause {
     UpstreamFailed(io::Error),
     /// Nothing passed for too long, as whoever looks at the clock has found.
     Idle,
+    /// It has lasted as long as it may, as whoever looks at the clock has found.
+    TooOld,
     /// The TLS policy was tightened after the client's handshake.
     Outdated,
 }

@@ -1,7 +1,7 @@
 //! What can go wrong with a request, whose fault it is, and the one place that answers it.
 
 use http::StatusCode;
-use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use portcullis_exchange::{Exchange, Protocol, ResponseFlag};
 use portcullis_message::{HeadError, Reply};
 
@@ -61,9 +61,21 @@ pub(crate) enum ProxyError {
     /// The upstream's reply is not HTTP, or too large.
     #[error("upstream spoke wrongly: {0}")]
     UpstreamProtocol(String),
+    /// As much is under way at the cluster as its limits allow.
+    #[error("upstream overflow: {0}")]
+    UpstreamOverflow(String),
+    /// The time of an attempt passed.
+    #[error("upstream attempt timeout")]
+    AttemptTimeout,
     /// The route's timeout passed.
     #[error("upstream request timeout")]
     UpstreamTimeout,
+    /// The upstream's reply is larger than a plugin may hold.
+    #[error("the response body is too large for a plugin to hold")]
+    ReplyTooLarge,
+    /// A plugin broke the stream off.
+    #[error("plugin {0} closed the stream")]
+    PluginClosed(String),
     /// A plugin failed and its strategy is to refuse.
     #[error("plugin {0} failed")]
     Plugin(String),
@@ -85,6 +97,7 @@ pub(crate) fn reply_for(error: &ProxyError, exchange: &mut Exchange) -> Reply {
     exchange.code_details = verdict.details.into();
     if let ProxyError::UpstreamConnection(reason)
     | ProxyError::UpstreamTermination(reason)
+    | ProxyError::UpstreamOverflow(reason)
     | ProxyError::UpstreamProtocol(reason) = error
     {
         exchange.transport_failure.clone_from(reason);
@@ -95,6 +108,9 @@ pub(crate) fn reply_for(error: &ProxyError, exchange: &mut Exchange) -> Reply {
         reply.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
         reply.body = text.into();
     }
+    if matches!(error, ProxyError::UpstreamOverflow(_)) {
+        reply.headers.insert(OVERLOADED, HeaderValue::from_static("true"));
+    }
     if matches!(error, ProxyError::Overloaded) {
         reply.headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
@@ -102,6 +118,14 @@ pub(crate) fn reply_for(error: &ProxyError, exchange: &mut Exchange) -> Reply {
         reply.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     reply
+}
+
+/// As Envoy tells that a limit, not an upstream, has refused a request.
+const OVERLOADED: HeaderName = HeaderName::from_static("x-envoy-overloaded");
+
+/// What the record says of an error after which nobody can be told any more.
+pub(crate) fn details_of(error: &ProxyError) -> &'static str {
+    verdict(error).details
 }
 
 /// Where such a request ends is the client's word alone, or it will not come to its end.
@@ -150,17 +174,29 @@ fn verdict(error: &ProxyError) -> Verdict {
         }
         Error::UpstreamTermination(_) => {
             let details = "upstream_reset_before_response_started{connection_termination}";
-            (Status::SERVICE_UNAVAILABLE, Some(Flag::UpstreamConnectionTermination), details)
+            // It may have been executed: 503 would say that it was not.
+            (Status::BAD_GATEWAY, Some(Flag::UpstreamConnectionTermination), details)
         }
         Error::UpstreamProtocol(_) => {
             let details = "upstream_reset_before_response_started{protocol_error}";
             (Status::BAD_GATEWAY, Some(Flag::UpstreamProtocolError), details)
+        }
+        Error::UpstreamOverflow(_) => {
+            (Status::SERVICE_UNAVAILABLE, Some(Flag::UpstreamOverflow), "upstream_overflow")
+        }
+        Error::AttemptTimeout => {
+            let flag = Flag::UpstreamRequestTimeout;
+            (Status::GATEWAY_TIMEOUT, Some(flag), "upstream_per_try_timeout")
         }
         Error::UpstreamTimeout => {
             let flag = Flag::UpstreamRequestTimeout;
             (Status::GATEWAY_TIMEOUT, Some(flag), "upstream_response_timeout")
         }
         Error::Plugin(_) => (Status::SERVICE_UNAVAILABLE, None, "wasm_fail_stream"),
+        Error::PluginClosed(_) => {
+            (Status::SERVICE_UNAVAILABLE, Some(Flag::LocalReset), "wasm_close_stream")
+        }
+        Error::ReplyTooLarge => (Status::INTERNAL_SERVER_ERROR, None, "response_payload_too_large"),
     };
     Verdict { status, flag, details }
 }
@@ -181,10 +217,13 @@ fn text(error: &ProxyError) -> &'static str {
         ProxyError::UpstreamConnection(_) => "upstream connection failed",
         ProxyError::UpstreamTermination(_) => "upstream connection broke off",
         ProxyError::UpstreamProtocol(_) => "upstream protocol error",
-        ProxyError::UpstreamTimeout => "upstream request timeout",
+        ProxyError::UpstreamOverflow(_) => "upstream overflow",
+        ProxyError::AttemptTimeout | ProxyError::UpstreamTimeout => "upstream request timeout",
         ProxyError::RequestBodyBroken
         | ProxyError::NoRoute
         | ProxyError::NoCluster
+        | ProxyError::ReplyTooLarge
+        | ProxyError::PluginClosed(_)
         | ProxyError::Plugin(_) => "",
     }
 }

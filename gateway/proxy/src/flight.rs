@@ -10,11 +10,15 @@ use portcullis_exchange::{Exchange, ResponseFlag, ResponseHead};
 use portcullis_message::HeadRules;
 use portcullis_snapshot::{CompiledListener, Pinned};
 use portcullis_telemetry::RequestTarget;
-use portcullis_upstream::RequestProgress;
+use portcullis_upstream::{Endpoint, Outcome, RequestProgress};
+use portcullis_wasm::Hooks;
 
 use crate::choose::{Choice, Table};
+use crate::flow::Flow;
+use crate::request_pump::RequestPump;
 use crate::route_timeout::RouteTimeout;
-use crate::running::RunningSteps;
+use crate::running::{RunningStep, RunningSteps};
+use crate::steps::Chain;
 use crate::{DrainPhase, Progress, Worker};
 
 /// What a request holds while it lasts. When it is dropped before [`Flight::finish`], the client went away.
@@ -29,12 +33,20 @@ pub(crate) struct Flight {
     /// The chosen destination of the chosen rule.
     pub(crate) destination: Option<usize>,
     pub(crate) steps: RunningSteps,
+    /// The plugins that its listener names, where there are any.
+    pub(crate) chain: Option<Chain>,
+    /// The request's body on its way through plugins, once its head is upstream.
+    pub(crate) pump: Option<RequestPump>,
+    /// The reply's body on its way through plugins.
+    pub(crate) response_flow: Option<Box<Flow>>,
     /// How much of the request body went upstream.
     pub(crate) upload: Option<Arc<RequestProgress>>,
     /// How far it has come, which its deadlines are held against.
     pub(crate) progress: Rc<Progress>,
     /// The route's timeout, once the request is on its way.
     pub(crate) timeout: Option<RouteTimeout>,
+    /// The endpoint that it was sent to last.
+    pub(crate) endpoint: Option<Arc<Endpoint>>,
     /// How it is counted, where it no longer holds what says so.
     labels: Option<Arc<RequestTarget>>,
     finished: bool,
@@ -56,9 +68,13 @@ impl Flight {
             choice: Choice { listener: None, rule: None },
             destination: None,
             steps: RunningSteps::default(),
+            chain: None,
+            pump: None,
+            response_flow: None,
             upload: None,
             progress,
             timeout: None,
+            endpoint: None,
             labels: None,
             finished: false,
         }
@@ -75,6 +91,42 @@ impl Flight {
         self.worker.settings.access_log.is_some()
             || !self.steps.is_empty()
             || self.exchange.request.is_grpc()
+    }
+
+    /// Whether any plugin wants more of the request than its head.
+    pub(crate) fn wants_request_body(&self) -> bool {
+        // What comes on a connection that is to be switched is no body.
+        self.exchange.upgrade.is_none()
+            && self.wants(|hooks| hooks.request_body || hooks.request_trailers)
+    }
+
+    /// Whether any plugin wants more of the reply than its head.
+    pub(crate) fn wants_response_body(&self) -> bool {
+        self.wants(|hooks| hooks.response_body || hooks.response_trailers)
+    }
+
+    fn wants(&self, wants: impl Fn(Hooks) -> bool) -> bool {
+        let Some(chain) = &self.chain else { return false };
+        let plugin = |step: &RunningStep| chain.get(step.index)?.plugin.as_ref();
+        let mut plugins = self.steps.0.iter().filter_map(plugin);
+        plugins.any(|plugin| wants(plugin.module().hooks()))
+    }
+
+    /// Takes the record back from the plugin that holds the reply.
+    pub(crate) fn bring_back(&mut self) {
+        if let Some(flow) = &mut self.response_flow {
+            flow.bring_back(&mut self.exchange);
+        }
+    }
+
+    /// Records what became of it at the endpoint that it was sent to.
+    pub(crate) fn record_outcome(&self, outcome: Outcome) {
+        let Some(endpoint) = &self.endpoint else { return };
+        let rule = self.table.as_ref().and_then(|table| self.choice.rule(table));
+        let destination = rule.and_then(|rule| rule.destinations.get(self.destination?));
+        if let Some(cluster) = destination.and_then(|destination| destination.cluster.as_ref()) {
+            cluster.record(endpoint, outcome);
+        }
     }
 
     /// Holds on to no configuration any more: what lives as long as a WebSocket would keep each one alive that it was
@@ -94,6 +146,10 @@ impl Flight {
     pub(crate) fn finish(&mut self) {
         if std::mem::replace(&mut self.finished, true) {
             return;
+        }
+        self.bring_back();
+        if let Some(pump) = self.pump.take() {
+            pump.hand_over(&mut self.exchange);
         }
         self.exchange.timings.ended = Some(Instant::now());
         if let Some(overdue) = self.progress.overdue() {
@@ -146,6 +202,7 @@ impl Drop for Flight {
         if self.finished {
             return;
         }
+        self.bring_back();
         if std::thread::panicking() {
             return self.finish_in_panic();
         }

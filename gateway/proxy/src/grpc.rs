@@ -9,7 +9,8 @@ use portcullis_message::Reply;
 
 /// `grpc-status`
 pub(crate) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
-const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+/// `grpc-message`
+pub(crate) const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 /// No longer text goes into a head.
 const LONGEST_MESSAGE: usize = 1024;
@@ -34,7 +35,7 @@ pub(crate) fn trailers_only(mut reply: Reply) -> Reply {
 }
 
 /// gRPC's own table, "HTTP to gRPC Status Code Mapping".
-fn grpc_status(status: StatusCode) -> u16 {
+pub(crate) fn grpc_status(status: StatusCode) -> u16 {
     const UNKNOWN: u16 = 2;
     const PERMISSION_DENIED: u16 = 7;
     const UNIMPLEMENTED: u16 = 12;

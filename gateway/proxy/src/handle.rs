@@ -1,10 +1,8 @@
 //! The life of one request.
 
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
 
 use http::{Request, Response};
 use http_body::Body as _;
@@ -21,10 +19,14 @@ use crate::flight::Flight;
 use crate::forward::forward;
 use crate::handshake::check_handshake;
 use crate::health::answer_health;
+use crate::in_time::in_time;
 use crate::memory::check_memory;
 use crate::outbound::{Outbound, check_length};
+use crate::request_filter::filter_request;
+use crate::request_pump::RequestPump;
 use crate::respond::{Answer, respond};
-use crate::steps::run_request_steps;
+use crate::response_filter::Responded;
+use crate::steps::{Chain, Passed, pass_request_head};
 use crate::upgrade::check_accept;
 use crate::{Progress, ProxyError, ResponseBody, Worker};
 
@@ -45,33 +47,46 @@ pub async fn handle_request(
     if admitted.is_ok()
         && let Some(reply) = answer_health(&mut flight)
     {
-        return respond(flight, Ok(Answer::Health(reply)));
+        return finish(flight, Ok(Answer::Health(reply))).await;
     }
     let admitted = admitted.and_then(|()| check_memory(&flight));
-    let answer = match admitted.and_then(|()| decide(&mut flight, body)) {
-        Ok(Decision::Reply(reply)) => Ok(Answer::Reply(reply)),
-        Ok(Decision::Forward(mut outbound)) => {
-            let answered = in_time(&progress, pin!(forward(&mut flight, &mut outbound))).await;
-            answered.and_then(|response| {
-                check_accept(&response, outbound.accept.as_deref())?;
-                Ok(Answer::Upstream(response))
-            })
+    let decision = match admitted.and_then(|()| decide(&mut flight, body)) {
+        // Few requests have a plugin that wants more than the head, so it stays out of every request's future.
+        Ok(Decision::Filter(body, passed)) => {
+            Box::pin(filter_request(&mut flight, body, passed)).await
         }
+        decision => decision,
+    };
+    let answer = match decision {
+        Ok(Decision::Forward(mut outbound)) => {
+            let upload = flight.pump.as_ref().map(RequestPump::watch);
+            let answered = {
+                let forwarding = pin!(forward(&mut flight, &mut outbound));
+                in_time(&progress, upload, forwarding).await
+            };
+            match answered {
+                Ok(mut response) => {
+                    outbound.give_cookie(response.headers_mut());
+                    check_accept(&response, outbound.accept.as_deref())
+                        .map(|()| Answer::Upstream(response))
+                }
+                Err(stop) => stop.reply(&mut flight).map(Answer::Reply),
+            }
+        }
+        Ok(Decision::Reply(reply)) => Ok(Answer::Reply(reply)),
+        // It was filtered above.
+        Ok(Decision::Filter(..)) => Err(ProxyError::NoRoute),
         Err(error) => Err(error),
     };
-    respond(flight, answer)
+    finish(flight, answer).await
 }
 
-/// Awaits the reply's head for as long as the request may last. Once it is dropped, so is the upstream's work.
-async fn in_time<T>(
-    progress: &Progress,
-    mut forwarding: Pin<&mut impl Future<Output = Result<T, ProxyError>>>,
-) -> Result<T, ProxyError> {
-    poll_fn(|cx| match progress.take_overdue() {
-        Some(overdue) => Poll::Ready(Err(ProxyError::Overdue(overdue))),
-        None => forwarding.as_mut().poll(cx),
-    })
-    .await
+/// Sends the answer once the plugins let it go.
+async fn finish(flight: Flight, answer: Result<Answer, ProxyError>) -> Response<ResponseBody> {
+    match respond(flight, answer) {
+        Responded::Now(response) => response,
+        Responded::Later(reply) => Box::pin(reply.finish()).await,
+    }
 }
 
 /// What becomes of a request. Everything up to here happens at once, without waiting.
@@ -79,11 +94,13 @@ async fn in_time<T>(
     clippy::large_enum_variant,
     reason = "a request is as large, and a box would cost an allocation"
 )]
-enum Decision {
+pub(crate) enum Decision {
     /// The gateway answers: the listener, a plugin or the rule.
     Reply(Reply),
     /// It goes to an upstream.
     Forward(Outbound),
+    /// Plugins hold it, or want to see its body too.
+    Filter(Body, Passed),
 }
 
 fn decide(flight: &mut Flight, body: Body) -> Result<Decision, ProxyError> {
@@ -94,15 +111,37 @@ fn decide(flight: &mut Flight, body: Body) -> Result<Decision, ProxyError> {
         if let Some(reply) = redirect_to_https(flight, listener) {
             return Ok(Decision::Reply(reply));
         }
-        let end = if body.is_end_stream() { EndOfStream::Yes } else { EndOfStream::No };
-        if let Some(reply) = run_request_steps(flight, listener, end)? {
-            return Ok(Decision::Reply(reply));
+        if !listener.chain.is_empty() {
+            match run_plugins(flight, &listener.chain, &body)? {
+                Passed::All => {}
+                Passed::Reply(reply) => return Ok(Decision::Reply(reply)),
+                passed => return Ok(Decision::Filter(body, passed)),
+            }
+            if !body.is_end_stream() && flight.wants_request_body() {
+                return Ok(Decision::Filter(body, Passed::All));
+            }
         }
     }
+    decide_route(flight, &table, body)
+}
+
+/// The head's way through the plugins that its listener names.
+fn run_plugins(flight: &mut Flight, chain: &Chain, body: &Body) -> Result<Passed, ProxyError> {
+    flight.chain = Some(chain.clone());
+    let end = if body.is_end_stream() { EndOfStream::Yes } else { EndOfStream::No };
+    pass_request_head(flight, chain, 0, end)
+}
+
+/// What the rule does with a request that has passed its plugins.
+pub(crate) fn decide_route(
+    flight: &mut Flight,
+    table: &SocketTable,
+    body: Body,
+) -> Result<Decision, ProxyError> {
     if flight.exchange.request_changed {
-        choose_again(flight, &table)?;
+        choose_again(flight, table)?;
     }
-    let rule = flight.choice.rule(&table).ok_or(ProxyError::NoRoute)?;
+    let rule = flight.choice.rule(table).ok_or(ProxyError::NoRoute)?;
     match rule_reply(flight, rule) {
         Some(reply) => {
             check_length(flight, rule, &body)?;

@@ -5,8 +5,10 @@
 //!
 //! What stands where:
 //! - the way in: `handle`, `admit` with `head_size` and `request_id`, `health`, `memory`, `choose`, `handshake`;
-//! - plugins: `steps`, `running`;
-//! - the way up: `outbound`, `forward`, `route_timeout`;
+//! - what plugins do outside of requests: `plugin_work`, `plugin_call` with `http_call`, `grpc_call` and `race`;
+//! - plugins: `steps` for heads, `flow` and `flow_step` for bodies and trailers, `request_filter` with `request_pump` on
+//!   the way up, `response_filter` on the way back, `running`, `stop`, `in_time`;
+//! - the way up: `outbound`, `forward` with `attempt`, `retry`, `pause` and `kept`, `route_timeout`; beside it `mirror`;
 //! - the way back: `respond` with `error`, `grpc`, `framing` and `debug_headers`, then `response_body`;
 //! - what a request holds until its record is closed: `flight`; what never became one: `refused`;
 //! - deadlines: `progress`, `pace`, `terms`, `overdue`, and `under_way` on its `roster`, for the worker's sweep;
@@ -14,35 +16,53 @@
 //! - the thread and the process: `worker`, `drain`, `overload`.
 
 mod admit;
+mod affinity;
+mod attempt;
 mod both_ways;
 mod choose;
 mod debug_headers;
 mod drain;
 mod error;
 mod flight;
+mod flow;
+mod flow_step;
 mod forward;
 mod framing;
 mod grpc;
+mod grpc_call;
 mod handle;
 mod handshake;
 mod head_size;
 mod health;
+mod http_call;
+mod in_time;
+mod kept;
 mod memory;
+mod mirror;
 mod one_way;
 mod outbound;
 mod outdated;
 mod overdue;
 mod overload;
 mod pace;
+mod pause;
+mod plugin_call;
+mod plugin_work;
 mod progress;
+mod race;
 mod refused;
+mod request_filter;
 mod request_id;
+mod request_pump;
 mod respond;
 mod response_body;
+mod response_filter;
+mod retry;
 mod roster;
 mod route_timeout;
 mod running;
 mod steps;
+mod stop;
 mod tcp;
 mod tcp_record;
 mod terms;
@@ -54,9 +74,11 @@ mod worker;
 pub use drain::{CutReason, Drain, DrainPhase};
 pub use handle::handle_request;
 pub use overload::{Overload, OverloadLevel};
+pub use plugin_work::work_for_plugins;
 pub use progress::Progress;
 pub use refused::{record_broken_protocol, record_refused_head};
 pub use response_body::ResponseBody;
+pub use retry::UnsafeRepeats;
 pub use roster::{Roster, look_at_all};
 pub use tcp::{TcpClient, forward_connection, record_no_hello};
 pub use tunnel::{Tunnel, TunnelEnd};

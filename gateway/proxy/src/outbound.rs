@@ -6,13 +6,19 @@ use std::time::Duration;
 use http::header::HOST;
 use http::{HeaderMap, HeaderValue, Request, Uri, Version};
 use http_body::Body as _;
+use portcullis_exchange::Protocol;
 use portcullis_message::Body;
-use portcullis_model::RequestPolicy;
+use portcullis_model::{PreviousEndpoints, RequestPolicy};
 use portcullis_snapshot::CompiledRule;
-use portcullis_upstream::{Cluster, RequestBody, draw_below};
+use portcullis_upstream::{Cluster, Endpoint, EndpointId, Pick, RequestBody, draw_below};
+use smallvec::SmallVec;
 
 use crate::ProxyError;
+use crate::affinity::Affinity;
 use crate::flight::Flight;
+use crate::kept::{Kept, count_attempt};
+use crate::mirror::send_copies;
+use crate::retry::{Safety, UnsafeRepeats};
 use crate::terms::Terms;
 use crate::upgrade::ask_upstream;
 
@@ -23,8 +29,21 @@ pub(crate) struct Outbound {
     pub(crate) request: Option<Request<RequestBody>>,
     /// The route's timeout.
     pub(crate) timeout: Option<Duration>,
+    /// How long one attempt may take to the reply's head.
+    pub(crate) per_try: Option<Duration>,
+    /// What is needed to send it once more.
+    pub(crate) kept: Kept,
+    /// The endpoints of the attempts so far, in order.
+    pub(crate) tried: SmallVec<[EndpointId; 3]>,
+    /// Whether endpoints that were tried are avoided.
+    previous: PreviousEndpoints,
+    pub(crate) connection: Connect,
+    /// Whether an endpoint that took no connection was asked again.
+    pub(crate) asked_twice: bool,
     /// What a 101 has to answer to a key of ours.
     pub(crate) accept: Option<Box<HeaderValue>>,
+    /// Where the cluster hashes a key of the request.
+    affinity: Option<Box<Affinity>>,
 }
 
 impl Outbound {
@@ -53,8 +72,88 @@ impl Outbound {
         limit_body(flight, &mut request, policy.max_body)?;
         let upgrade = flight.exchange.upgrade;
         let accept = upgrade.and_then(|upgrade| ask_upstream(&mut request, upgrade));
-        Ok(Outbound { cluster, request: Some(request), timeout: rule.rule.timeout, accept })
+        let key = cluster.hash_key();
+        let affinity =
+            key.map(|key| Box::new(Affinity::of(key, &flight.exchange, request.headers())));
+        let retries = &rule.rule.retries;
+        let repeats = flight.worker.settings.unsafe_repeats;
+        let kept = Kept::of(&mut request, retries, repeats, policy.max_body);
+        if !rule.mirrors.is_empty() {
+            send_copies(flight, rule, &mut request, &kept);
+        }
+        Ok(Outbound {
+            cluster,
+            request: Some(request),
+            timeout: rule.rule.timeout,
+            per_try: retries.per_try_timeout,
+            kept,
+            tried: SmallVec::new(),
+            previous: retries.previous,
+            connection: Connect::Any,
+            asked_twice: false,
+            accept,
+            affinity,
+        })
     }
+
+    /// The endpoint for the next attempt: another one where there is one, else the same.
+    pub(crate) fn pick(&self) -> Option<Arc<Endpoint>> {
+        let avoided = self.avoided();
+        let hash = self.affinity.as_ref().and_then(|affinity| affinity.hash);
+        let another = self.cluster.pick(&Pick { hash, tried: avoided });
+        if another.is_some() || avoided.is_empty() {
+            return another;
+        }
+        self.cluster.pick(&Pick { hash, tried: &[] })
+    }
+
+    /// Has a client that had none get the cookie by which it comes back to the same endpoint.
+    pub(crate) fn give_cookie(&mut self, response: &mut HeaderMap) {
+        if let Some(affinity) = &mut self.affinity {
+            affinity.give(response);
+        }
+    }
+
+    /// Whether the next attempt can go to an endpoint that was not tried.
+    pub(crate) fn has_untried(&self) -> bool {
+        self.cluster.pick_endpoint(&self.tried).is_some()
+    }
+
+    fn avoided(&self) -> &[EndpointId] {
+        match self.previous {
+            PreviousEndpoints::Avoided => &self.tried,
+            PreviousEndpoints::DrawnAgain => &[],
+        }
+    }
+
+    /// Whether it may be executed twice, after an attempt.
+    pub(crate) fn safety(&self, repeats: UnsafeRepeats) -> Safety {
+        match (&self.request, self.kept.head()) {
+            (Some(request), _) => Safety::of(request.method(), request.headers(), repeats),
+            (None, Some(head)) => Safety::of(&head.method, &head.headers, repeats),
+            (None, None) => Safety::Unsafe,
+        }
+    }
+
+    /// Has the request there for another attempt.
+    pub(crate) fn prepare_again(&mut self) {
+        if self.request.is_none() {
+            self.request = self.kept.again();
+        }
+        if let Some(request) = &mut self.request {
+            count_attempt(request, self.tried.len() as u32 + 1);
+        }
+    }
+}
+
+/// On which connection an attempt goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Connect {
+    /// An idle one where there is one.
+    #[default]
+    Any,
+    /// A new one: the last that was idle turned out to be closed.
+    Fresh,
 }
 
 /// Refuses a body that says that it is too large for a rule that answers by itself. It is not read, so no other can be.
@@ -65,6 +164,12 @@ pub(crate) fn check_length(
 ) -> Result<(), ProxyError> {
     let most = policy_for(flight, rule).max_body.unwrap_or(u64::MAX);
     if body.size_hint().lower() > most { Err(ProxyError::RequestTooLarge) } else { Ok(()) }
+}
+
+/// How large the body may be by the rule that is chosen now, in bytes.
+pub(crate) fn most_body(flight: &Flight) -> u64 {
+    let rule = flight.table.as_ref().and_then(|table| flight.choice.rule(table));
+    rule.and_then(|rule| policy_for(flight, rule).max_body).unwrap_or(u64::MAX)
 }
 
 /// What its listener and its rule ask of the request.
@@ -109,7 +214,11 @@ fn upstream_request(flight: &mut Flight, body: Body) -> Request<RequestBody> {
     let mut request = Request::new(body);
     *request.method_mut() = head.method.clone();
     *request.uri_mut() = Uri::from(head.path.clone());
-    *request.version_mut() = Version::HTTP_11;
+    // What its client speaks, for a cluster that is spoken to by the same.
+    *request.version_mut() = match head.protocol {
+        Protocol::Http2 => Version::HTTP_2,
+        _ => Version::HTTP_11,
+    };
     *request.headers_mut() = headers;
     request
 }

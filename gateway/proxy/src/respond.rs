@@ -1,7 +1,7 @@
 //! From an answer to the response that goes downstream.
 
-use http::header::{CONNECTION, HeaderValue};
-use http::{HeaderMap, Response, StatusCode};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue};
+use http::{HeaderMap, Method, Response, StatusCode};
 use portcullis_exchange::{Protocol, ResponseHead};
 use portcullis_message::{Body, Reply, remove_hop_by_hop};
 use portcullis_upstream::UpstreamBody;
@@ -11,33 +11,22 @@ use crate::flight::Flight;
 use crate::framing::frame;
 use crate::grpc::{asks_by_grpc, trailers_only};
 use crate::response_body::Source;
-use crate::steps::run_response_steps;
+use crate::response_filter::{Responded, filter_reply};
 use crate::upgrade::{finish_upgrade, take_switched};
 use crate::{DebugHeaders, DrainPhase, ProxyError, ResponseBody, reply_for};
 
 /// Runs the response steps and makes the response. The record travels with its body.
-pub(crate) fn respond(
-    mut flight: Flight,
-    answer: Result<Answer, ProxyError>,
-) -> Response<ResponseBody> {
+pub(crate) fn respond(mut flight: Flight, answer: Result<Answer, ProxyError>) -> Responded {
     let source = match answer {
         Ok(Answer::Upstream(response)) => take_upstream(&mut flight, response),
         Ok(Answer::Reply(reply)) => take_reply(&mut flight, reply, Origin::Rule),
         Ok(Answer::Health(reply)) => take_health(&mut flight, *reply),
         Err(error) => {
             let reply = reply_for(&error, &mut flight.exchange);
-            take_reply(&mut flight, reply, Origin::Gateway)
+            take_own_reply(&mut flight, reply)
         }
     };
-    let source = match run_response_steps(&mut flight) {
-        Ok(None) => source,
-        Ok(Some(reply)) => take_reply(&mut flight, reply, Origin::Gateway),
-        Err(error) => {
-            let reply = reply_for(&error, &mut flight.exchange);
-            take_reply(&mut flight, reply, Origin::Gateway)
-        }
-    };
-    finish_head(flight, source)
+    filter_reply(flight, source)
 }
 
 /// Who answered a request.
@@ -73,6 +62,11 @@ fn take_upstream(flight: &mut Flight, response: Response<UpstreamBody>) -> Sourc
     source
 }
 
+/// The gateway's own reply in the place of any other.
+pub(crate) fn take_own_reply(flight: &mut Flight, reply: Reply) -> Source {
+    take_reply(flight, reply, Origin::Gateway)
+}
+
 fn take_reply(flight: &mut Flight, mut reply: Reply, origin: Origin) -> Source {
     if origin == Origin::Rule {
         apply_operations(flight, &mut reply.headers);
@@ -100,7 +94,8 @@ fn apply_operations(flight: &Flight, headers: &mut HeaderMap) {
     rule.rule.response_headers.apply(headers);
 }
 
-fn finish_head(mut flight: Flight, source: Source) -> Response<ResponseBody> {
+/// The response as it goes downstream.
+pub(crate) fn finish_head(mut flight: Flight, source: Source) -> Response<ResponseBody> {
     let keep = flight.keeps_heads();
     let (status, mut headers) = match &mut flight.exchange.response {
         Some(head) if keep => (head.status, head.headers.clone()),
@@ -109,6 +104,7 @@ fn finish_head(mut flight: Flight, source: Source) -> Response<ResponseBody> {
     };
     let (status, source) = finish_upgrade(&mut flight, status, &mut headers, source);
     let source = frame(&flight.exchange.request.method, status, &mut headers, source);
+    frame_filtered(&mut flight, status, &mut headers);
     if flight.worker.settings.debug_headers == DebugHeaders::On {
         add_debug_headers(&flight, &mut headers);
     }
@@ -120,4 +116,23 @@ fn finish_head(mut flight: Flight, source: Source) -> Response<ResponseBody> {
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
+}
+
+/// Where plugins see the body, they say how long it is; where HTTP has none, there is nothing to see.
+fn frame_filtered(flight: &mut Flight, status: StatusCode, headers: &mut HeaderMap) {
+    let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+        || flight.exchange.request.method == Method::HEAD;
+    if bodiless {
+        flight.response_flow = None;
+    }
+    let Some(flow) = &flight.response_flow else { return };
+    match flow.whole_length() {
+        Some(length) => {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        None if flow.keeps_length() => {}
+        None => {
+            headers.remove(CONTENT_LENGTH);
+        }
+    }
 }

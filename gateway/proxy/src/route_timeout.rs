@@ -1,5 +1,6 @@
-//! A route's timeout: from the last byte of the request to the last byte of the reply.
+//! A route's timeout, from the last byte of the request to the last byte of the reply, and that of one attempt.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -37,10 +38,29 @@ impl RouteTimeout {
         self.request_ended().is_some_and(|ended| ended + self.timeout <= now)
     }
 
+    /// A body that nobody has asked for yet holds up nobody but us: the time to connect counts.
     fn request_ended(&self) -> Option<Instant> {
-        match &self.progress {
-            None => Some(self.began),
-            Some(progress) => progress.ended_at(),
+        let Some(progress) = &self.progress else { return Some(self.began) };
+        match progress.ended_at() {
+            // Before this attempt, where it is not the first.
+            Some(ended) => Some(ended.max(self.began)),
+            None => (progress.bytes() == 0 && !progress.is_awaited()).then_some(self.began),
+        }
+    }
+}
+
+/// What comes of something before the timeout has passed; `None` where nothing does.
+pub(crate) async fn within<T>(
+    timeout: &RouteTimeout,
+    awaited: impl Future<Output = T>,
+) -> Option<T> {
+    let mut awaited = pin!(awaited);
+    loop {
+        let look = timeout.next_look(Instant::now());
+        match tokio::time::timeout_at(look.into(), &mut awaited).await {
+            Ok(result) => return Some(result),
+            Err(_) if timeout.has_passed(Instant::now()) => return None,
+            Err(_) => {}
         }
     }
 }
@@ -71,13 +91,20 @@ mod tests {
     #[test]
     fn an_upload_takes_its_time() {
         let start = Instant::now();
-        let mut body = RequestBody::new(Body::from(bytes::Bytes::from_static(b"hello")));
+        let (sender, receiver) = portcullis_message::body_channel(None);
+        let mut body = RequestBody::new(Body::from(receiver));
         let timeout = RouteTimeout::new(TIMEOUT, body.progress(), start);
         let late = start + 5 * TIMEOUT;
+        assert!(timeout.has_passed(late), "nobody has asked for it");
+        let progress = body.progress().unwrap();
+        let poll = |body: &mut RequestBody| {
+            let _ = Pin::new(body).poll_frame(&mut Context::from_waker(Waker::noop()));
+        };
+        poll(&mut body);
         assert!(!timeout.has_passed(late));
         assert_eq!(timeout.next_look(late), late + TIMEOUT);
-        let progress = body.progress().unwrap();
-        let _ = Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop()));
+        sender.send_last(bytes::Bytes::from_static(b"hello"));
+        poll(&mut body);
         let ended = progress.ended_at().unwrap();
         assert_eq!(timeout.next_look(late), ended + TIMEOUT);
         assert!(timeout.has_passed(ended + TIMEOUT));

@@ -1,10 +1,16 @@
 //! The plugin streams of one request.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use portcullis_exchange::Exchange;
-use portcullis_wasm::{Instance, StreamId};
+use portcullis_wasm::{Closed, Instance, StreamId};
 use smallvec::SmallVec;
+use tokio::task::spawn_local;
+use tokio::time::sleep;
+
+/// A guest that says that it is not done has so long to be.
+const LONGEST_LINGER: Duration = Duration::from_secs(1);
 
 /// The plugins that have seen a request, in the order in which they saw it.
 #[derive(Default)]
@@ -26,7 +32,13 @@ impl RunningSteps {
     /// Ends the streams: `on_done`, `on_log`, `on_delete`.
     pub(crate) fn close(&mut self, exchange: &mut Box<Exchange>) {
         for running in std::mem::take(&mut self.0) {
-            let _ = running.instance.close_stream(running.stream, exchange);
+            let RunningStep { instance, stream, .. } = running;
+            if instance.close_stream(stream, exchange) == Closed::Lingers {
+                spawn_local(async move {
+                    sleep(LONGEST_LINGER).await;
+                    instance.drop_context(stream);
+                });
+            }
         }
     }
 }

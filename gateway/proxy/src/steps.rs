@@ -1,54 +1,76 @@
-//! Running the plugins of a listener over a request, and over its reply in reverse order.
+//! The heads of a request and of its reply on their way through the plugins: callback after callback, until one
+//! answers, fails, or wants more than a head.
 
+use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use portcullis_message::Reply;
 use portcullis_model::FailStrategy;
-use portcullis_snapshot::{ChainStep, CompiledListener};
+use portcullis_snapshot::ChainStep;
 use portcullis_telemetry::PluginPhase;
-use portcullis_wasm::{Action, Effects, EndOfStream, LocalReply, Plugin};
+use portcullis_wasm::{Action, Effects, EndOfStream, Plugin};
 
 use crate::ProxyError;
 use crate::flight::Flight;
-use crate::grpc::{GRPC_STATUS, asks_by_grpc};
 use crate::running::RunningStep;
+use crate::stop::take_local_reply;
 
-/// Runs `on_request_headers` of each plugin until one answers or fails.
-pub(crate) fn run_request_steps(
-    flight: &mut Flight,
-    listener: &CompiledListener,
-    end: EndOfStream,
-) -> Result<Option<Reply>, ProxyError> {
-    for (index, step) in listener.chain.iter().enumerate() {
-        let outcome = begin_step(flight, step, index, end);
-        if let Some(reply) = settle(flight, step, outcome)? {
-            return Ok(Some(reply));
-        }
-    }
-    Ok(None)
+/// The plugins of a listener, in the order of requests.
+pub(crate) type Chain = Arc<[ChainStep]>;
+
+/// How far a head came.
+#[derive(Debug)]
+pub(crate) enum Passed {
+    /// Past all plugins.
+    All,
+    /// The last one to see it answers; of a reply's head, in the place of that.
+    Reply(Reply),
+    /// The last one to see it holds it, in this way.
+    Held(Action),
+    /// The head was all, and the last one to see it adds a body.
+    Added(Bytes),
 }
 
-/// Runs `on_response_headers` of each plugin that saw the request, the last one first. A reply takes the
-/// place of the response.
-pub(crate) fn run_response_steps(flight: &mut Flight) -> Result<Option<Reply>, ProxyError> {
-    if flight.steps.is_empty() {
-        return Ok(None);
+/// Runs `on_request_headers` of the plugins from this place in the chain on.
+pub(crate) fn pass_request_head(
+    flight: &mut Flight,
+    chain: &[ChainStep],
+    from: usize,
+    end: EndOfStream,
+) -> Result<Passed, ProxyError> {
+    for (index, step) in chain.iter().enumerate().skip(from) {
+        let outcome = begin_step(flight, step, index, end);
+        match settle(flight, step, outcome)? {
+            Passed::All => {}
+            stopped => return Ok(stopped),
+        }
     }
-    let Some(table) = flight.table.clone() else { return Ok(None) };
-    let Some(listener) = flight.choice.listener(&table) else { return Ok(None) };
-    let mut replaced = None;
-    for position in (0..flight.steps.0.len()).rev() {
-        let Some(running) = flight.steps.0.get(position) else { break };
-        let Some(step) = listener.chain.get(running.index) else { break };
+    Ok(Passed::All)
+}
+
+/// Runs `on_response_headers` of the plugins that saw the request, the last one first; `position` is the number of
+/// those left, and counts down.
+pub(crate) fn pass_reply_head(
+    flight: &mut Flight,
+    chain: &[ChainStep],
+    position: &mut usize,
+    end: EndOfStream,
+) -> Result<Passed, ProxyError> {
+    while *position > 0 {
+        *position -= 1;
+        let Some(running) = flight.steps.0.get(*position) else { continue };
+        let Some(step) = chain.get(running.index) else { continue };
         let (instance, stream, started) =
             (running.instance.clone(), running.stream, Instant::now());
-        // A body follows, as far as a plugin can tell.
-        let effects = instance.on_response_headers(stream, &mut flight.exchange, EndOfStream::No);
+        let effects = instance.on_response_headers(stream, &mut flight.exchange, end);
         count(flight, step.plugin.as_deref(), PluginPhase::ResponseHeaders, started);
-        let reply = settle(flight, step, effects.map_err(|_| Fault::Plugin))?;
-        replaced = reply.or(replaced);
+        match settle(flight, step, effects.map_err(|_| Fault::Plugin))? {
+            Passed::All => {}
+            stopped => return Ok(stopped),
+        }
     }
-    Ok(replaced)
+    Ok(Passed::All)
 }
 
 /// Why a plugin did not do its work on a request.
@@ -87,28 +109,31 @@ fn settle(
     flight: &mut Flight,
     step: &ChainStep,
     outcome: Result<Effects, Fault>,
-) -> Result<Option<Reply>, ProxyError> {
+) -> Result<Passed, ProxyError> {
     match outcome {
-        Ok(Effects { reply: Some(LocalReply { mut reply, details, grpc_status }), .. }) => {
-            flight.exchange.code_details = details;
-            if let Some(status) = grpc_status.filter(|_| asks_by_grpc(&flight.exchange)) {
-                reply.headers.insert(GRPC_STATUS, status.into());
-            }
-            return Ok(Some(reply));
+        Ok(Effects { reply: Some(reply), .. }) => {
+            Ok(Passed::Reply(take_local_reply(flight, reply)))
         }
-        Ok(Effects { action: Action::Continue, .. }) => return Ok(None),
-        Ok(_) => {
-            tracing::warn!(plugin = %step.id, "paused a request, and nothing can resume it: no call is in flight");
+        Ok(Effects { action: Action::Close, .. }) => {
+            Err(ProxyError::PluginClosed(step.id.to_string()))
         }
-        Err(Fault::Plugin | Fault::Absent) => {}
+        Ok(Effects { action: Action::Continue | Action::Discard, body, .. }) => {
+            Ok(body.map_or(Passed::All, Passed::Added))
+        }
+        Ok(Effects { action, .. }) => Ok(Passed::Held(action)),
+        Err(Fault::Plugin | Fault::Absent) => without(step).map(|()| Passed::All),
     }
+}
+
+/// Goes on without a plugin that failed, where that is its strategy.
+fn without(step: &ChainStep) -> Result<(), ProxyError> {
     match step.fail_strategy {
         FailStrategy::Close => Err(ProxyError::Plugin(step.id.to_string())),
         FailStrategy::Open => {
             if let Some(plugin) = &step.plugin {
                 plugin.count_fail_open();
             }
-            Ok(None)
+            Ok(())
         }
     }
 }

@@ -44,6 +44,8 @@ pub(crate) enum Ending {
     UpstreamFailed(String),
     /// Nothing passed for too long.
     Idle,
+    /// It has lasted as long as it may.
+    TooOld,
     /// The TLS policy was tightened after the client's handshake.
     Outdated,
 }
@@ -144,6 +146,7 @@ impl Ending {
             Ending::ClientGone => (Flag::DownstreamConnectionTermination, "downstream_reset"),
             Ending::UpstreamFailed(_) => (Flag::UpstreamConnectionTermination, "upstream_reset"),
             Ending::Idle => (Flag::StreamIdleTimeout, "tcp_idle_timeout"),
+            Ending::TooOld => (Flag::DurationTimeout, "max_connection_duration"),
             Ending::Outdated => (Flag::LocalReset, "tls_policy_tightened"),
         })
     }
@@ -156,6 +159,7 @@ impl From<Cause> for Ending {
             Cause::ClientGone => Ending::ClientGone,
             Cause::UpstreamFailed(error) => Ending::UpstreamFailed(error.kind().to_string()),
             Cause::Idle => Ending::Idle,
+            Cause::TooOld => Ending::TooOld,
             Cause::Outdated => Ending::Outdated,
         }
     }

@@ -86,6 +86,12 @@ fn close_record(mut flight: Flight, cause: Cause) -> TunnelEnd {
             flight.exchange.code_details = "stream_idle_timeout".into();
             flight.finish();
         }
+        // Only a connection without HTTP has an age.
+        Cause::TooOld => {
+            flight.exchange.flags.set(ResponseFlag::DurationTimeout);
+            flight.exchange.code_details = "max_connection_duration".into();
+            flight.finish();
+        }
         Cause::Outdated => {
             flight.exchange.flags.set(ResponseFlag::LocalReset);
             flight.exchange.code_details = "tls_policy_tightened".into();

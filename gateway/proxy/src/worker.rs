@@ -15,7 +15,8 @@ use portcullis_upstream::Pools;
 use portcullis_wasm::WorkerInstances;
 use tokio::sync::Notify;
 
-use crate::{Drain, Overload, RequestPlace, UnderWay};
+use crate::mirror::Mirrors;
+use crate::{Drain, Overload, RequestPlace, UnderWay, UnsafeRepeats};
 
 /// What every worker is given.
 #[derive(Clone)]
@@ -28,6 +29,8 @@ pub struct WorkerSettings {
     pub debug_headers: DebugHeaders,
     /// Whose `X-Forwarded-*` is believed.
     pub trusted: Arc<TrustedProxies>,
+    /// Whether a request that is not idempotent is repeated where a policy says so.
+    pub unsafe_repeats: UnsafeRepeats,
     /// Whether trusted peers are ALBs that verify client certificates.
     pub alb_mtls: AlbMtls,
     /// Whether the process is on its way out.
@@ -62,6 +65,7 @@ pub struct Worker {
     /// What it was given.
     pub settings: WorkerSettings,
     pub(crate) pools: Pools,
+    pub(crate) mirrors: Mirrors,
     pub(crate) instances: WorkerInstances,
     /// Tells of each newer generation.
     pub(crate) renewals: Notify,
@@ -76,6 +80,7 @@ impl Worker {
         Rc::new(Worker {
             view: View::new(settings.published.clone()),
             pools: Pools::new(),
+            mirrors: Mirrors::default(),
             instances: WorkerInstances::new(index),
             renewals: Notify::new(),
             under_way: Rc::default(),
@@ -97,6 +102,8 @@ impl Worker {
     /// Looks whether every request still moves as fast as it should, and has those that do not broken off. To
     /// be called once a second.
     pub async fn look_at_requests(&self) {
+        // Those whose plugin failed get a new instance, requests or not.
+        self.wake_plugins();
         self.under_way.look().await;
     }
 
@@ -112,6 +119,7 @@ impl Worker {
         let snapshot = self.pin();
         self.pools.drop_removed();
         self.instances.retain(|plugin| snapshot.has_plugin(plugin));
+        self.wake_plugins();
         self.renewals.notify_waiters();
     }
 

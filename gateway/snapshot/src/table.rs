@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 use portcullis_message::HeadRules;
-use portcullis_model::{Action, ConnectionPolicy, Destination, Listener, ListenerProtocol, Mirror, Rule};
+use portcullis_model::{
+    Action, ConnectionPolicy, Destination, Listener, ListenerProtocol, Mirror, Rule,
+};
 use portcullis_routing::RouteTable;
 use portcullis_telemetry::{RequestTarget, TargetLabels};
 use portcullis_upstream::Cluster;
@@ -139,7 +141,11 @@ impl CompiledRule {
             authority: authority(&rule.action),
             total_weight: destinations.iter().map(|d| u64::from(d.settings.weight)).sum(),
             destinations,
-            mirrors: rule.mirrors.iter().filter_map(|each| CompiledMirror::build(each, parts)).collect(),
+            mirrors: rule
+                .mirrors
+                .iter()
+                .filter_map(|each| CompiledMirror::build(each, parts))
+                .collect(),
             target: parts
                 .registry
                 .target(TargetLabels { route: rule.id.clone(), ..TargetLabels::unknown() }),

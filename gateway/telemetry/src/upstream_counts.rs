@@ -74,7 +74,11 @@ impl UpstreamCounts {
 
     pub(crate) fn write(&self, text: &mut Exposition) {
         let name = "portcullis_upstream_repeats_total";
-        text.family(name, Counter, "Requests sent again, and those that were worth it and were not.");
+        text.family(
+            name,
+            Counter,
+            "Requests sent again, and those that were worth it and were not.",
+        );
         for (result, count) in [
             ("sent", &self.sent),
             ("helped", &self.helped),

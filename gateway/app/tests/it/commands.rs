@@ -132,8 +132,7 @@ fn validate_is_content_with_a_clean_configuration() {
 
 #[test]
 fn only_errors_make_validate_fail() {
-    let scene =
-        Scene::new(&shop::manifests("- fault: {}\n  directResponse: {status: 204}\n"));
+    let scene = Scene::new(&shop::manifests("- fault: {}\n  directResponse: {status: 204}\n"));
     let output = scene.run(&["validate", "--output", "json", "config"]);
     let problem = &json(&output)["problems"][0];
     assert_eq!((&problem["code"], &problem["severity"]), (&"PC0207".into(), &"warning".into()));

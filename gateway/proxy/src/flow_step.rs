@@ -1,0 +1,342 @@
+//! One plugin in a flow: its callbacks for bodies and trailers, and what it holds meanwhile.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use portcullis_exchange::Exchange;
+use portcullis_model::FailStrategy;
+use portcullis_snapshot::ChainStep;
+use portcullis_telemetry::PluginPhase;
+use portcullis_wasm::{
+    Action, Direction, Effects, EndOfStream, Hooks, Instance, PluginFault, StreamId,
+};
+
+use crate::stop::Stop;
+use crate::{ProxyError, Worker};
+
+/// What a plugin that pauses at a body may hold of it, in bytes; Envoy's default.
+pub(crate) const BUFFER_LIMIT: usize = 1 << 20;
+
+/// A part of a message, in the order in which its bytes come.
+#[derive(Debug, Default)]
+pub(crate) struct Piece {
+    pub(crate) data: Bytes,
+    pub(crate) then: Then,
+}
+
+/// What comes after some bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Then {
+    #[default]
+    More,
+    /// The trailers, which are in the exchange.
+    Trailers,
+    /// Nothing.
+    End,
+}
+
+/// What a plugin keeps from going on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Hold {
+    #[default]
+    Nothing,
+    /// The head, and with it all that would follow.
+    Everything,
+    /// The body, of which it sees more.
+    Body,
+    /// The same; what is too much for the buffer is not read.
+    Reading,
+}
+
+/// One plugin of a flow, past whose head callback the message is, or which holds it there.
+pub(crate) struct FlowStep {
+    pub(crate) instance: Rc<Instance>,
+    pub(crate) stream: StreamId,
+    chain: Arc<[ChainStep]>,
+    index: usize,
+    hooks: Hooks,
+    pub(crate) hold: Hold,
+    /// The head has not gone on.
+    pub(crate) holds_head: bool,
+    pub(crate) held: Piece,
+    /// It has changed bytes, so that the message makes no sense without it.
+    pub(crate) altered: bool,
+    /// It failed, and the message goes on without it.
+    gone: bool,
+}
+
+/// What a step works with.
+pub(crate) struct Place<'a> {
+    pub(crate) worker: &'a Worker,
+    pub(crate) exchange: &'a mut Box<Exchange>,
+    pub(crate) direction: Direction,
+}
+
+impl FlowStep {
+    /// A plugin with this place in the chain.
+    pub(crate) fn new(
+        instance: Rc<Instance>,
+        stream: StreamId,
+        chain: Arc<[ChainStep]>,
+        index: usize,
+    ) -> Self {
+        let plugin = chain.get(index).and_then(|step| step.plugin.as_ref());
+        let hooks = plugin.map_or_else(Hooks::default, |plugin| plugin.module().hooks());
+        FlowStep {
+            instance,
+            stream,
+            chain,
+            index,
+            hooks,
+            hold: Hold::Nothing,
+            holds_head: false,
+            held: Piece::default(),
+            altered: false,
+            gone: false,
+        }
+    }
+
+    /// The same, holding the head as its callback said.
+    pub(crate) fn holding_head(mut self, action: Action) -> Self {
+        self.holds_head = true;
+        self.hold = if action == Action::PauseHead { Hold::Body } else { Hold::Everything };
+        self
+    }
+
+    /// Whether it wants to see anything of the body or the trailers.
+    pub(crate) fn wants_rest(&self, direction: Direction) -> bool {
+        !self.gone && (self.sees_body(direction) || self.sees_trailers(direction))
+    }
+
+    /// Whether the body may have another length behind it.
+    pub(crate) fn may_alter(&self, direction: Direction) -> bool {
+        !self.gone && self.hooks.sets_bodies && self.sees_body(direction)
+    }
+
+    /// Has a piece pass the plugin: what goes on, or `None` where it is held.
+    pub(crate) fn pass(&mut self, place: &mut Place<'_>, piece: Piece) -> Result<Piece, Stop> {
+        if self.hold == Hold::Everything {
+            self.held.data = join(std::mem::take(&mut self.held.data), piece.data);
+            self.held.then = piece.then;
+            return Ok(Piece::default());
+        }
+        let Piece { mut data, mut then } = piece;
+        let mut trailers_are_its_own = false;
+        if !data.is_empty() || then == Then::End {
+            data = self.pass_body(place, data, then)?;
+            trailers_are_its_own = then == Then::End && has_trailers(place);
+        }
+        if trailers_are_its_own {
+            then = Then::Trailers;
+        } else if then == Then::Trailers {
+            data = self.pass_trailers(place, data)?;
+        }
+        if self.hold == Hold::Nothing {
+            return Ok(Piece { data, then });
+        }
+        self.held.then = then;
+        Ok(Piece { data, then: Then::More })
+    }
+
+    /// Lets go of what it holds. What it has not seen yet is to pass it.
+    pub(crate) fn let_go(&mut self) -> (Piece, Seen) {
+        let seen = if self.hold == Hold::Everything { Seen::No } else { Seen::Yes };
+        self.release();
+        (std::mem::take(&mut self.held), seen)
+    }
+
+    /// What the plugin's failure means; the message goes on without it, or not at all.
+    pub(crate) fn fail(&mut self) -> Result<(), Stop> {
+        let Some(step) = self.chain.get(self.index) else { return Ok(()) };
+        if step.fail_strategy == FailStrategy::Open && !self.altered {
+            if let Some(plugin) = &step.plugin {
+                plugin.count_fail_open();
+            }
+            self.gone = true;
+            return Ok(());
+        }
+        Err(ProxyError::Plugin(step.id.to_string()).into())
+    }
+
+    /// The error of a plugin that breaks the stream off.
+    pub(crate) fn closed(&self) -> Stop {
+        let id = self.chain.get(self.index).map(|step| step.id.to_string());
+        ProxyError::PluginClosed(id.unwrap_or_default()).into()
+    }
+
+    fn release(&mut self) {
+        self.hold = Hold::Nothing;
+        self.holds_head = false;
+    }
+
+    /// The bytes that go on.
+    fn pass_body(
+        &mut self,
+        place: &mut Place<'_>,
+        piece: Bytes,
+        then: Then,
+    ) -> Result<Bytes, Stop> {
+        let held_before = self.held.data.len();
+        let mut data = join(std::mem::take(&mut self.held.data), piece);
+        if self.gone || !self.sees_body(place.direction) {
+            self.release();
+            return Ok(data);
+        }
+        let end = if then == Then::End { EndOfStream::Yes } else { EndOfStream::No };
+        let called = self.call_body(place, data.clone(), end);
+        let Ok(effects) = called else {
+            self.fail()?;
+            self.release();
+            return Ok(data);
+        };
+        let action = self.check(effects, |changed| data = changed)?;
+        match action {
+            Action::Continue | Action::Close => {
+                self.release();
+                return Ok(data);
+            }
+            Action::Discard => {
+                data.truncate(held_before);
+                self.hold = Hold::Body;
+            }
+            Action::PauseReading => self.hold = Hold::Reading,
+            Action::Pause | Action::PauseHead => self.hold = Hold::Body,
+        }
+        if self.hold == Hold::Body && data.len() > BUFFER_LIMIT {
+            return Err(match place.direction {
+                Direction::Request => ProxyError::RequestTooLarge,
+                Direction::Response => ProxyError::ReplyTooLarge,
+            }
+            .into());
+        }
+        self.held.data = data;
+        Ok(Bytes::new())
+    }
+
+    /// The bytes that go on with the trailers, or before them where those are held.
+    fn pass_trailers(&mut self, place: &mut Place<'_>, data: Bytes) -> Result<Bytes, Stop> {
+        if !self.gone && self.sees_trailers(place.direction) {
+            match self.call_trailers(place) {
+                Ok(effects) => {
+                    let mut changed = None;
+                    let action = self.check(effects, |body| changed = Some(body))?;
+                    if let Some(body) = changed {
+                        self.held.data = body;
+                    }
+                    if action != Action::Continue {
+                        self.hold = Hold::Body;
+                        return Ok(data);
+                    }
+                }
+                Err(_) => self.fail()?,
+            }
+        }
+        self.release();
+        Ok(join(std::mem::take(&mut self.held.data), data))
+    }
+
+    /// What is left of a callback's effects once the body is where it belongs.
+    fn check(&mut self, effects: Effects, change: impl FnOnce(Bytes)) -> Result<Action, Stop> {
+        if let Some(reply) = effects.reply {
+            return Err(Stop::Reply(Box::new(reply)));
+        }
+        if effects.action == Action::Close {
+            return Err(self.closed());
+        }
+        if let Some(body) = effects.body {
+            self.altered = true;
+            change(body);
+        }
+        Ok(effects.action)
+    }
+
+    fn call_body(
+        &self,
+        place: &mut Place<'_>,
+        data: Bytes,
+        end: EndOfStream,
+    ) -> Result<Effects, PluginFault> {
+        let (instance, stream, began) = (&self.instance, self.stream, Instant::now());
+        let (effects, phase) = match place.direction {
+            Direction::Request => (
+                instance.on_request_body(stream, place.exchange, data, end),
+                PluginPhase::RequestBody,
+            ),
+            Direction::Response => (
+                instance.on_response_body(stream, place.exchange, data, end),
+                PluginPhase::ResponseBody,
+            ),
+        };
+        self.count(place, phase, began);
+        effects
+    }
+
+    fn call_trailers(&self, place: &mut Place<'_>) -> Result<Effects, PluginFault> {
+        let (instance, stream, began) = (&self.instance, self.stream, Instant::now());
+        let held = self.held.data.clone();
+        let (effects, phase) = match place.direction {
+            Direction::Request => (
+                instance.on_request_trailers(stream, place.exchange, held),
+                PluginPhase::RequestTrailers,
+            ),
+            Direction::Response => (
+                instance.on_response_trailers(stream, place.exchange, held),
+                PluginPhase::ResponseTrailers,
+            ),
+        };
+        self.count(place, phase, began);
+        effects
+    }
+
+    fn count(&self, place: &Place<'_>, phase: PluginPhase, began: Instant) {
+        if let Some(plugin) = self.chain.get(self.index).and_then(|step| step.plugin.as_ref()) {
+            place.worker.count_callback(plugin.metrics(), phase, began.elapsed());
+        }
+    }
+
+    fn sees_body(&self, direction: Direction) -> bool {
+        match direction {
+            Direction::Request => self.hooks.request_body,
+            Direction::Response => self.hooks.response_body,
+        }
+    }
+
+    fn sees_trailers(&self, direction: Direction) -> bool {
+        match direction {
+            Direction::Request => self.hooks.request_trailers,
+            Direction::Response => self.hooks.response_trailers,
+        }
+    }
+}
+
+/// Whether a plugin has seen what it let go of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    Yes,
+    No,
+}
+
+/// In the last body callback a plugin may add trailers.
+fn has_trailers(place: &Place<'_>) -> bool {
+    match place.direction {
+        Direction::Request => place.exchange.request_trailers.is_some(),
+        Direction::Response => {
+            place.exchange.response.as_ref().is_some_and(|head| head.trailers.is_some())
+        }
+    }
+}
+
+/// One after the other; the first one's memory grows where nobody else holds it.
+fn join(first: Bytes, second: Bytes) -> Bytes {
+    if first.is_empty() {
+        return second;
+    }
+    if second.is_empty() {
+        return first;
+    }
+    let mut joined = BytesMut::from(first);
+    joined.extend_from_slice(&second);
+    joined.freeze()
+}

@@ -6,6 +6,7 @@ use portcullis_model::{
 };
 use serde_json::{Value, json};
 
+use crate::cluster_dump::cluster;
 use crate::state::AdminState;
 
 pub(crate) fn config_dump(state: &AdminState) -> Value {
@@ -14,15 +15,7 @@ pub(crate) fn config_dump(state: &AdminState) -> Value {
     json!({
         "generation": snapshot.generation,
         "listeners": model.listeners.iter().map(listener).collect::<Vec<_>>(),
-        "clusters": model.clusters.values().map(|cluster| json!({
-            "name": cluster.name.to_string(),
-            "connect_timeout": seconds(cluster.pool.connect_timeout),
-            "idle_timeout": seconds(cluster.pool.idle_timeout),
-            "endpoints": cluster.endpoints.iter().map(|endpoint| json!({
-                "address": endpoint.address.to_string(), "weight": endpoint.weight,
-            })).collect::<Vec<_>>(),
-            "source": cluster.origin.to_string(),
-        })).collect::<Vec<_>>(),
+        "clusters": model.clusters.values().map(|each| cluster(each)).collect::<Vec<_>>(),
         "plugins": model.plugins.values().map(|settings| plugin(settings)).collect::<Vec<_>>(),
         "problems": snapshot.problems.iter().map(problem).collect::<Vec<_>>(),
     })

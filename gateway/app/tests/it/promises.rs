@@ -11,14 +11,29 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.lines().flat_map(|line| line.split('`').skip(1).step_by(2))
 }
 
+/// What stands in a module of the integration tests, or in a room.
 fn source_of(module: &str) -> String {
-    let tests = root().join("gateway/app/tests/it");
-    let mut source =
-        std::fs::read_to_string(tests.join(format!("{module}.rs"))).unwrap_or_default();
-    for entry in std::fs::read_dir(tests.join(module)).into_iter().flatten() {
-        source += &std::fs::read_to_string(entry.unwrap().path()).unwrap_or_default();
+    let mut source = String::new();
+    let room = root().join("gateway").join(module).join("src");
+    append_sources(&room, &mut source);
+    if !source.is_empty() {
+        return source;
     }
+    let tests = root().join("gateway/app/tests/it");
+    source = std::fs::read_to_string(tests.join(format!("{module}.rs"))).unwrap_or_default();
+    append_sources(&tests.join(module), &mut source);
     source
+}
+
+fn append_sources(directory: &Path, source: &mut String) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            append_sources(&path, source);
+        } else {
+            *source += &std::fs::read_to_string(path).unwrap_or_default();
+        }
+    }
 }
 
 #[test]
@@ -26,7 +41,7 @@ fn every_test_that_is_named_is_there() {
     let is_name = |name: &str| {
         name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
     };
-    for document in ["docs/security.md", "docs/faults.md"] {
+    for document in ["docs/security.md", "docs/faults.md", "docs/compatibility.md"] {
         let text = std::fs::read_to_string(root().join(document)).unwrap();
         let mut named = 0;
         for (module, test) in quoted(&text).filter_map(|name| name.split_once("::")) {
@@ -44,4 +59,63 @@ fn every_test_that_is_named_is_there() {
             assert!(places.iter().any(|place| place.is_file()), "{document} names {file}");
         }
     }
+}
+
+const COMPATIBILITY: &str = "docs/compatibility.md";
+
+#[test]
+fn every_row_on_compatibility_names_a_test() {
+    let text = std::fs::read_to_string(root().join(COMPATIBILITY)).unwrap();
+    for row in text.lines().filter(|line| line.starts_with("| `")) {
+        let tests = row.trim_end_matches([' ', '|']).rsplit(" | ").next().unwrap();
+        let named: Vec<_> = quoted(tests).filter_map(|name| name.split_once("::")).collect();
+        assert!(!named.is_empty(), "no test is named in: {row}");
+        for (module, test) in named {
+            let is_there = source_of(module).contains(&format!("fn {test}("));
+            assert!(is_there, "{COMPATIBILITY} names {module}::{test}, which is not there");
+        }
+    }
+}
+
+/// The fields that a schema in a manifest reader's source serves.
+fn served_fields(source: &str) -> Vec<&str> {
+    let lists = source.split("served: &[").skip(1);
+    let lists = lists.filter_map(|rest| rest.split(']').next());
+    lists.flat_map(|list| list.split('"').skip(1).step_by(2)).collect()
+}
+
+#[test]
+fn every_field_of_upstreams_that_is_read_has_a_row() {
+    let text = std::fs::read_to_string(root().join(COMPATIBILITY)).unwrap();
+    let kinds = root().join("gateway/manifests/src/kinds");
+    let words: Vec<&str> = quoted(&text)
+        .flat_map(|quoted| quoted.split(['.', ':', '[', ']', ' ']))
+        .filter(|word| !word.is_empty())
+        .collect();
+    let mut read = 0;
+    for kind in [
+        "connection_pool",
+        "consistent_hash",
+        "destination_rule",
+        "destination_rule_tls",
+        "endpoint_slice",
+        "entry_endpoint",
+        "load_balancer",
+        "locality_setting",
+        "outlier_detection",
+        "service",
+        "service_entry",
+        "traffic_policy",
+        "workload_selector",
+    ] {
+        let source = std::fs::read_to_string(kinds.join(format!("{kind}.rs"))).unwrap();
+        for field in served_fields(&source) {
+            read += 1;
+            assert!(
+                words.contains(&field),
+                "{COMPATIBILITY} says nothing of `{field}` ({kind}.rs)"
+            );
+        }
+    }
+    assert!(read > 90, "{read} fields");
 }

@@ -49,6 +49,8 @@ impl Findings {
             (problem.origin.file.clone(), problem.origin.line, problem.origin.column)
         };
         self.problems.sort_by_cached_key(place);
+        // A rule for many hosts has its problem once, not once for each.
+        self.problems.dedup();
         self.problems
     }
 }

@@ -1,6 +1,6 @@
 //! Every service that requests can be sent to, with its ports and endpoints, by host.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use portcullis_model::{
@@ -18,7 +18,7 @@ use crate::kinds::Export;
 /// The services, by host.
 #[derive(Default)]
 pub(crate) struct Services {
-    by_host: HashMap<Arc<str>, KnownService>,
+    by_host: BTreeMap<Arc<str>, KnownService>,
 }
 
 /// A Service, or one host of ServiceEntries.
@@ -104,7 +104,7 @@ impl Services {
         self.by_host.entry(host.clone()).or_insert_with(make)
     }
 
-    /// Every service.
+    /// Every service, by host.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &KnownService> {
         self.by_host.values()
     }

@@ -137,6 +137,14 @@ const PIECES: [&str; 24] = [
     "\"\\ud800\"\n",
 ];
 
+/// Every field of upstreams.
+const UPSTREAMS: &str = include_str!("../../../../fuzz/corpus/manifests/upstreams.yaml");
+
+#[test]
+fn what_the_fuzzer_begins_with_is_good() {
+    assert_eq!(problems(&convert(&[("a.yaml", UPSTREAMS)])), [""; 0]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -150,6 +158,13 @@ proptest! {
         let text: String = chosen.iter().map(|piece| PIECES[*piece]).collect();
         let first = convert(&[("a.yaml", &text)]);
         super::convert_after(&[("a.yaml", &text)], &first.last_good);
+    }
+
+    #[test]
+    fn no_damage_to_upstreams_panics(at in 0..UPSTREAMS.len(), byte in any::<u8>()) {
+        let mut bytes = UPSTREAMS.as_bytes().to_vec();
+        bytes[at] = byte;
+        convert(&[("a.yaml", &String::from_utf8_lossy(&bytes))]);
     }
 
     #[test]

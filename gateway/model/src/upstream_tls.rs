@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portcullis_crypto::Credential;
+use portcullis_crypto::{Credential, ServerVerification};
 
 /// How a cluster's connections are protected.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,35 +25,16 @@ pub struct ClientTls {
     pub credential: Option<Credential>,
     /// What is asked for by name.
     pub server_name: UpstreamServerName,
-    /// Whether the peer is an Istio sidecar, which is told so by ALPN (`istio-peer-exchange`, `istio`).
+    /// Whether the peer is an Istio sidecar, which is told so by ALPN (`istio`, `istio-http/1.1`).
     pub mesh: Mesh,
 }
 
-/// Who an endpoint must prove to be.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ServerVerification {
-    /// Whoever (`insecureSkipVerify`).
-    Nobody,
-    /// Whoever has a certificate of these authorities with one of these names.
-    Verified {
-        /// PEM of the authorities; `None` for the operating system's.
-        authorities: Option<Arc<[u8]>>,
-        /// PEM of revocation lists.
-        revocations: Option<Arc<[u8]>>,
-        /// `subjectAltNames`: SPIFFE identities or DNS names, one of which the certificate must have. Empty: the name
-        /// asked for, or in a mesh any identity of the trusted authorities.
-        names: Arc<[Box<str>]>,
-    },
-}
-
-/// The server name in the first message (SNI).
+/// The server name that is asked for (SNI).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UpstreamServerName {
-    /// None is sent.
-    Unset,
     /// This one.
     Fixed(Arc<str>),
-    /// The request's own authority (`SIMPLE` and `MUTUAL` without `sni`).
+    /// The request's own authority (`SIMPLE` and `MUTUAL` without `sni`); the service's host where there is no request.
     Authority,
 }
 
@@ -76,7 +57,7 @@ pub enum UpstreamProtocol {
     Http2,
     /// What the client speaks (`useClientProtocol`).
     Client,
-    /// Bytes that are passed on.
+    /// Bytes that are passed on; a request that is routed there goes as HTTP/1.1.
     Tcp,
 }
 

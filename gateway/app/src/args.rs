@@ -104,6 +104,9 @@ pub(crate) struct ServeArguments {
     /// A DNS server to ask, as ADDRESS or ADDRESS:PORT; may be repeated. Default: those of /etc/resolv.conf.
     #[arg(long, env = "PORTCULLIS_DNS_SERVER", value_delimiter = ',', value_name = "ADDR")]
     pub dns_server: Vec<DnsServer>,
+    /// A network that is not the internet's to which a request's own host may lead (DYNAMIC_DNS); may be repeated.
+    #[arg(long, env = "PORTCULLIS_DYNAMIC_DNS_ALLOW", value_delimiter = ',', value_name = "CIDR")]
+    pub dynamic_dns_allow: Vec<ipnet::IpNet>,
     /// Where this gateway runs, as REGION/ZONE/SUBZONE: nearer endpoints take its requests first, where a
     /// DestinationRule asks for that.
     #[arg(long, env = "PORTCULLIS_LOCALITY", value_name = "LOCALITY")]

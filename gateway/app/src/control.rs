@@ -47,7 +47,7 @@ pub(crate) struct ControlParts {
     /// Who binds the listeners.
     pub workers: Arc<Workers>,
     /// Who finds endpoints that are not written.
-    pub discovery: Discovery,
+    pub discovery: Arc<Discovery>,
     /// The runtime that it works on.
     pub runtime: Handle,
     /// The directory of this workload's certificates in the mesh.

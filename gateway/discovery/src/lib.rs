@@ -8,6 +8,8 @@
 mod answer;
 mod ask;
 mod discovery;
+mod dynamic;
+mod guard;
 mod health;
 mod lookup;
 mod name_servers;
@@ -19,4 +21,5 @@ mod scripted;
 mod search;
 
 pub use discovery::{Discovery, DiscoverySettings};
+pub use dynamic::HostRefused;
 pub use health::{CheckReply, Serving};

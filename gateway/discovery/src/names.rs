@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use parking_lot::Mutex;
 use portcullis_telemetry::DiscoveryCounts;
 use portcullis_upstream::Cluster;
@@ -26,6 +27,8 @@ pub(crate) struct Names {
     counts: Arc<DiscoveryCounts>,
     /// Whether this machine knows a way to an address.
     reaches: fn(IpAddr) -> bool,
+    /// Where names that clients choose may lead beside the internet.
+    allowed: Vec<IpNet>,
     runtime: Handle,
     table: Mutex<FxHashMap<Arc<str>, Name>>,
     /// Tells of each first lookup that came to its end.
@@ -57,12 +60,13 @@ impl Names {
         asker: Arc<dyn Ask>,
         search: Search,
         reaches: fn(IpAddr) -> bool,
+        allowed: Vec<IpNet>,
         counts: Arc<DiscoveryCounts>,
         runtime: Handle,
     ) -> Arc<Self> {
         let table = Mutex::default();
         let settled = Notify::new();
-        Arc::new(Names { asker, search, counts, reaches, runtime, table, settled })
+        Arc::new(Names { asker, search, counts, reaches, allowed, runtime, table, settled })
     }
 
     /// From now on the names of these clusters are looked up, and no others. What is known already is handed to
@@ -80,9 +84,51 @@ impl Names {
             entry.task.get_or_insert_with(|| self.begin(name.clone()));
         }
         for cluster in clusters {
-            tell(cluster, &table);
+            self.tell(cluster, &table);
         }
         self.count(&table);
+    }
+
+    /// The names of one more cluster are looked up.
+    pub(crate) fn add(self: &Arc<Self>, cluster: &Arc<Cluster>) {
+        let mut table = self.table.lock();
+        for name in names_of(cluster.settings()) {
+            let entry = table.entry(name.clone()).or_default();
+            entry.users.push(cluster.clone());
+            entry.task.get_or_insert_with(|| self.begin(name.clone()));
+        }
+        self.tell(cluster, &table);
+        self.count(&table);
+    }
+
+    /// The names of a cluster are looked up no more, unless others use them.
+    pub(crate) fn remove(&self, cluster: &Arc<Cluster>) {
+        let mut table = self.table.lock();
+        for name in names_of(cluster.settings()) {
+            if let Some(entry) = table.get_mut(name) {
+                entry.users.retain(|user| !Arc::ptr_eq(user, cluster));
+            }
+        }
+        table.retain(|_, name| !name.users.is_empty());
+        self.count(&table);
+    }
+
+    /// Waits until each name of a cluster was looked up once. Where that brought nothing, says why.
+    pub(crate) async fn first_answer(&self, cluster: &Cluster) -> Option<String> {
+        loop {
+            let settled = self.settled.notified();
+            let all = |table: &FxHashMap<Arc<str>, Name>| {
+                names_of(cluster.settings()).all(|name| table.get(name).is_none_or(Name::is_settled))
+            };
+            let table = self.table.lock();
+            if all(&table) {
+                let mut entries = names_of(cluster.settings()).filter_map(|name| table.get(name));
+                let bad = entries.find(|entry| entry.answer.is_none());
+                return bad.and_then(|entry| entry.failure.as_ref()).map(ToString::to_string);
+            }
+            drop(table);
+            settled.await;
+        }
     }
 
     /// Waits until each name was looked up once.
@@ -130,11 +176,19 @@ impl Names {
             Err(failure) => entry.fail(name, failure),
         };
         for cluster in &entry.users.clone() {
-            tell(cluster, &table);
+            self.tell(cluster, &table);
         }
         self.count(&table);
         self.settled.notify_waiters();
         pause
+    }
+
+    /// Hands a cluster the endpoints that are known.
+    fn tell(&self, cluster: &Arc<Cluster>, table: &FxHashMap<Arc<str>, Name>) {
+        let known = |name: &str| table.get(name).and_then(|name| name.answer.clone());
+        if names_of(cluster.settings()).any(|name| known(name).is_some()) {
+            cluster.set_endpoints(resolve(cluster.settings(), &self.allowed, known));
+        }
     }
 
     fn count(&self, table: &FxHashMap<Arc<str>, Name>) {
@@ -176,14 +230,6 @@ impl Name {
     }
 }
 
-/// Hands a cluster the endpoints that are known.
-fn tell(cluster: &Arc<Cluster>, table: &FxHashMap<Arc<str>, Name>) {
-    let known = |name: &str| table.get(name).and_then(|name| name.answer.clone());
-    if names_of(cluster.settings()).any(|name| known(name).is_some()) {
-        cluster.set_endpoints(resolve(cluster.settings(), known));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use portcullis_model as model;
@@ -195,7 +241,7 @@ mod tests {
 
     fn names(asker: &Arc<Scripted>) -> Arc<Names> {
         let counts = Arc::<DiscoveryCounts>::default();
-        Names::new(asker.clone(), Search::default(), |_| true, counts, Handle::current())
+        Names::new(asker.clone(), Search::default(), |_| true, Vec::new(), counts, Handle::current())
     }
 
     /// A cluster whose endpoints are these names, each on port 80.

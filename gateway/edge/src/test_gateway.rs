@@ -34,6 +34,7 @@ impl TestGateway {
         let published = Published::new(compiler.empty());
         let proxy = WorkerSettings {
             published: published.clone(),
+            discovery: None,
             access_log: None,
             debug_headers: DebugHeaders::Off,
             trusted: Arc::new(TrustedProxies::default()),

@@ -76,7 +76,8 @@ async fn start(
     let home = home(arguments.locality.as_ref(), Some(ask));
     let compiler = compiler(&registry, worker_count)?.with_home(home);
     let published = Published::new(compiler.empty());
-    let settings = worker_settings(&arguments, &published, &registry)?;
+    let discovery = Arc::new(discovery(&arguments, &registry));
+    let settings = worker_settings(&arguments, &published, &registry, &discovery)?;
     let (access_log, overload) = (settings.access_log.clone(), settings.overload.clone());
     let trusted = settings.trusted.clone();
     let workers = Workers::start(edge_settings(&arguments, worker_count), settings);
@@ -112,7 +113,7 @@ async fn start(
         trusted,
         published,
         workers,
-        discovery: discovery(&arguments, &registry),
+        discovery,
         runtime: Handle::current(),
         registry,
     })
@@ -141,7 +142,8 @@ fn compiler(registry: &Arc<Registry>, workers: usize) -> Result<Compiler, Comman
 
 fn discovery(arguments: &ServeArguments, registry: &Registry) -> Discovery {
     let dns_servers = arguments.dns_server.iter().map(|server| server.0).collect();
-    let settings = DiscoverySettings { dns_servers };
+    let dynamic_allowed = arguments.dynamic_dns_allow.clone();
+    let settings = DiscoverySettings { dns_servers, dynamic_allowed };
     Discovery::new(&settings, registry.discovery_counts().clone(), Handle::current())
 }
 
@@ -149,9 +151,11 @@ fn worker_settings(
     arguments: &ServeArguments,
     published: &Arc<Published>,
     registry: &Registry,
+    discovery: &Arc<Discovery>,
 ) -> Result<WorkerSettings, CommandError> {
     Ok(WorkerSettings {
         published: published.clone(),
+        discovery: Some(discovery.clone()),
         access_log: open_access_log(arguments)?,
         debug_headers: if arguments.debug_headers { DebugHeaders::On } else { DebugHeaders::Off },
         trusted: Arc::new(trusted_proxies(arguments)),

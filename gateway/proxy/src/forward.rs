@@ -13,6 +13,7 @@ use portcullis_upstream::{Outcome, RepeatUnderWay, UpstreamBody};
 
 use crate::ProxyError;
 use crate::attempt::{Failed, attempt};
+use crate::dynamic_host::{choose_host, is_dynamic};
 use crate::flight::Flight;
 use crate::outbound::Outbound;
 use crate::pause::{Asked, backoff};
@@ -24,6 +25,9 @@ pub(crate) async fn forward(
     flight: &mut Flight,
     outbound: &mut Outbound,
 ) -> Result<Response<UpstreamBody>, ProxyError> {
+    if is_dynamic(outbound) {
+        Box::pin(choose_host(flight, outbound)).await?;
+    }
     match outbound.timeout {
         None => send(flight, outbound).await,
         // Few routes have one, so it stays out of every request's future.

@@ -22,6 +22,7 @@ mod both_ways;
 mod choose;
 mod debug_headers;
 mod drain;
+mod dynamic_host;
 mod error;
 mod flight;
 mod flow;

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use portcullis_discovery::Discovery;
 use portcullis_exchange::Exchange;
 use portcullis_message::TrustedProxies;
 use portcullis_snapshot::{Pinned, Published, View};
@@ -23,6 +24,8 @@ use crate::{Drain, Overload, RequestPlace, UnderWay, UnsafeRepeats};
 pub struct WorkerSettings {
     /// The snapshot to serve.
     pub published: Arc<Published>,
+    /// Who looks up the hosts of requests themselves (`DYNAMIC_DNS`); `None` where nobody does.
+    pub discovery: Option<Arc<Discovery>>,
     /// Where exchanges are logged; `None` for `--access-log off`.
     pub access_log: Option<AccessLog>,
     /// Whether responses carry `x-portcullis-*`.

@@ -39,6 +39,27 @@ pub struct Plugin {
     pub compatibility: PluginCompatibility,
 }
 
+impl Plugin {
+    /// A plugin object of this name in the namespace `default`, for tests.
+    pub fn for_test(name: &str) -> Self {
+        Plugin {
+            id: ObjectId::new("WasmPlugin", "default", name),
+            origin: Origin::for_test(),
+            module: PluginModule::Builtin(name.to_owned()),
+            sha256: None,
+            root_id: String::new(),
+            configuration: Bytes::new(),
+            environment: Vec::new(),
+            vm_id: String::new(),
+            phase: Phase::Unspecified,
+            priority: 0,
+            fail_strategy: FailStrategy::Close,
+            limits: PluginLimits::default(),
+            compatibility: PluginCompatibility::default(),
+        }
+    }
+}
+
 /// Where a module comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PluginModule {

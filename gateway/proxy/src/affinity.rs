@@ -35,6 +35,12 @@ impl Affinity {
         }
     }
 
+    /// The hash for a connection whose bytes are passed on, which has no other key than its client's address.
+    pub(crate) fn of_connection(key: &HashKey, exchange: &Exchange) -> Option<u64> {
+        let by_address = *key == HashKey::SourceAddress;
+        by_address.then(|| Affinity::of(key, exchange, &HeaderMap::new()).hash).flatten()
+    }
+
     fn found(hash: Option<u64>) -> Self {
         Affinity { hash, set_cookie: None }
     }

@@ -11,12 +11,13 @@ use bytes::Bytes;
 use portcullis_exchange::{Connection, Upstream};
 use portcullis_model::ConnectionPool;
 use portcullis_snapshot::{Snapshot, SocketKey};
-use portcullis_upstream::{Caller, Cluster, EndpointId, RawConnection, draw_below};
+use portcullis_upstream::{Caller, Cluster, EndpointId, Outcome, Pick, RawConnection, draw_below};
 use smallvec::SmallVec;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::Worker;
+use crate::affinity::Affinity;
 use crate::both_ways::{BothWays, Cause};
 use crate::outdated::outdated;
 use crate::tcp_record::{Ending, TcpRecord};
@@ -120,18 +121,27 @@ async fn connect(record: &mut TcpRecord, cluster: &Cluster) -> Result<RawConnect
     let mut ending = Ending::NoHealthyUpstream;
     let connection = record.exchange.connection.clone();
     let caller = Caller { authority: None, connection: Some((connection.peer, connection.local)) };
+    let key = cluster.hash_key();
+    let hash = key.and_then(|key| Affinity::of_connection(key, &record.exchange));
     while tried.len() < ATTEMPTS {
-        let Some(endpoint) = cluster.pick_endpoint(&tried) else { break };
+        let pick = Pick { hash, tried: &tried };
+        let Some(endpoint) = cluster.pick(&pick) else { break };
         tried.push(endpoint.id);
         let address = endpoint.address();
         record.exchange.upstream = Some(Upstream { address, local_address: None });
         match RawConnection::open(cluster, &endpoint, caller).await {
             Ok(upstream) => {
+                cluster.record(&endpoint, Outcome::Connected);
                 let local_address = upstream.local_address();
                 record.exchange.upstream = Some(Upstream { address, local_address });
                 return Ok(upstream);
             }
-            Err(failure) => ending = Ending::ConnectFailed(failure.to_string()),
+            Err(failure) => {
+                if let Some(outcome) = Outcome::of(&failure.cause) {
+                    cluster.record(&endpoint, outcome);
+                }
+                ending = Ending::ConnectFailed(failure.to_string());
+            }
         }
     }
     Err(ending)

@@ -14,6 +14,8 @@ use crate::failure::UpstreamFailure;
 pub enum Outcome {
     /// It answered with this status.
     Answered(StatusCode),
+    /// It took a connection whose bytes are passed on, of which nothing more is known.
+    Connected,
     /// No connection to it came about.
     NoConnection,
     /// The connection broke, or what came was no HTTP, before the reply was complete.
@@ -39,7 +41,11 @@ impl Outcome {
     }
 
     fn is_good(self) -> bool {
-        matches!(self, Outcome::Answered(status) if !status.is_server_error())
+        match self {
+            Outcome::Answered(status) => !status.is_server_error(),
+            Outcome::Connected => true,
+            Outcome::NoConnection | Outcome::Broken | Outcome::Late => false,
+        }
     }
 
     fn is_gateway_error(self) -> bool {

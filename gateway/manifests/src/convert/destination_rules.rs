@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::audience::Audience;
 use super::findings::{Findings, Spot};
 use super::gather::Objects;
-use super::services::{KnownService, Services, report_export};
+use super::known_service::KnownService;
+use super::services::{Services, report_export};
 use crate::codes;
 use crate::kinds::{DestinationRule, ROOT_NAMESPACE, Subset, UpstreamTls};
 

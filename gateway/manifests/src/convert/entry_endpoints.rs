@@ -7,7 +7,7 @@ use portcullis_model::{Discovery, Endpoint, EndpointAddress};
 
 use super::endpoint_labels::with_topology;
 use super::findings::{Findings, Spot};
-use super::services::{EndpointLabels, KnownPort, KnownService, Services};
+use super::known_service::{ByHost, EndpointLabels, KnownPort, KnownService};
 use crate::codes;
 use crate::kinds::{EntryAddress, EntryEndpoint, EntryPort, ServiceEntry, WorkloadEntry};
 
@@ -17,7 +17,7 @@ pub(super) struct Workloads<'w>(pub(super) &'w [Arc<WorkloadEntry>]);
 
 /// Adds the hosts of a ServiceEntry.
 pub(super) fn add_entry(
-    services: &mut Services,
+    services: &mut ByHost,
     entry: &ServiceEntry,
     workloads: Workloads<'_>,
     findings: &mut Findings,
@@ -27,7 +27,7 @@ pub(super) fn add_entry(
     let written: Vec<&EntryEndpoint> = entry.endpoints.iter().chain(selected).collect();
     for (index, (host, origin)) in entry.hosts.iter().enumerate() {
         let host: Arc<str> = (&**host).into();
-        let known = services.find_or_insert(&host, || KnownService {
+        let known = services.entry(host.clone()).or_insert_with(|| KnownService {
             host: host.clone(),
             object: object.clone(),
             origin: origin.clone(),

@@ -13,6 +13,7 @@ mod endpoint_labels;
 mod entry_endpoints;
 mod findings;
 mod gather;
+mod known_service;
 mod listeners;
 mod merge;
 mod open;

@@ -10,7 +10,8 @@ use portcullis_model::{
 use super::clusters::Clusters;
 use super::edge_policies::EdgePolicies;
 use super::findings::{Findings, Spot};
-use super::services::{KnownService, Services};
+use super::known_service::KnownService;
+use super::services::Services;
 use crate::codes;
 use crate::kinds::{HttpRule, RouteAction, RouteDestination, VirtualService, is_catch_all};
 

@@ -9,7 +9,7 @@ use portcullis_model::{
 };
 
 use super::endpoint_labels::with_topology;
-use super::services::{CLUSTER_DOMAIN, EndpointLabels, KnownPort, KnownService};
+use super::known_service::{CLUSTER_DOMAIN, EndpointLabels, KnownPort, KnownService};
 use crate::kinds::{
     AddressFamily, Distribution, EndpointSlice, Service, ServicePort, SliceEndpoint, Unready,
 };

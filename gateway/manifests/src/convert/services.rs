@@ -1,16 +1,14 @@
 //! Every service that requests can be sent to, with its ports and endpoints, by host.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use portcullis_model::{
-    Discovery, Endpoint, HealthCheck, LocalityBalancing, ObjectId, Origin, UpstreamProtocol,
-};
+use portcullis_model::ObjectId;
 
 use super::audience::Audience;
 use super::entry_endpoints::{Workloads, add_entry};
 use super::findings::{Findings, Spot};
 use super::gather::Objects;
+use super::known_service::{ByHost, CLUSTER_DOMAIN, KnownService};
 use super::service_endpoints::{Slices, known_service};
 use crate::codes;
 use crate::kinds::Export;
@@ -18,50 +16,8 @@ use crate::kinds::Export;
 /// The services, by host.
 #[derive(Default)]
 pub(crate) struct Services {
-    by_host: BTreeMap<Arc<str>, KnownService>,
+    by_host: ByHost,
 }
-
-/// A Service, or one host of ServiceEntries.
-pub(crate) struct KnownService {
-    /// The host.
-    pub(crate) host: Arc<str>,
-    /// The object that it was first written in.
-    pub(crate) object: ObjectId,
-    pub(crate) origin: Origin,
-    /// The service's own name.
-    pub(crate) name: Arc<str>,
-    pub(crate) ports: Vec<KnownPort>,
-    /// Whether its endpoints have labels that subsets can select.
-    pub(crate) labels: EndpointLabels,
-}
-
-/// Whether endpoints have labels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum EndpointLabels {
-    /// They are written (ServiceEntry).
-    Written,
-    /// They are not known (EndpointSlice).
-    Unknown,
-}
-
-/// A port of a service.
-pub(crate) struct KnownPort {
-    pub(crate) number: u16,
-    /// What is spoken behind it.
-    pub(crate) protocol: UpstreamProtocol,
-    /// How its endpoints are found.
-    pub(crate) discovery: Discovery,
-    pub(crate) endpoints: Vec<Endpoint>,
-    /// `subjectAltNames`: who an endpoint may prove to be where no DestinationRule says so.
-    pub(crate) names: Arc<[Box<str>]>,
-    /// How endpoints are asked whether they are well, where no DestinationRule says so.
-    pub(crate) health_check: Option<HealthCheck>,
-    /// Which localities come first, where no DestinationRule says so.
-    pub(crate) locality: Option<LocalityBalancing>,
-}
-
-/// Where the name of a Kubernetes Service ends.
-pub(super) const CLUSTER_DOMAIN: &str = "svc.cluster.local";
 
 impl Services {
     /// Collects the services of all objects that are meant for the gateway.
@@ -85,7 +41,7 @@ impl Services {
                 report_export(id, "spec.exportTo", &entry.export, findings);
                 continue;
             }
-            add_entry(&mut services, entry, workloads, findings);
+            add_entry(&mut services.by_host, entry, workloads, findings);
         }
         services
     }
@@ -93,15 +49,6 @@ impl Services {
     /// The service of a host.
     pub(crate) fn find(&self, host: &str) -> Option<&KnownService> {
         self.by_host.get(host)
-    }
-
-    /// The service of a host, made where there is none.
-    pub(super) fn find_or_insert(
-        &mut self,
-        host: &Arc<str>,
-        make: impl FnOnce() -> KnownService,
-    ) -> &mut KnownService {
-        self.by_host.entry(host.clone()).or_insert_with(make)
     }
 
     /// Every service, by host.

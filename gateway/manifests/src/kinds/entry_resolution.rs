@@ -3,7 +3,7 @@
 use portcullis_model::Discovery;
 
 use super::entry_endpoint::{EntryAddress, EntryEndpoint, read_endpoint};
-use super::service_entry::EntryPort;
+use super::entry_port::EntryPort;
 use crate::codes;
 use crate::reader::{Cursor, Fields};
 use crate::report::Gravity;

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use portcullis_model::{Discovery, HealthCheck, Origin, UpstreamProtocol};
+use portcullis_model::{Discovery, HealthCheck, Origin};
 
 use super::entry_endpoint::EntryEndpoint;
+use super::entry_port::{EntryPort, read_ports};
 use super::entry_resolution::{check_hosts, read_endpoints, read_resolution};
 use super::export_to::{Export, read_export_to};
 use super::health_check::read_health_check;
-use super::upstream_protocol::{PROTOCOLS, protocol_by_name};
 use super::workload_selector::read_labels;
 use crate::draft::RawObject;
 use crate::metadata::{Metadata, OBJECT, read_metadata};
 use crate::reader::{Cursor, Fields, Schema};
-use crate::report::{Gravity, Report};
-use crate::scalars::{choice, host_pattern, port};
+use crate::report::Report;
+use crate::scalars::{choice, host_pattern};
 
 /// A ServiceEntry.
 #[derive(Clone, Debug)]
@@ -35,16 +35,6 @@ pub(crate) struct ServiceEntry {
     pub(crate) health_check: Option<HealthCheck>,
 }
 
-/// One entry of `ports`.
-#[derive(Clone, Debug)]
-pub(crate) struct EntryPort {
-    pub(crate) number: u16,
-    pub(crate) name: Box<str>,
-    /// Where endpoints that do not say otherwise listen.
-    pub(crate) target: u16,
-    pub(crate) protocol: UpstreamProtocol,
-}
-
 static SPEC: Schema = Schema {
     what: "a ServiceEntry",
     served: &[
@@ -61,13 +51,6 @@ static SPEC: Schema = Schema {
     not_yet: &[],
     skipped: &[],
 };
-static PORT: Schema = Schema {
-    what: "a ServiceEntry's port",
-    served: &["number", "name", "targetPort", "protocol"],
-    not_yet: &[],
-    skipped: &[],
-};
-
 /// Reads a ServiceEntry.
 pub(crate) fn read_service_entry(raw: &RawObject, report: &Report) -> Option<ServiceEntry> {
     let metadata = read_metadata(raw, report);
@@ -114,51 +97,6 @@ fn read_hosts(spec: &Fields<'_>) -> Vec<(Box<str>, Origin)> {
         }
     }
     hosts
-}
-
-fn read_ports(spec: &Fields<'_>) -> Vec<EntryPort> {
-    let mut ports: Vec<EntryPort> = Vec::new();
-    let Some(field) = spec.required("ports") else { return ports };
-    for item in field.items() {
-        let Some(port) = read_port(&item) else { continue };
-        if ports.iter().any(|known| known.number == port.number) {
-            let message = format!("the port {} is written twice", port.number);
-            item.refuse(message, "remove one of them");
-        } else if ports.iter().any(|known| known.name == port.name) {
-            let message = format!("the port name `{}` is written twice", port.name);
-            item.refuse(message, "rename one of them");
-        } else {
-            ports.push(port);
-        }
-    }
-    ports
-}
-
-fn read_port(cursor: &Cursor<'_>) -> Option<EntryPort> {
-    let fields = cursor.fields(&PORT)?;
-    let target = fields.field("targetPort").and_then(|field| port(&field));
-    let name = fields.required("name").and_then(|field| field.text()).unwrap_or_default();
-    let protocol = match fields.field("protocol") {
-        Some(field) => read_protocol(&field)?,
-        None => UpstreamProtocol::default(),
-    };
-    let number = port(&fields.required("number")?)?;
-    Some(EntryPort { number, name: name.into(), target: target.unwrap_or(number), protocol })
-}
-
-fn read_protocol(field: &Cursor<'_>) -> Option<UpstreamProtocol> {
-    let text = field.text()?;
-    if text.eq_ignore_ascii_case("UDP") {
-        let help = "the port is left out; a gateway serves what runs over TCP";
-        field.not_served(Gravity::Warns, "UDP is not served", help);
-        return None;
-    }
-    let protocol = protocol_by_name(text);
-    if protocol.is_none() {
-        let help = format!("write one of: {}", PROTOCOLS.join(", "));
-        field.refuse(format!("`{text}` is no protocol"), help);
-    }
-    protocol
 }
 
 /// Virtual addresses mean nothing to a gateway, whose clients do not connect to them; they are checked alone.

@@ -35,6 +35,8 @@ pub(crate) struct Flow {
     /// Something of the source was read.
     touched: bool,
     parked: bool,
+    /// What stands in the record's place meanwhile.
+    blank: Option<Box<Exchange>>,
 }
 
 /// What comes out of a flow.
@@ -57,6 +59,7 @@ impl Flow {
             source_ended: false,
             touched: false,
             parked: false,
+            blank: None,
         }
     }
 
@@ -208,8 +211,8 @@ impl Flow {
         }
         for step in self.steps.iter_mut().filter(|step| step.hold != Hold::Nothing) {
             let Some(parked) = step.instance.unpark(step.stream, self.direction) else { continue };
-            if let Some(mine) = parked.exchange {
-                *exchange = mine;
+            if let Some(record) = parked.exchange {
+                self.blank = Some(std::mem::replace(exchange, record));
             }
             step.held.data = parked.body;
             step.altered |= parked.body_changed;
@@ -222,8 +225,10 @@ impl Flow {
         let mut held = self.steps.iter_mut().filter(|step| step.hold != Hold::Nothing);
         // The last one has held it for the longest.
         let Some(last) = held.next_back() else { return };
-        let connection = exchange.connection.clone();
-        let blank = Box::new(Exchange::new(connection, RequestHead::default()));
+        let blank = self.blank.take().unwrap_or_else(|| {
+            let connection = exchange.connection.clone();
+            Box::new(Exchange::new(connection, RequestHead::default()))
+        });
         let mut record = Some(std::mem::replace(exchange, blank));
         for step in [last].into_iter().chain(held) {
             let body = std::mem::take(&mut step.held.data);

@@ -166,6 +166,14 @@ pub(crate) fn check_length(
     if body.size_hint().lower() > most { Err(ProxyError::RequestTooLarge) } else { Ok(()) }
 }
 
+/// Has a request that plugins hold kept to what the rule that is chosen now asks of it.
+pub(crate) fn hold_to_chosen_policy(flight: &Flight) {
+    let Some(table) = &flight.table else { return };
+    if let Some(rule) = flight.choice.rule(table) {
+        hold_to_policy(flight, rule);
+    }
+}
+
 /// How large the body may be by the rule that is chosen now, in bytes.
 pub(crate) fn most_body(flight: &Flight) -> u64 {
     let rule = flight.table.as_ref().and_then(|table| flight.choice.rule(table));

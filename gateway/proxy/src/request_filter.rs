@@ -20,7 +20,7 @@ use crate::flow::Flow;
 use crate::flow_step::FlowStep;
 use crate::handle::{Decision, decide_route};
 use crate::in_time::in_time;
-use crate::outbound::most_body;
+use crate::outbound::{hold_to_chosen_policy, most_body};
 use crate::request_pump::RequestPump;
 use crate::steps::{Chain, Passed, pass_request_head};
 use crate::stop::Stop;
@@ -32,6 +32,7 @@ pub(crate) async fn filter_request(
     passed: Passed,
 ) -> Result<Decision, ProxyError> {
     let chain = flight.chain.clone().ok_or(ProxyError::NoRoute)?;
+    hold_to_chosen_policy(flight);
     let progress = flight.progress.clone();
     let mut filter = RequestFilter {
         flow: Flow::new(flight.worker.clone(), Direction::Request),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portcullis_model::{FailStrategy, Phase, PluginModule};
+use portcullis_model::{FailStrategy, HeadersPause, Phase, PluginModule, Strictness};
 
 use super::{Conversion, GATEWAY, convert, convert_after, only_problem, problems};
 
@@ -27,6 +27,8 @@ metadata:
   annotations:
     example.com/other: skipped
     portcullis.dev/limits: memory=32Mi,callback=5ms,start=2s
+    portcullis.dev/on-headers-pause: head
+    portcullis.dev/strict: envoy
 spec:
   selector: {matchLabels: {istio: ingressgateway}}
   url: ./plugins/auth.wasm
@@ -50,7 +52,10 @@ spec:
     assert_eq!(plugin.root_id, "root");
     assert_eq!(plugin.limits.memory, 32 << 20);
     assert_eq!(plugin.limits.callback, Duration::from_millis(5));
-    assert_eq!(plugin.origin.line, 12);
+    let other_host = plugin.compatibility;
+    assert_eq!(other_host.headers_pause, HeadersPause::Head);
+    assert_eq!(other_host.strictness, Strictness::Envoy);
+    assert_eq!(plugin.origin.line, 14);
     assert_eq!(chain(&conversion), ["auth"]);
 }
 
@@ -148,5 +153,7 @@ fn annotations_of_ours_are_checked() {
     assert!(with("portcullis.dev/limit: 'memory=1Mi'").contains("error[PC0206] WasmPlugin/edge/p metadata.annotations[portcullis.dev/limit]: there is no annotation `portcullis.dev/limit`; did you mean `portcullis.dev/limits`?"));
     assert!(with("portcullis.dev/limits: 'memory=lots'").contains("PC0210"));
     assert!(with("portcullis.dev/isolation: request").contains("error[PC0211]"));
+    assert!(with("portcullis.dev/on-headers-pause: body").contains("write everything or head"));
+    assert!(with("portcullis.dev/strict: nginx").contains("write envoy"));
     assert!(with("portcullis.dev/capabilities: all").contains("warning[PC0207]"));
 }

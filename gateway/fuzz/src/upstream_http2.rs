@@ -36,18 +36,24 @@ pub(crate) fn run(input: &[u8]) {
     });
 }
 
-/// The upstream: says what it has to say, hears what there is to hear, and goes.
+/// The upstream: says what it has to say, goes, and hears what there is to hear.
 async fn play(mut stream: TcpStream, input: &[u8]) {
     let (size, bytes) = input.split_first().unwrap_or((&0, &[]));
-    let mut heard = [0; 1024];
-    for piece in bytes.chunks(usize::from(*size).max(1) * 64) {
-        if stream.write_all(piece).await.is_err() {
-            return;
+    let (mut reading, mut writing) = stream.split();
+    let says = async {
+        for piece in bytes.chunks(usize::from(*size).max(1) * 64) {
+            if writing.write_all(piece).await.is_err() {
+                break;
+            }
+            tokio::task::yield_now().await;
         }
-        let _some = stream.read(&mut heard).await;
-    }
-    let _left = stream.shutdown().await;
-    while matches!(stream.read(&mut heard).await, Ok(length) if length > 0) {}
+        let _left = writing.shutdown().await;
+    };
+    let hears = async {
+        let mut heard = [0; 1024];
+        while matches!(reading.read(&mut heard).await, Ok(length) if length > 0) {}
+    };
+    tokio::join!(says, hears);
 }
 
 async fn ask(address: SocketAddr) {

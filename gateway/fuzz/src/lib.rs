@@ -10,13 +10,16 @@ mod certificate;
 mod client_hello;
 mod forwarded;
 mod header_map;
+mod health_reply;
 mod host;
+mod host_calls;
 mod http1;
 mod http2_frames;
 mod manifests;
 mod proxy_header;
 mod request_target;
 mod signature;
+mod token;
 mod upstream_http2;
 
 /// A reader of foreign bytes.
@@ -29,18 +32,21 @@ pub struct Target {
 }
 
 /// All of them.
-pub static TARGETS: [Target; 13] = [
+pub static TARGETS: [Target; 16] = [
     Target { name: "access_log", run: access_log::run },
     Target { name: "certificate", run: certificate::run },
     Target { name: "client_hello", run: client_hello::run },
     Target { name: "forwarded", run: forwarded::run },
     Target { name: "header_map", run: header_map::run },
+    Target { name: "health_reply", run: health_reply::run },
     Target { name: "host", run: host::run },
+    Target { name: "host_calls", run: host_calls::run },
     Target { name: "http1", run: http1::run },
     Target { name: "http2_frames", run: http2_frames::run },
     Target { name: "manifests", run: manifests::run },
     Target { name: "proxy_header", run: proxy_header::run },
     Target { name: "signature", run: signature::run },
+    Target { name: "token", run: token::run },
     Target { name: "request_target", run: request_target::run },
     Target { name: "upstream_http2", run: upstream_http2::run },
 ];

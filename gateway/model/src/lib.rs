@@ -17,6 +17,7 @@ mod plugin;
 mod problem;
 mod request_policy;
 mod retry;
+mod retry_budget;
 mod route;
 mod tcp_route;
 mod upstream_tls;
@@ -40,7 +41,8 @@ pub use plugin::{
 };
 pub use problem::{Code, Problem, Severity};
 pub use request_policy::{RequestOverrides, RequestPolicy};
-pub use retry::{Mirror, PreviousEndpoints, RemoteLocalities, RetryBudget, RetryOn, RetryPolicy};
+pub use retry::{Mirror, PreviousEndpoints, RemoteLocalities, RetryOn, RetryPolicy};
+pub use retry_budget::RetryBudget;
 pub use route::{Action, Destination, HeaderMatch, PathMatch, RequestMatch, Rule, StringMatch};
 pub use tcp_route::{TcpDestination, TcpRoute, TcpRule};
 pub use upstream_tls::{

@@ -68,15 +68,6 @@ pub struct RetryOn {
     pub grpc_statuses: u32,
 }
 
-/// How many repeats a cluster takes at a time (DestinationRule's `retryBudget`).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RetryBudget {
-    /// Percent of the requests under way (20).
-    pub percent: f64,
-    /// So many are always allowed (3).
-    pub min_concurrency: u32,
-}
-
 /// A copy of requests that is sent elsewhere and whose reply nobody waits for (VirtualService's `mirrors`).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mirror {

@@ -141,9 +141,8 @@ impl DynamicHosts {
         let mut gone: Vec<_> =
             hosts.iter().filter(|(_, host)| is_stale(host)).map(|(key, _)| key.clone()).collect();
         if gone.is_empty() && hosts.len() >= MOST_HOSTS {
-            let dispensable = |host: &Host| {
-                self.age(host) >= UNUSED || host.cluster.pick_endpoint(&[]).is_none()
-            };
+            let dispensable =
+                |host: &Host| self.age(host) >= UNUSED || host.cluster.pick_endpoint(&[]).is_none();
             let oldest = hosts.iter().filter(|(_, host)| dispensable(host));
             let oldest = oldest.min_by_key(|(_, host)| host.used.load(Ordering::Relaxed));
             gone.push(oldest.map(|(key, _)| key.clone()).ok_or(HostRefused::Full)?);
@@ -248,8 +247,16 @@ mod tests {
         assert_eq!(host("A.Dyn.Test:8080").unwrap(), "a.dyn.test");
         assert_eq!(host("a.b.dyn.test.").unwrap(), "a.b.dyn.test");
         for other in [
-            "dyn.test", ".dyn.test", "adyn.test", "a.dyn.test.evil.test", "169.254.169.254",
-            "[::1]:80", "a_b.dyn.test", "a/b.dyn.test", "a..dyn.test", "",
+            "dyn.test",
+            ".dyn.test",
+            "adyn.test",
+            "a.dyn.test.evil.test",
+            "169.254.169.254",
+            "[::1]:80",
+            "a_b.dyn.test",
+            "a/b.dyn.test",
+            "a..dyn.test",
+            "",
         ] {
             assert_eq!(host(other), None, "{other}");
         }

@@ -118,7 +118,8 @@ impl Names {
         loop {
             let settled = self.settled.notified();
             let all = |table: &FxHashMap<Arc<str>, Name>| {
-                names_of(cluster.settings()).all(|name| table.get(name).is_none_or(Name::is_settled))
+                names_of(cluster.settings())
+                    .all(|name| table.get(name).is_none_or(Name::is_settled))
             };
             let table = self.table.lock();
             if all(&table) {
@@ -241,7 +242,14 @@ mod tests {
 
     fn names(asker: &Arc<Scripted>) -> Arc<Names> {
         let counts = Arc::<DiscoveryCounts>::default();
-        Names::new(asker.clone(), Search::default(), |_| true, Vec::new(), counts, Handle::current())
+        Names::new(
+            asker.clone(),
+            Search::default(),
+            |_| true,
+            Vec::new(),
+            counts,
+            Handle::current(),
+        )
     }
 
     /// A cluster whose endpoints are these names, each on port 80.

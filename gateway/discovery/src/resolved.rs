@@ -28,7 +28,9 @@ pub(crate) fn resolve(
             }
             EndpointAddress::Name(name, port) => {
                 let Some(answer) = known(name) else { continue };
-                resolved.extend(places(settings.discovery, allowed, &answer, *port).map(|p| at(written, p)));
+                resolved.extend(
+                    places(settings.discovery, allowed, &answer, *port).map(|p| at(written, p)),
+                );
             }
         }
     }

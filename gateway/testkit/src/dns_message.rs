@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::dns::DnsAnswer;
+use crate::dns_answer::DnsAnswer;
 
 /// What a reply over UDP may take up; longer ones say that they are cut.
 const MOST_OVER_UDP: usize = 512;

@@ -187,6 +187,14 @@ impl Gateway {
         }
     }
 
+    /// A line of the log that contains a text, whether it came before or has yet to come.
+    pub async fn logged(&mut self, text: &str) -> String {
+        match self.log.iter().find(|line| line.contains(text)) {
+            Some(line) => line.clone(),
+            None => self.wait_for_log(text).await,
+        }
+    }
+
     /// The next line of the access log. It goes to standard output unless a test says otherwise.
     pub async fn access_line(&mut self) -> String {
         let line = tokio::time::timeout(PATIENCE, self.access_lines.recv()).await;

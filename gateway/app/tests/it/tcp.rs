@@ -264,3 +264,36 @@ async fn a_policy_that_is_not_served_refuses_connections_too() {
     assert!(refuses(&gateway).await);
     gateway.access_line_with(" UAEX policy_not_served ").await;
 }
+
+/// Connections to `db` under a DestinationRule with these limits.
+async fn start_limited(db: &Echo, tcp: &str) -> Gateway {
+    let rule = format!(
+        "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: db}}\nspec:\n  \
+         host: db.internal\n  trafficPolicy: {{connectionPool: {{tcp: {{{tcp}}}}}}}\n"
+    );
+    Gateway::start_with(&join(&[manifests(&[db.address]), rule]), &PORTS).await
+}
+
+#[tokio::test]
+async fn a_silent_connection_ends_after_its_idle_timeout() {
+    let db = Echo::plain("db").await;
+    let mut gateway = start_limited(&db, "idleTimeout: 1s").await;
+    let mut stream = connect(&gateway).await;
+    read(&mut stream, "db\n").await;
+    assert!(is_reset(stream).await);
+    gateway.access_line_with(" SI tcp_idle_timeout ").await;
+}
+
+#[tokio::test]
+async fn a_connection_ends_at_its_age_however_busy_it_is() {
+    let db = Echo::plain("db").await;
+    let mut gateway = start_limited(&db, "maxConnectionDuration: 1s").await;
+    let mut stream = connect(&gateway).await;
+    read(&mut stream, "db\n").await;
+    let talking = async {
+        let mut byte = [0];
+        while stream.write_all(b"x").await.is_ok() && stream.read_exact(&mut byte).await.is_ok() {}
+    };
+    within("its end", talking).await;
+    gateway.access_line_with(" DT max_connection_duration ").await;
+}

@@ -105,3 +105,62 @@ fn request(asked: Asked<'_>, scheme: &str, host: &str) -> Result<Request<()>, St
     }
     request.body(()).map_err(|error| error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{Response, StatusCode};
+
+    use super::*;
+
+    /// What comes of asking a server that answers with this body and these trailers.
+    async fn answered(
+        asked: Asked<'_>,
+        status: StatusCode,
+        body: &'static [u8],
+        grpc_status: Option<&'static str>,
+    ) -> Result<(), String> {
+        let (ours, theirs) = tokio::io::duplex(1 << 16);
+        let answering = async {
+            let mut server = h2::server::handshake(theirs).await.unwrap();
+            let (request, mut reply) = server.accept().await.unwrap().unwrap();
+            assert_eq!(request.uri().authority().unwrap(), "shop.example");
+            let head = Response::builder().status(status).body(()).unwrap();
+            let mut out = reply.send_response(head, false).unwrap();
+            out.send_data(Bytes::from_static(body), grpc_status.is_none()).unwrap();
+            if let Some(code) = grpc_status {
+                let trailers = [("grpc-status".parse().unwrap(), HeaderValue::from_static(code))];
+                out.send_trailers(HeaderMap::from_iter(trailers)).unwrap();
+            }
+            // Until the client has what it wants.
+            while server.accept().await.is_some() {}
+        };
+        let asking = ask_http2(ours, asked, "http", "shop.example");
+        tokio::join!(asking, answering).0
+    }
+
+    #[tokio::test]
+    async fn a_path_is_judged_by_its_status() {
+        let ask = async |status| answered(Asked::Path("/healthz"), status, b"x", None).await;
+        assert_eq!(ask(StatusCode::OK).await, Ok(()));
+        assert_eq!(ask(StatusCode::NOT_FOUND).await, Err("status 404".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_grpc_server_has_to_say_that_it_serves() {
+        let ask =
+            async |body, code| answered(Asked::Service("shop"), StatusCode::OK, body, code).await;
+        assert_eq!(ask(b"\0\0\0\0\x02\x08\x01", Some("0")).await, Ok(()));
+        let not_serving = ask(b"\0\0\0\0\x02\x08\x02", Some("0")).await;
+        assert_eq!(not_serving, Err("NOT_SERVING".to_owned()));
+        assert!(ask(b"", Some("12")).await.unwrap_err().contains("no grpc.health.v1"));
+        assert!(ask(b"", Some("5")).await.unwrap_err().contains("does not know"));
+        assert_eq!(ask(b"\0\0\0\0\x02\x08\x01", None).await, Err("not gRPC".to_owned()));
+        assert!(ask(b"\0\0\0\0\x02\x08", Some("0")).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_is_no_http2_is_no_answer() {
+        let asked = Asked::Path("/");
+        assert!(ask_http2(tokio::io::empty(), asked, "http", "shop.example").await.is_err());
+    }
+}

@@ -77,6 +77,7 @@ async fn send(
     }
     flight.exchange.upstream =
         Some(Upstream { address: endpoint.address(), local_address: lease.local_address() });
+    flight.exchange.upstream_tls = lease.tls().cloned();
     flight.exchange.timings.upstream_sent = Some(now);
     let Some(request) = outbound.request.take() else {
         return Err(Failed { fate: Fate::Hopeless, error: ProxyError::NoHealthyUpstream });
@@ -91,6 +92,8 @@ async fn send(
         }
         Err(SendError::Unsent { request, cause }) => {
             outbound.request = Some(request);
+            // What else lies idle may be as old.
+            outbound.connection = Connect::Fresh;
             Err(Failed {
                 fate: Fate::Unsent,
                 error: ProxyError::UpstreamConnection(cause.to_string()),

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use portcullis_message::BodyError;
 
-use crate::recording::Piece;
+use crate::piece::Piece;
 
 /// Where the primary leaves what passes. Dropped before [`Feed::end`], it breaks the mirror's body off.
 #[derive(Debug)]

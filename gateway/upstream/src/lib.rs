@@ -37,6 +37,7 @@ mod moment;
 mod opening;
 mod outcome;
 mod pick;
+mod piece;
 mod pooled;
 mod pools;
 #[cfg(test)]

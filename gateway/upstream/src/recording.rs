@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use portcullis_message::{Body, BodyError};
 
 use crate::feed::Feed;
+use crate::piece::Piece;
 
 /// A body whose beginning is kept as it passes, up to a bound, beyond which it cannot be repeated any more.
 ///
@@ -18,13 +18,6 @@ use crate::feed::Feed;
 #[derive(Debug)]
 pub struct Recording {
     state: Mutex<State>,
-}
-
-/// A piece of a body.
-#[derive(Clone, Debug)]
-pub(crate) enum Piece {
-    Data(Bytes),
-    Trailers(HeaderMap),
 }
 
 #[derive(Debug)]
@@ -143,30 +136,6 @@ impl State {
         match self.room {
             Some(_) => self.pieces.push(piece),
             None => self.pieces.clear(),
-        }
-    }
-}
-
-impl Piece {
-    pub(crate) fn of(frame: &Frame<Bytes>) -> Option<Self> {
-        let data = frame.data_ref().cloned().map(Piece::Data);
-        data.or_else(|| frame.trailers_ref().cloned().map(Piece::Trailers))
-    }
-
-    /// The bytes of memory that keeping it costs, as far as its sender decides it.
-    pub(crate) fn len(&self) -> usize {
-        match self {
-            Piece::Data(data) => data.len(),
-            Piece::Trailers(_) => 0,
-        }
-    }
-}
-
-impl From<Piece> for Frame<Bytes> {
-    fn from(piece: Piece) -> Self {
-        match piece {
-            Piece::Data(data) => Frame::data(data),
-            Piece::Trailers(trailers) => Frame::trailers(trailers),
         }
     }
 }

@@ -63,7 +63,7 @@ async fn what_was_sent_is_never_sent_again() {
     }
     assert_eq!(shop.blue.seen().requests, 2);
     let line = shop.gateway.access_line_with("/close").await;
-    assert!(line.contains(" 503 UC upstream_reset_before_response_started"), "{line}");
+    assert!(line.contains(" 502 UC upstream_reset_before_response_started"), "{line}");
 }
 
 #[tokio::test]

@@ -11,17 +11,13 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.lines().flat_map(|line| line.split('`').skip(1).step_by(2))
 }
 
-/// What stands in a module of the integration tests, or in a room.
+/// What stands in a module of the integration tests, and in a room of this name.
 fn source_of(module: &str) -> String {
-    let mut source = String::new();
-    let room = root().join("gateway").join(module).join("src");
-    append_sources(&room, &mut source);
-    if !source.is_empty() {
-        return source;
-    }
     let tests = root().join("gateway/app/tests/it");
-    source = std::fs::read_to_string(tests.join(format!("{module}.rs"))).unwrap_or_default();
+    let mut source =
+        std::fs::read_to_string(tests.join(format!("{module}.rs"))).unwrap_or_default();
     append_sources(&tests.join(module), &mut source);
+    append_sources(&root().join("gateway").join(module).join("src"), &mut source);
     source
 }
 

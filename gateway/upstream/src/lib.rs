@@ -59,6 +59,8 @@ mod rotation;
 #[cfg(test)]
 mod rotation_tests;
 mod sharing;
+#[cfg(test)]
+mod sharing_tests;
 mod shelf;
 mod socket;
 mod spoken;
@@ -71,6 +73,8 @@ mod test_http2;
 mod test_upstream;
 mod tls_sessions;
 mod tls_stream;
+#[cfg(test)]
+mod tls_tests;
 mod transport;
 mod tunnel;
 #[cfg(test)]
@@ -82,7 +86,6 @@ mod waiting;
 mod warmup;
 
 pub use breakers::{Breaker, Entered, Overflow};
-pub use client_tls::UpstreamTlsFacts;
 pub use cluster::{Cluster, ClusterHome, SetEndpoints};
 pub use condition::{EndpointState, Offence};
 pub use endpoint::{Endpoint, EndpointId};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::exposition::{Exposition, Labels};
-use crate::metric_kind::MetricKind::{self, Counter, Gauge};
+use crate::metric_kind::MetricKind::{Counter, Gauge};
 
 /// More clusters than this are not shown.
 const MOST_CLUSTERS: usize = 1_000;
@@ -27,49 +27,43 @@ pub struct ClusterSample {
 pub fn render_clusters(clusters: &[ClusterSample]) -> String {
     let shown = clusters.get(..MOST_CLUSTERS.min(clusters.len())).unwrap_or_default();
     let mut text = Exposition::default();
-    let one = |value: usize| vec![(Labels::default(), value as u64)];
-    let families: [(&str, MetricKind, &str, &dyn Fn(&ClusterSample) -> Samples); 5] = [
-        ("portcullis_upstream_endpoints", Gauge, "Endpoints of a cluster.", &|cluster| {
-            one(cluster.endpoints)
-        }),
-        (
-            "portcullis_upstream_endpoints_healthy",
-            Gauge,
-            "Endpoints that are neither ejected nor unhealthy.",
-            &|cluster| one(cluster.healthy),
-        ),
-        (
-            "portcullis_upstream_ejections_total",
-            Counter,
-            "Endpoints taken out for what became of their requests.",
-            &ejections,
-        ),
-        ("portcullis_upstream_limit_used", Gauge, "What is under way under a limit.", &|cluster| {
-            let limits = cluster.limits.iter();
-            limits.map(|(limit, now, _)| (labelled("limit", limit), u64::from(*now))).collect()
-        }),
-        (
-            "portcullis_upstream_overflows_total",
-            Counter,
-            "How often a limit left no room.",
-            &|cluster| {
-                let limits = cluster.limits.iter();
-                limits.map(|(limit, _, full)| (labelled("limit", limit), *full)).collect()
-            },
-        ),
-    ];
-    for (name, kind, help, samples) in families {
+    let mut family = |name: &str, kind, help: &str, samples: fn(&ClusterSample) -> Samples| {
         text.family(name, kind, help);
         for cluster in shown {
             for (labels, value) in samples(cluster) {
                 text.sample(name, &labels.with("cluster", &cluster.name), value);
             }
         }
-    }
+    };
+    let name = "portcullis_upstream_endpoints";
+    family(name, Gauge, "Endpoints of a cluster.", |cluster| one(cluster.endpoints));
+    let name = "portcullis_upstream_endpoints_healthy";
+    let help = "Endpoints that are neither ejected nor unhealthy.";
+    family(name, Gauge, help, |cluster| one(cluster.healthy));
+    let name = "portcullis_upstream_ejections_total";
+    let help = "Endpoints taken out for what became of their requests.";
+    family(name, Counter, help, ejections);
+    let name = "portcullis_upstream_limit_used";
+    family(name, Gauge, "What is under way under a limit.", used);
+    let name = "portcullis_upstream_overflows_total";
+    family(name, Counter, "How often a limit left no room.", overflows);
     text.finish()
 }
 
 type Samples = Vec<(Labels, u64)>;
+
+fn one(value: usize) -> Samples {
+    vec![(Labels::default(), value as u64)]
+}
+
+fn used(cluster: &ClusterSample) -> Samples {
+    let limits = cluster.limits.iter();
+    limits.map(|(limit, used, _)| (labelled("limit", limit), u64::from(*used))).collect()
+}
+
+fn overflows(cluster: &ClusterSample) -> Samples {
+    cluster.limits.iter().map(|(limit, _, full)| (labelled("limit", limit), *full)).collect()
+}
 
 fn ejections(cluster: &ClusterSample) -> Samples {
     let some = cluster.ejections.iter().filter(|(_, count)| *count > 0);

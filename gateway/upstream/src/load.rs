@@ -32,7 +32,7 @@ pub(crate) fn loads(levels: &[Level], panic_below: u64) -> Vec<Load> {
         .iter()
         .zip(&bears)
         .map(|(level, bears)| {
-            let percent = if total == 0 { 0 } else { (bears * 100 / total).min(left) };
+            let percent = (bears * 100).checked_div(total).unwrap_or(0).min(left);
             left -= percent;
             Load { percent, panic: total < 100 && level.panics(panic_below) }
         })

@@ -23,8 +23,8 @@ pub(crate) fn level_of(
     let detects = settings.outliers.is_some() || settings.health_check.is_some();
     match &settings.balancing.locality {
         Some(LocalityBalancing::FailoverPriority(labels)) if detects => {
-            let shared = |label: &&Box<str>| shares_label(label, endpoint, here);
-            labels.len() - labels.iter().take_while(shared).count()
+            let shared = labels.iter().take_while(|label| shares_label(label, endpoint, here));
+            labels.len() - shared.count()
         }
         Some(LocalityBalancing::Failover(failovers)) if detects => {
             distance(endpoint, failovers, here)

@@ -114,7 +114,7 @@ fn written_shares_are_kept_and_what_fails_gives_up_its_own() {
     });
     let found = counts(&cluster, 10_000);
     assert!(found[&1].abs_diff(8_000) < 300 && found[&2].abs_diff(1_000) < 200, "{found:?}");
-    assert_eq!((found.get(&4), &*roles(&cluster)[3]), (None, "standby"));
+    assert_eq!((found.get(&4), roles(&cluster)[3]), (None, "standby"));
     cluster.set_unhealthy(&endpoint(&cluster, 1), "HTTP 503");
     assert_eq!(ports(&cluster), [2, 3]);
 }

@@ -10,7 +10,7 @@ use portcullis_model::FailStrategy;
 use portcullis_snapshot::ChainStep;
 use portcullis_telemetry::PluginPhase;
 use portcullis_wasm::{
-    Action, Direction, Effects, EndOfStream, Hooks, Instance, PluginFault, StreamId,
+    Action, Direction, Effects, EndOfStream, Hooks, Instance, Meeting, PluginFault, StreamId,
 };
 
 use crate::stop::Stop;
@@ -150,6 +150,10 @@ impl FlowStep {
     /// What the plugin's failure means; the message goes on without it, or not at all.
     pub(crate) fn fail(&mut self) -> Result<(), Stop> {
         let Some(step) = self.chain.get(self.index) else { return Ok(()) };
+        if self.instance.meet_failure(self.stream) == Meeting::Again {
+            self.gone = true;
+            return Ok(());
+        }
         if step.fail_strategy == FailStrategy::Open && !self.altered {
             if let Some(plugin) = &step.plugin {
                 plugin.count_fail_open();

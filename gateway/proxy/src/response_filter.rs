@@ -2,10 +2,11 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
+use portcullis_exchange::Exchange;
 use portcullis_message::{Body, Reply};
 use portcullis_wasm::{Action, Direction, EndOfStream};
 
@@ -36,9 +37,10 @@ pub(crate) fn filter_reply(flight: Flight, source: Source) -> Responded {
         return Responded::Now(finish_head(flight, source));
     };
     let position = flight.steps.0.len();
-    let mut filter = ReplyFilter { flight, source, chain, position, unseen: position, held: None };
-    filter.pass_head();
-    match filter.held {
+    let mut filter =
+        ReplyFilter { flight, source, chain, position, unseen: position, waiting: None };
+    filter.advance();
+    match filter.waiting {
         Some(_) => Responded::Later(Box::new(filter)),
         None => Responded::Now(filter.finish_now()),
     }
@@ -53,20 +55,71 @@ pub(crate) struct ReplyFilter {
     position: usize,
     /// Those of them from here on take no part in its body.
     unseen: usize,
-    /// How the step at `position` holds it.
-    held: Option<Action>,
+    waiting: Option<Waiting>,
+}
+
+/// What a reply waits for.
+#[derive(Clone, Copy)]
+enum Waiting {
+    /// For the step at `position`, which holds its head in this way.
+    Head(Action),
+    /// For the first of its body that comes out: its length is known, and may get another.
+    First,
 }
 
 impl ReplyFilter {
     /// Awaits that every plugin lets it go.
     pub(crate) async fn finish(mut self: Box<Self>) -> Response<ResponseBody> {
-        while let Some(action) = self.held.take() {
-            if let Err(stop) = self.await_head(action).await {
+        while let Some(waiting) = self.waiting.take() {
+            let waited = match waiting {
+                Waiting::Head(action) => self.await_head(action).await,
+                Waiting::First => self.await_first().await,
+            };
+            if let Err(stop) = waited {
                 self.stop(stop);
             }
-            self.pass_head();
+            self.advance();
         }
         self.finish_now()
+    }
+
+    /// As far as it comes at once.
+    fn advance(&mut self) {
+        loop {
+            self.pass_head();
+            if self.waiting.is_some() {
+                return;
+            }
+            match self.start_flow() {
+                Ok(waiting) => {
+                    self.waiting = waiting;
+                    return;
+                }
+                Err(stop) => self.stop(stop),
+            }
+        }
+    }
+
+    /// The body's way through the plugins, where any of them wants to see it.
+    fn start_flow(&mut self) -> Result<Option<Waiting>, Stop> {
+        let starts = self.flight.wants_response_body() && self.end() == EndOfStream::No;
+        if !starts && self.flight.response_flow.is_none() {
+            return Ok(None);
+        }
+        self.take_steps(None)?;
+        let known = self.source.size_hint().exact().is_some_and(|length| length > 0);
+        let Flight { response_flow: Some(flow), exchange, .. } = &mut self.flight else {
+            return Ok(None);
+        };
+        if !known || !flow.may_alter() {
+            return Ok(None);
+        }
+        // Most often it has come with the head; otherwise whoever waits asks again.
+        let cx = &mut Context::from_waker(Waker::noop());
+        match flow.poll_first(cx, exchange, &mut self.source) {
+            Poll::Ready(first) => first.map(|()| None),
+            Poll::Pending => Ok(Some(Waiting::First)),
+        }
     }
 
     /// Up to a plugin that holds it.
@@ -77,7 +130,7 @@ impl ReplyFilter {
             match pass_reply_head(flight, &self.chain, &mut self.position, end) {
                 Ok(Passed::All) => return,
                 Ok(Passed::Held(action)) => {
-                    self.held = Some(action);
+                    self.waiting = Some(Waiting::Head(action));
                     return;
                 }
                 Ok(Passed::Reply(reply)) => self.replace(reply),
@@ -87,9 +140,26 @@ impl ReplyFilter {
         }
     }
 
-    /// Until the plugin that holds the head lets it go, and no longer than the route's timeout.
+    /// Until the plugin that holds the head lets it go.
     async fn await_head(&mut self, action: Action) -> Result<(), Stop> {
         self.take_steps(Some(action))?;
+        self.await_flow(|flow, cx, exchange, source| flow.poll_head(cx, exchange, source)).await
+    }
+
+    async fn await_first(&mut self) -> Result<(), Stop> {
+        self.await_flow(|flow, cx, exchange, source| flow.poll_first(cx, exchange, source)).await
+    }
+
+    /// No longer than the route's timeout.
+    async fn await_flow(
+        &mut self,
+        mut poll: impl FnMut(
+            &mut Flow,
+            &mut Context<'_>,
+            &mut Box<Exchange>,
+            &mut Source,
+        ) -> Poll<Result<(), Stop>>,
+    ) -> Result<(), Stop> {
         let progress = self.flight.progress.clone();
         let upload = self.flight.pump.as_ref().map(|pump| pump.watch());
         let timeout = self.flight.timeout.take().filter(|_| self.source.is_upstream());
@@ -100,7 +170,7 @@ impl ReplyFilter {
             }
             let Flight { response_flow, exchange, .. } = &mut self.flight;
             let Some(flow) = response_flow else { return Poll::Ready(Ok(())) };
-            flow.poll_head(cx, exchange, &mut self.source)
+            poll(flow, cx, exchange, &mut self.source)
         });
         let result = in_time::<(), Stop>(&progress, upload, pin!(waiting)).await;
         self.flight.timeout = deadline.map(Deadline::into_timeout);
@@ -129,13 +199,6 @@ impl ReplyFilter {
     }
 
     fn finish_now(mut self) -> Response<ResponseBody> {
-        let wants_body = self.flight.wants_response_body();
-        let starts_flow = wants_body && self.end() == EndOfStream::No;
-        if starts_flow || self.flight.response_flow.is_some() {
-            if let Err(stop) = self.take_steps(None) {
-                self.stop(stop);
-            }
-        }
         let flow = self.flight.response_flow.take();
         self.flight.response_flow = flow.filter(|flow| flow.has_work());
         finish_head(self.flight, self.source)

@@ -9,7 +9,7 @@ use portcullis_message::Reply;
 use portcullis_model::FailStrategy;
 use portcullis_snapshot::ChainStep;
 use portcullis_telemetry::PluginPhase;
-use portcullis_wasm::{Action, Effects, EndOfStream, Plugin};
+use portcullis_wasm::{Action, Effects, EndOfStream, Meeting, Plugin};
 
 use crate::ProxyError;
 use crate::flight::Flight;
@@ -65,6 +65,9 @@ pub(crate) fn pass_reply_head(
             (running.instance.clone(), running.stream, Instant::now());
         let effects = instance.on_response_headers(stream, &mut flight.exchange, end);
         count(flight, step.plugin.as_deref(), PluginPhase::ResponseHeaders, started);
+        if effects.is_err() && instance.meet_failure(stream) == Meeting::Again {
+            continue;
+        }
         match settle(flight, step, effects.map_err(|_| Fault::Plugin))? {
             Passed::All => {}
             stopped => return Ok(stopped),

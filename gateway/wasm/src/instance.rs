@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
 use portcullis_exchange::Exchange;
+use rustc_hash::FxHashSet;
 
 use crate::agenda::{Agenda, Caller};
 use crate::background::Background;
@@ -31,6 +32,17 @@ pub struct Instance {
     /// In the guest's store while it runs.
     held: RefCell<HeldStreams>,
     pub(crate) desk: Desk,
+    /// The streams that have met its failure.
+    failed: RefCell<FxHashSet<u32>>,
+}
+
+/// How often a stream has met the failure of its instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meeting {
+    /// Now.
+    First,
+    /// Before too.
+    Again,
 }
 
 impl Instance {
@@ -50,6 +62,7 @@ impl Instance {
             alive: Cell::new(true),
             next_stream: Cell::new(ROOT_CONTEXT + 1),
             held: RefCell::default(),
+            failed: RefCell::default(),
         }
     }
 
@@ -96,6 +109,13 @@ impl Instance {
     /// Whose it is.
     pub(crate) fn facts(&self) -> &PluginFacts {
         &self.facts
+    }
+
+    /// A stream has met the failure of the instance: whether for the first time. Whoever decides what that means
+    /// for the request does so once, however many callbacks were still to come.
+    pub fn meet_failure(&self, stream: StreamId) -> Meeting {
+        let first = self.failed.borrow_mut().insert(stream.0);
+        if first { Meeting::First } else { Meeting::Again }
     }
 
     /// Whether it can still serve.

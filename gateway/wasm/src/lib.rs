@@ -54,7 +54,7 @@ pub use grpc_frames::{GrpcFrameError, GrpcFrames};
 pub use held::Parked;
 pub use hooks::Hooks;
 pub use http_callbacks::Closed;
-pub use instance::Instance;
+pub use instance::{Instance, Meeting};
 pub use load_error::{GuestLog, LoadError};
 pub use module::{MODULE_LIMIT, Module};
 pub use node::NodeMetadata;

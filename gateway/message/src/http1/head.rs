@@ -60,9 +60,6 @@ impl HeadReader {
         };
         let mut places = lines.iter();
         let line = places.next().unwrap_or_default();
-        if line.len() > limits.line {
-            return Err(HeadError::LongLine);
-        }
         let line = read_request_line(head.get(line).unwrap_or_default())?;
         let headers = read_fields(&head, places, lines.count().saturating_sub(1), limits)?;
         let version = line.version;
@@ -135,6 +132,9 @@ impl HeadReader {
             check_start(buffer.get(places.next().unwrap_or_default()).unwrap_or_default())?;
             return check_fields(buffer, places).map(|()| None);
         };
+        if lines.iter().next().is_some_and(|start| start.len() > limits.line) {
+            return Err(HeadError::LongLine);
+        }
         if length > limits.head {
             return Err(HeadError::TooLarge);
         }

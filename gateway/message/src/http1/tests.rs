@@ -81,6 +81,9 @@ fn large_heads_are_refused_as_soon_as_they_are_too_large() {
     let line = format!("GET /{} HTTP/1.1\r\n\r\n", long(16 << 10));
     assert_eq!(refused(line.as_bytes()), HeadError::LongLine);
     assert_eq!(refused(&line.as_bytes()[..(16 << 10) + 1]), HeadError::LongLine);
+    let both = Limits { head: 64, line: 32, ..Limits::REQUEST };
+    let large = HeadReader::default().request(&mut BytesMut::from(line.as_bytes()), &both);
+    assert_eq!(large.unwrap_err(), HeadError::LongLine);
     assert_eq!(refused(&head(&format!("a: {}\r\n", long(16 << 10)))), HeadError::TooLarge);
     assert!(read(&head(&format!("a: {}\r\n", long(16 << 10 >> 1)))).unwrap().is_some());
     let many = |fields: usize| head(&"a: b\r\n".repeat(fields));

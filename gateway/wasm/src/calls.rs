@@ -17,6 +17,7 @@ mod local_reply;
 pub(crate) mod logging;
 mod metrics;
 mod named_arguments;
+mod outcome;
 mod properties;
 mod protobuf;
 mod shared;

@@ -8,7 +8,7 @@ use miniz_oxide::deflate::stream::deflate;
 use miniz_oxide::inflate::stream::{InflateState, inflate};
 use miniz_oxide::{DataFormat, MZError, MZFlush, MZStatus, StreamResult};
 
-use super::foreign::Outcome;
+use super::outcome::Outcome;
 use crate::abi::Status;
 use crate::budget::processor_time;
 use crate::guest::CallError;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::foreign::Outcome;
+use super::outcome::Outcome;
 use super::properties::leave;
 use super::protobuf::fields;
 use crate::guest::bad_argument;

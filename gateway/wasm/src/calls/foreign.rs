@@ -1,9 +1,8 @@
 //! `call_foreign_function` and the functions that it offers, by name.
 
-use std::borrow::Cow;
-
 use wasmtime::Linker;
 
+use super::outcome::Outcome;
 use super::{compression, filter_state, foreign_crypto, foreign_jwt};
 use crate::abi::Status;
 use crate::guest::{CallError, Guest, Slots, bytes, give, memory_and_state, run};
@@ -31,9 +30,6 @@ pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     )?;
     Ok(())
 }
-
-/// What a function gives back.
-pub(crate) type Outcome = Result<Cow<'static, [u8]>, CallError>;
 
 pub(crate) type Function = fn(&mut GuestState, &[u8]) -> Outcome;
 

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use portcullis_crypto::{Hash, digest_of, fill_random, hmac_of};
 
-use super::foreign::Outcome;
 use super::named_arguments::NamedArguments;
+use super::outcome::Outcome;
 use super::protobuf::{Malformed, fields, put_short_text, put_true};
 use crate::abi::Status;
 use crate::guest::{CallError, bad_argument};

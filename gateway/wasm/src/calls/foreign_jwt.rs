@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use portcullis_crypto::jose::{Expected, TokenError, VerifiedToken, verify_token};
 
-use super::foreign::Outcome;
 use super::logging::wall_clock;
 use super::named_arguments::{NamedArguments, as_text};
+use super::outcome::Outcome;
 use crate::abi::encode_pairs;
 use crate::guest::bad_argument;
 use crate::state::GuestState;

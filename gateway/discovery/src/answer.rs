@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use crate::ask::{LookupFailure, Records};
+use crate::ask::{Family, LookupFailure, Records};
 
 /// Addresses of one name that are used; the others are left out.
 pub(crate) const MOST_ADDRESSES: usize = 256;
@@ -35,9 +35,7 @@ impl Families {
             return Err(worse_of(self.v4, self.v6));
         }
         let (mut addresses, mut ttl) = (Vec::new(), Duration::MAX);
-        let is_v4: [(Result<Records, LookupFailure>, fn(&IpAddr) -> bool); 2] =
-            [(self.v4, IpAddr::is_ipv4), (self.v6, IpAddr::is_ipv6)];
-        for (records, of_family) in is_v4 {
+        for (records, family) in [(self.v4, Family::V4), (self.v6, Family::V6)] {
             match records {
                 Ok(records) => {
                     addresses.extend(records.addresses);
@@ -46,7 +44,7 @@ impl Families {
                 Err(failure) if failure.is_negative() => {}
                 Err(_) => {
                     let kept = before.iter().flat_map(|answer| &answer.addresses);
-                    addresses.extend(kept.filter(|address| of_family(address)));
+                    addresses.extend(kept.filter(|address| family.has(address)));
                     // The missing half is wanted soon.
                     ttl = Duration::ZERO;
                 }

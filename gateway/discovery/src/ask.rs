@@ -23,6 +23,13 @@ pub(crate) enum Family {
     V6,
 }
 
+impl Family {
+    /// Whether an address is of it.
+    pub(crate) fn has(self, address: &IpAddr) -> bool {
+        address.is_ipv4() == (self == Family::V4)
+    }
+}
+
 /// The addresses of one family.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Records {

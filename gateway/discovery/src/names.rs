@@ -117,19 +117,22 @@ impl Names {
     pub(crate) async fn first_answer(&self, cluster: &Cluster) -> Option<String> {
         loop {
             let settled = self.settled.notified();
-            let all = |table: &FxHashMap<Arc<str>, Name>| {
-                names_of(cluster.settings())
-                    .all(|name| table.get(name).is_none_or(Name::is_settled))
-            };
-            let table = self.table.lock();
-            if all(&table) {
-                let mut entries = names_of(cluster.settings()).filter_map(|name| table.get(name));
-                let bad = entries.find(|entry| entry.answer.is_none());
-                return bad.and_then(|entry| entry.failure.as_ref()).map(ToString::to_string);
+            if let Some(told) = self.told_of(cluster) {
+                return told;
             }
-            drop(table);
             settled.await;
         }
+    }
+
+    /// Why a name of a cluster has no address, once all were looked up.
+    fn told_of(&self, cluster: &Cluster) -> Option<Option<String>> {
+        let table = self.table.lock();
+        let mut entries = names_of(cluster.settings()).filter_map(|name| table.get(name));
+        if !entries.clone().all(Name::is_settled) {
+            return None;
+        }
+        let bad = entries.find(|entry| entry.answer.is_none());
+        Some(bad.and_then(|entry| entry.failure.as_ref()).map(ToString::to_string))
     }
 
     /// Waits until each name was looked up once.
@@ -282,7 +285,7 @@ mod tests {
         let asker = Scripted::new();
         asker.say("a.", Family::V4, Ok((5, &["10.0.0.2", "10.0.0.1"])));
         let (names, a) = (names(&asker), cluster(model::Discovery::Dns, &["a"], None));
-        names.follow(&[a.clone()]);
+        names.follow(std::slice::from_ref(&a));
         names.first_answers().await;
         assert_eq!(addresses(&a), ["10.0.0.1", "10.0.0.2"]);
         let first = a.endpoints().remove(0);
@@ -301,7 +304,7 @@ mod tests {
         let asker = Scripted::new();
         asker.say("a.", Family::V4, Ok((0, &["10.0.0.1"])));
         let (names, a) = (names(&asker), cluster(model::Discovery::Dns, &["a"], None));
-        names.follow(&[a.clone()]);
+        names.follow(std::slice::from_ref(&a));
         names.first_answers().await;
         for failure in [
             LookupFailure::NoSuchName,
@@ -328,7 +331,7 @@ mod tests {
     async fn a_first_lookup_that_fails_is_repeated_ever_more_slowly() {
         let asker = Scripted::new();
         let (names, a) = (names(&asker), cluster(model::Discovery::Dns, &["a"], None));
-        names.follow(&[a.clone()]);
+        names.follow(std::slice::from_ref(&a));
         names.first_answers().await;
         assert!(a.endpoints().is_empty());
         after(600).await;
@@ -364,10 +367,10 @@ mod tests {
         let asker = Scripted::new();
         asker.say("a.", Family::V4, Ok((60, &["10.0.0.1"])));
         let (names, old) = (names(&asker), cluster(model::Discovery::Dns, &["a"], None));
-        names.follow(&[old.clone()]);
+        names.follow(std::slice::from_ref(&old));
         names.first_answers().await;
         let new = cluster(model::Discovery::Dns, &["a", "b"], Some(&old));
-        names.follow(&[new.clone()]);
+        names.follow(std::slice::from_ref(&new));
         assert!(Arc::ptr_eq(&new.endpoints()[0], &old.endpoints()[0]));
         asker.silence("b.", Family::V4);
         asker.silence("b.", Family::V6);
@@ -381,7 +384,7 @@ mod tests {
         let asker = Scripted::new();
         asker.say("a.", Family::V4, Ok((1, &["10.0.0.2", "10.0.0.1"])));
         let (names, a) = (names(&asker), cluster(model::Discovery::DnsRoundRobin, &["a"], None));
-        names.follow(&[a.clone()]);
+        names.follow(std::slice::from_ref(&a));
         names.first_answers().await;
         let endpoint = a.endpoints().remove(0);
         assert_eq!(addresses(&a), ["10.0.0.2"]);
@@ -399,7 +402,7 @@ mod tests {
         let asker = Scripted::new();
         asker.say("a.", Family::V4, Ok((1, &texts)));
         let (names, a) = (names(&asker), cluster(model::Discovery::Dns, &["a"], None));
-        names.follow(&[a.clone()]);
+        names.follow(std::slice::from_ref(&a));
         names.first_answers().await;
         let first = a.endpoints();
         assert_eq!(first.len(), MOST_ADDRESSES);

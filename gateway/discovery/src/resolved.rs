@@ -38,7 +38,7 @@ pub(crate) fn resolve(
 }
 
 /// The names among a cluster's endpoints.
-pub(crate) fn names_of(settings: &Cluster) -> impl Iterator<Item = &Arc<str>> {
+pub(crate) fn names_of(settings: &Cluster) -> impl Iterator<Item = &Arc<str>> + Clone {
     settings.endpoints.iter().filter_map(|endpoint| match &endpoint.address {
         EndpointAddress::Name(name, _) => Some(name),
         EndpointAddress::Socket(_) => None,

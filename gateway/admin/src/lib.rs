@@ -6,8 +6,8 @@
 mod admin_port;
 mod bounded;
 mod certificates;
-mod clusters;
 mod cluster_dump;
+mod clusters;
 mod config_dump;
 mod drain_listeners;
 mod guard;

@@ -10,7 +10,7 @@ use http::header::{CONTENT_LENGTH, REFERER, USER_AGENT};
 
 use crate::attribute_headers::{RequestFields, ResponseFields, header_bytes, read_fields};
 use crate::attribute_value::AttributeValue;
-use crate::{Exchange, ResponseHead};
+use crate::{Exchange, ResponseHead, UpstreamTlsFacts};
 
 /// Envoy's number for listeners towards the mesh, which a gateway's are.
 const OUTBOUND: i64 = 2;
@@ -124,8 +124,20 @@ fn of_upstream(exchange: &Exchange, name: &str) -> Option<AttributeValue> {
         "local_address" => of_address(upstream?.local_address, "address"),
         "transport_failure_reason" if exchange.transport_failure.is_empty() => None,
         "transport_failure_reason" => Some(text(&exchange.transport_failure)),
-        name => of_address(upstream.map(|upstream| upstream.address), name),
+        "address" | "port" => of_address(upstream.map(|upstream| upstream.address), name),
+        name => of_upstream_tls(exchange.upstream_tls.as_deref()?, name),
     }
+}
+
+fn of_upstream_tls(tls: &UpstreamTlsFacts, name: &str) -> Option<AttributeValue> {
+    Some(match name {
+        "tls_version" => text(tls.version),
+        "subject_peer_certificate" => text(&tls.peer.as_ref()?.subject),
+        "uri_san_peer_certificate" => text(tls.peer.as_ref()?.uris.first()?),
+        "dns_san_peer_certificate" => text(tls.peer.as_ref()?.dns_names.first()?),
+        "sha256_peer_certificate_digest" => text(&tls.peer.as_ref()?.sha256),
+        _ => return None,
+    })
 }
 
 /// What Envoy 1.40 answers under `xds`, and older ones without it.
@@ -241,6 +253,11 @@ mod tests {
         assert_eq!(read(&exchange, &["upstream", "address"]), "10.0.0.7:8080");
         assert_eq!(read(&exchange, &["upstream", "port"]), "8080");
         assert_eq!(attribute(&exchange, &["upstream", "local_address"]), None);
+        assert_eq!(attribute(&exchange, &["upstream", "tls_version"]), None);
+        let facts = UpstreamTlsFacts { version: "TLSv1.3", peer: None };
+        exchange.upstream_tls = Some(facts.into());
+        assert_eq!(read(&exchange, &["upstream", "tls_version"]), "TLSv1.3");
+        assert_eq!(attribute(&exchange, &["upstream", "uri_san_peer_certificate"]), None);
     }
 
     #[test]

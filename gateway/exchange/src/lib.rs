@@ -29,6 +29,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
+use portcullis_crypto::CertificateFacts;
 use portcullis_message::Upgrade;
 
 /// One request and its reply, from the head's arrival to the log line.
@@ -65,6 +66,8 @@ pub struct Exchange {
     pub passed_name: Option<Arc<str>>,
     /// The endpoint that it went to.
     pub upstream: Option<Upstream>,
+    /// What the TLS handshake with it settled; `None` in plain text.
+    pub upstream_tls: Option<Arc<UpstreamTlsFacts>>,
     /// How many times it was tried to get the upstream's reply; 0 where the gateway replied by itself.
     pub attempts: u32,
     /// When what happened.
@@ -97,6 +100,15 @@ pub struct Upstream {
     pub local_address: Option<SocketAddr>,
 }
 
+/// What a handshake with an endpoint settled.
+#[derive(Debug)]
+pub struct UpstreamTlsFacts {
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub version: &'static str,
+    /// What the endpoint's certificate says; `None` where it says it in a way that nobody should repeat.
+    pub peer: Option<CertificateFacts>,
+}
+
 impl Exchange {
     /// The record of a request that has just come in.
     pub fn new(connection: Arc<Connection>, request: RequestHead) -> Self {
@@ -115,6 +127,7 @@ impl Exchange {
             cluster: None,
             passed_name: None,
             upstream: None,
+            upstream_tls: None,
             attempts: 0,
             timings: Timings::start(),
             bytes_received: 0,

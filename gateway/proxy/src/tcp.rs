@@ -133,6 +133,7 @@ async fn connect(record: &mut TcpRecord, cluster: &Cluster) -> Result<RawConnect
             Ok(upstream) => {
                 cluster.record(&endpoint, Outcome::Connected);
                 let local_address = upstream.local_address();
+                record.exchange.upstream_tls = upstream.tls().cloned();
                 record.exchange.upstream = Some(Upstream { address, local_address });
                 return Ok(upstream);
             }

@@ -38,6 +38,7 @@ mod tls;
 mod tls_handshake;
 mod tls_sessions;
 mod tls_staple;
+mod tls_upstream;
 mod upstream;
 mod websocket;
 
@@ -60,5 +61,6 @@ pub use rustls::{CipherSuite, ProtocolVersion};
 pub use seen::Seen;
 pub use tls::{Tls, TlsStream};
 pub use tls_handshake::Handshake;
+pub use tls_upstream::{HandshakesSeen, TlsUpstream};
 pub use upstream::Upstream;
 pub use websocket::{WebSocketSeen, WebSocketUpstream, websocket_handshake};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use portcullis_crypto::{CertificateFacts, handshake_failure, provider};
+use portcullis_exchange::UpstreamTlsFacts;
 use portcullis_model as model;
 use rustls::pki_types::ServerName;
 use rustls::sign::SingleCertAndKey;
@@ -34,15 +35,6 @@ pub(crate) struct ClientTls {
 enum Asks {
     Always,
     UnlessAuthority,
-}
-
-/// What a handshake with an upstream settled.
-#[derive(Debug)]
-pub struct UpstreamTlsFacts {
-    /// `TLSv1.2` or `TLSv1.3`.
-    pub version: &'static str,
-    /// What the endpoint's certificate says; `None` where it says it in a way that nobody should repeat.
-    pub peer: Option<CertificateFacts>,
 }
 
 impl ClientTls {

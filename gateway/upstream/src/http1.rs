@@ -13,12 +13,12 @@ use bytes::{Bytes, BytesMut};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
+use portcullis_exchange::UpstreamTlsFacts;
 use portcullis_message::http1::{
     BodyDecoder, Decoded, Framing, HeadReader, Limits, Persistence, ReplyHead,
 };
 use portcullis_message::{BodyError, Upgrade, switches_to_websocket};
 
-use crate::client_tls::UpstreamTlsFacts;
 use crate::failure::{Heard, SendError, UpstreamFailure};
 use crate::http1::received::Received;
 use crate::http1::upload::Upload;

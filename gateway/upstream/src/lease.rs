@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use http::request::Parts;
 use http::{Request, Response};
+use portcullis_exchange::UpstreamTlsFacts;
 
-use crate::client_tls::UpstreamTlsFacts;
 use crate::endpoint::ActiveRequest;
 use crate::failure::SendError;
 use crate::http2::{self, StreamPlace};

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use portcullis_exchange::UpstreamTlsFacts;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::breakers::{Breaker, Entered};
-use crate::client_tls::UpstreamTlsFacts;
 use crate::cluster::Cluster;
 use crate::endpoint::{ActiveRequest, Endpoint, OpenConnection};
 use crate::failure::ConnectError;

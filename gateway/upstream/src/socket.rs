@@ -7,10 +7,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use portcullis_exchange::UpstreamTlsFacts;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::client_tls::UpstreamTlsFacts;
 use crate::tls_stream::{Sending, TlsStream};
 
 /// The stream of an upstream connection.

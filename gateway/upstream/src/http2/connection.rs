@@ -12,12 +12,12 @@ use h2::SendStream;
 use h2::client::{Builder, ResponseFuture, SendRequest};
 use http::Request;
 use http::uri::Scheme;
+use portcullis_exchange::UpstreamTlsFacts;
 use portcullis_message::FrameLimits;
 use portcullis_model::ConnectionPool;
 use tokio::task::spawn_local;
 
 use crate::breakers::Entered;
-use crate::client_tls::UpstreamTlsFacts;
 use crate::endpoint::OpenConnection;
 use crate::failure::UpstreamFailure;
 use crate::http2::driver::Driver;

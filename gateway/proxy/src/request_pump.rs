@@ -124,7 +124,7 @@ impl Pump {
                 Poll::Ready(Demand::Frame) => {}
                 Poll::Ready(Demand::None) | Poll::Pending => {
                     // A plugin that holds the body may answer before anybody asks for more.
-                    return self.flow.poll_held(cx, &mut self.record).map(|stop| Err(stop));
+                    return self.flow.poll_held(cx, &mut self.record).map(Err);
                 }
             }
             let Poll::Ready(out) = self.flow.poll_next(cx, &mut self.record, &mut self.body)?

@@ -21,10 +21,6 @@ use crate::stop::Stop;
 use crate::{ProxyError, ResponseBody, reply_for};
 
 /// A response, at once or later.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a response is as large, and a box would cost an allocation"
-)]
 pub(crate) enum Responded {
     Now(Response<ResponseBody>),
     /// A plugin holds its head.

@@ -17,8 +17,7 @@ use crate::choose::{Choice, Table};
 use crate::flow::Flow;
 use crate::request_pump::RequestPump;
 use crate::route_timeout::RouteTimeout;
-use crate::running::{RunningStep, RunningSteps};
-use crate::steps::Chain;
+use crate::running::{Chain, RunningStep, RunningSteps};
 use crate::{DrainPhase, Progress, Worker};
 
 /// What a request holds while it lasts. When it is dropped before [`Flight::finish`], the client went away.

@@ -4,12 +4,12 @@
 //! thread, on one pinned snapshot, and always answers.
 //!
 //! What stands where:
-//! - the way in: `handle`, `admit` with `head_size` and `request_id`, `health`, `memory`, `choose`, `handshake`;
+//! - the way in: `handle`, `admit` with `head_size` and `request_id`, `health`, `memory`, `choose`, `handshake`, `decision`;
 //! - what plugins do outside of requests: `plugin_work`, `plugin_call` with `http_call`, `grpc_call` and `race`;
-//! - plugins: `steps` for heads, `flow` and `flow_step` for bodies and trailers, `request_filter` with `request_pump` on
+//! - plugins: `steps` for heads, `flow` and `flow_step` for bodies and trailers, `request_filter` with `client_body` and `request_pump` on
 //!   the way up, `response_filter` on the way back, `running`, `stop`, `in_time`;
 //! - the way up: `outbound`, `forward` with `attempt`, `retry`, `pause` and `kept`, `route_timeout`; beside it `mirror`;
-//! - the way back: `respond` with `error`, `grpc`, `framing` and `debug_headers`, then `response_body`;
+//! - the way back: `respond` with `reply_head`, `error`, `grpc`, `framing` and `debug_headers`, then `response_body`;
 //! - what a request holds until its record is closed: `flight`; what never became one: `refused`;
 //! - deadlines: `progress`, `pace`, `terms`, `overdue`, and `under_way` on its `roster`, for the worker's sweep;
 //! - what leaves HTTP: `upgrade`, `tunnel`, `tcp` with `tcp_record`, `both_ways`, `one_way`, `outdated`;
@@ -20,7 +20,9 @@ mod affinity;
 mod attempt;
 mod both_ways;
 mod choose;
+mod client_body;
 mod debug_headers;
+mod decision;
 mod drain;
 mod dynamic_host;
 mod error;
@@ -52,6 +54,7 @@ mod plugin_work;
 mod progress;
 mod race;
 mod refused;
+mod reply_head;
 mod request_filter;
 mod request_id;
 mod request_pump;

@@ -2,27 +2,28 @@
 //! its way up.
 
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HeaderValue, TRAILER};
 use http::{HeaderMap, HeaderName};
-use http_body::{Body as HttpBody, Frame, SizeHint};
-use portcullis_message::{Body, BodyError, body_channel};
-use portcullis_upstream::{RequestBody, RequestProgress};
+use http_body::Body as _;
+use portcullis_message::{Body, body_channel};
+use portcullis_upstream::RequestProgress;
 use portcullis_wasm::{Direction, EndOfStream};
 
 use crate::ProxyError;
+use crate::client_body::ClientBody;
+use crate::decision::{Decision, decide_route};
 use crate::flight::Flight;
 use crate::flow::Flow;
 use crate::flow_step::FlowStep;
-use crate::handle::{Decision, decide_route};
 use crate::in_time::in_time;
 use crate::outbound::{hold_to_chosen_policy, most_body};
 use crate::request_pump::RequestPump;
-use crate::steps::{Chain, Passed, pass_request_head};
+use crate::running::Chain;
+use crate::steps::{Passed, pass_request_head};
 use crate::stop::Stop;
 
 /// Has the rest of a request pass its plugins. `passed` is how far its head came.
@@ -115,9 +116,16 @@ impl RequestFilter<'_> {
         Ok(())
     }
 
+    /// What is read from now on is counted, and held to the client's deadlines.
+    fn count_body(&mut self) {
+        if let Some(upload) = self.body.count(most_body(self.flight)) {
+            self.flight.upload = Some(upload);
+            self.flight.progress.set_upload(self.flight.upload.clone());
+        }
+    }
+
     async fn await_head(&mut self) -> Result<(), Stop> {
-        let most = most_body(self.flight);
-        self.body.count(self.flight, most);
+        self.count_body();
         let result =
             poll_fn(|cx| self.flow.poll_head(cx, &mut self.flight.exchange, &mut self.body));
         result.await
@@ -130,8 +138,7 @@ impl RequestFilter<'_> {
         if !known || !self.flow.may_alter() {
             return Ok(());
         }
-        let most = most_body(self.flight);
-        self.body.count(self.flight, most);
+        self.count_body();
         poll_fn(|cx| self.flow.poll_first(cx, &mut self.flight.exchange, &mut self.body)).await
     }
 
@@ -144,8 +151,7 @@ impl RequestFilter<'_> {
             let body = std::mem::take(body);
             return decide_route(self.flight, &table, body);
         }
-        let most = most_body(self.flight);
-        self.body.count(self.flight, most);
+        self.count_body();
         let upload = self.body.progress();
         if let Some((bytes, trailers)) = self.flow.take_whole(&mut self.flight.exchange) {
             let body = whole_body(&mut self.flight.exchange.request.headers, bytes, trailers);
@@ -190,7 +196,7 @@ impl RequestFilter<'_> {
 
     fn give_up(mut self, stop: Stop) -> Result<Decision, ProxyError> {
         self.flow.bring_back(&mut self.flight.exchange);
-        stop.reply(self.flight).map(Decision::Reply)
+        stop.reply(&mut self.flight.exchange).map(Decision::Reply)
     }
 }
 
@@ -216,64 +222,4 @@ fn whole_body(headers: &mut HeaderMap, bytes: Bytes, trailers: Option<HeaderMap>
         headers.insert(TRAILER, names);
     }
     Body::Trailing(Box::new((Some(bytes), Some(trailers))))
-}
-
-/// The body as the client sends it, counted once anything of it is read.
-pub(crate) enum ClientBody {
-    Untouched(Body),
-    Counted(RequestBody),
-}
-
-impl Default for ClientBody {
-    fn default() -> Self {
-        ClientBody::Untouched(Body::Empty)
-    }
-}
-
-impl ClientBody {
-    /// Counts what is read from now on, and breaks off where it is more than `most`.
-    fn count(&mut self, flight: &mut Flight, most: u64) {
-        let ClientBody::Untouched(body) = self else { return };
-        let mut counted = RequestBody::new(std::mem::take(body));
-        counted.limit(most);
-        flight.upload = counted.progress();
-        flight.progress.set_upload(flight.upload.clone());
-        *self = ClientBody::Counted(counted);
-    }
-
-    fn progress(&self) -> Option<Arc<RequestProgress>> {
-        match self {
-            ClientBody::Untouched(_) => None,
-            ClientBody::Counted(body) => body.progress(),
-        }
-    }
-}
-
-impl HttpBody for ClientBody {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match self.get_mut() {
-            ClientBody::Untouched(body) => Pin::new(body).poll_frame(cx),
-            ClientBody::Counted(body) => Pin::new(body).poll_frame(cx),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            ClientBody::Untouched(body) => body.is_end_stream(),
-            ClientBody::Counted(body) => body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            ClientBody::Untouched(body) => body.size_hint(),
-            ClientBody::Counted(body) => body.size_hint(),
-        }
-    }
 }

@@ -10,8 +10,8 @@ use portcullis_exchange::Exchange;
 use portcullis_message::{BodySender, Demand};
 use tokio::task::JoinHandle;
 
+use crate::client_body::ClientBody;
 use crate::flow::{Flow, Out};
-use crate::request_filter::ClientBody;
 use crate::stop::Stop;
 
 /// The task. Dropping this ends it.

@@ -14,9 +14,10 @@ use crate::flight::Flight;
 use crate::flow::Flow;
 use crate::flow_step::FlowStep;
 use crate::in_time::in_time;
-use crate::respond::{finish_head, take_own_reply};
+use crate::reply_head::{finish_head, take_own_reply};
 use crate::response_body::{Deadline, Source};
-use crate::steps::{Chain, Passed, pass_reply_head};
+use crate::running::Chain;
+use crate::steps::{Passed, pass_reply_head};
 use crate::stop::Stop;
 use crate::{ProxyError, ResponseBody, reply_for};
 
@@ -202,7 +203,7 @@ impl ReplyFilter {
 
     fn stop(&mut self, stop: Stop) {
         self.flight.bring_back();
-        match stop.reply(&mut self.flight) {
+        match stop.reply(&mut self.flight.exchange) {
             Ok(reply) => self.replace(reply),
             Err(error) => {
                 let reply = reply_for(&error, &mut self.flight.exchange);

@@ -1,9 +1,11 @@
 //! The plugin streams of one request.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_exchange::Exchange;
+use portcullis_snapshot::ChainStep;
 use portcullis_wasm::{Closed, Instance, StreamId};
 use smallvec::SmallVec;
 use tokio::task::spawn_local;
@@ -11,6 +13,9 @@ use tokio::time::sleep;
 
 /// A guest that says that it is not done has so long to be.
 const LONGEST_LINGER: Duration = Duration::from_secs(1);
+
+/// The plugins of a listener, in the order of requests.
+pub(crate) type Chain = Arc<[ChainStep]>;
 
 /// The plugins that have seen a request, in the order in which they saw it.
 #[derive(Default)]

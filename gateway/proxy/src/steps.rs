@@ -1,7 +1,6 @@
 //! The heads of a request and of its reply on their way through the plugins: callback after callback, until one
 //! answers, fails, or wants more than a head.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -15,9 +14,6 @@ use crate::ProxyError;
 use crate::flight::Flight;
 use crate::running::RunningStep;
 use crate::stop::take_local_reply;
-
-/// The plugins of a listener, in the order of requests.
-pub(crate) type Chain = Arc<[ChainStep]>;
 
 /// How far a head came.
 #[derive(Debug)]
@@ -115,7 +111,7 @@ fn settle(
 ) -> Result<Passed, ProxyError> {
     match outcome {
         Ok(Effects { reply: Some(reply), .. }) => {
-            Ok(Passed::Reply(take_local_reply(flight, reply)))
+            Ok(Passed::Reply(take_local_reply(&mut flight.exchange, reply)))
         }
         Ok(Effects { action: Action::Close, .. }) => {
             Err(ProxyError::PluginClosed(step.id.to_string()))

@@ -55,6 +55,8 @@ impl Authority {
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         params.serial_number = Some(SerialNumber::from(subject.serial));
+        // All authorities here have one name: this tells who of them has signed.
+        params.use_authority_key_identifier_extension = true;
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(subject.last_year, 1, 1);
         let key = match subject.key {

@@ -1,6 +1,6 @@
 //! A real Envoy on both sides: as the client that stands before the gateway, and as the sidecar behind it.
 
-mod process;
+pub mod process;
 
 use portcullis_testkit::manifests::{
     gateway, http_server, https_server, join, service_entry, tls_secret, virtual_service,

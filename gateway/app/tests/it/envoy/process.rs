@@ -70,10 +70,20 @@ impl Envoy {
         SocketAddr::from(([127, 0, 0, 1], u16::try_from(port).unwrap()))
     }
 
-    async fn start(listeners: &[Value], clusters: &[Value]) -> Self {
+    /// A counter of its statistics, summed up over all listeners and clusters.
+    pub async fn counter(&self, name: &str) -> u64 {
+        let mut client = Client::http1(self.admin).await.unwrap();
+        let reply = client.get("envoy", &format!("/stats?filter={name}")).await;
+        let number = |line: &str| line.rsplit_once(": ")?.1.parse::<u64>().ok();
+        reply.text().lines().filter_map(number).sum()
+    }
+
+    /// One with these listeners and clusters.
+    pub async fn start(listeners: &[Value], clusters: &[Value]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (config, admin) = (directory.path().join("envoy.json"), directory.path().join("admin"));
         let bootstrap = json!({
+            "node": {"id": "envoy", "cluster": "tests"},
             "admin": {"address": on_loopback(0)},
             "static_resources": {"listeners": listeners, "clusters": clusters},
         });
@@ -139,7 +149,8 @@ async fn address_in(file: &std::path::Path) -> SocketAddr {
     }
 }
 
-fn listener(name: &str, cluster: &str) -> Value {
+/// A listener that passes every request on to a cluster.
+pub fn listener(name: &str, cluster: &str) -> Value {
     let routes = json!({"virtual_hosts": [{
         "name": "all",
         "domains": ["*"],
@@ -160,7 +171,8 @@ fn listener(name: &str, cluster: &str) -> Value {
     json!({"name": name, "address": on_loopback(0), "filter_chains": [{"filters": [filter]}]})
 }
 
-fn cluster(name: &str, address: SocketAddr, options: &Value) -> Value {
+/// A cluster of one endpoint.
+pub fn cluster(name: &str, address: SocketAddr, options: &Value) -> Value {
     let endpoint = json!({"endpoint": {"address": on_loopback(address.port())}});
     let mut cluster = json!({
         "name": name,
@@ -181,7 +193,8 @@ fn protocol(options: &Value) -> Value {
     json!({name: {"@type": of_type, "explicit_http_config": options}})
 }
 
-fn api(name: &str) -> String {
+/// The type of an extension.
+pub fn api(name: &str) -> String {
     format!("type.googleapis.com/envoy.extensions.{name}")
 }
 

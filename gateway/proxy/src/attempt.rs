@@ -69,14 +69,18 @@ async fn send(
     flight.exchange.upstream = Some(Upstream { address: endpoint.address(), local_address: None });
     let lease = match connect(flight, outbound, &endpoint).await {
         Ok(lease) => lease,
-        Err(error) => return Err(not_connected(outbound, &endpoint, &error)),
+        Err(error) => {
+            let upstream = Upstream { address: error.address, local_address: None };
+            flight.exchange.upstream = Some(upstream);
+            return Err(not_connected(outbound, &endpoint, &error));
+        }
     };
     let now = Instant::now();
     if outbound.tried.len() == 1 {
         outbound.cluster.note_request(now);
     }
     flight.exchange.upstream =
-        Some(Upstream { address: endpoint.address(), local_address: lease.local_address() });
+        Some(Upstream { address: lease.peer(), local_address: lease.local_address() });
     flight.exchange.upstream_tls = lease.tls().cloned();
     flight.exchange.timings.upstream_sent = Some(now);
     let Some(request) = outbound.request.take() else {

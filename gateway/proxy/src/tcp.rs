@@ -11,7 +11,10 @@ use bytes::Bytes;
 use portcullis_exchange::{Connection, Upstream};
 use portcullis_model::ConnectionPool;
 use portcullis_snapshot::{Snapshot, SocketKey};
-use portcullis_upstream::{Caller, Cluster, EndpointId, Outcome, Pick, RawConnection, draw_below};
+use portcullis_upstream::{
+    Caller, Cluster, ConnectError, EndpointId, Outcome, Pick, RawConnection, UpstreamFailure,
+    draw_below,
+};
 use smallvec::SmallVec;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -127,17 +130,24 @@ async fn connect(record: &mut TcpRecord, cluster: &Cluster) -> Result<RawConnect
         let pick = Pick { hash, tried: &tried };
         let Some(endpoint) = cluster.pick(&pick) else { break };
         tried.push(endpoint.id);
-        let address = endpoint.address();
-        record.exchange.upstream = Some(Upstream { address, local_address: None });
+        // For a record that is cut off meanwhile.
+        record.exchange.upstream =
+            Some(Upstream { address: endpoint.address(), local_address: None });
         match RawConnection::open(cluster, &endpoint, caller).await {
             Ok(upstream) => {
                 cluster.record(&endpoint, Outcome::Connected);
                 let local_address = upstream.local_address();
                 record.exchange.upstream_tls = upstream.tls().cloned();
+                let address = upstream.peer();
                 record.exchange.upstream = Some(Upstream { address, local_address });
                 return Ok(upstream);
             }
+            Err(ConnectError { cause: UpstreamFailure::Overflow(overflow), .. }) => {
+                return Err(Ending::Overflow(overflow.to_string()));
+            }
             Err(failure) => {
+                record.exchange.upstream =
+                    Some(Upstream { address: failure.address, local_address: None });
                 if let Some(outcome) = Outcome::of(&failure.cause) {
                     cluster.record(&endpoint, outcome);
                 }

@@ -36,6 +36,8 @@ pub(crate) enum Ending {
     NoCluster,
     /// The cluster has no endpoint to connect to.
     NoHealthyUpstream,
+    /// The cluster has as many connections as it may.
+    Overflow(String),
     /// No endpoint took a connection.
     ConnectFailed(String),
     /// The client vanished.
@@ -100,7 +102,10 @@ impl TcpRecord {
             self.exchange.flags.set(flag);
             self.exchange.code_details = details.into();
         }
-        if let Ending::ConnectFailed(reason) | Ending::UpstreamFailed(reason) = ending {
+        if let Ending::Overflow(reason)
+        | Ending::ConnectFailed(reason)
+        | Ending::UpstreamFailed(reason) = ending
+        {
             self.exchange.transport_failure = reason;
         }
         self.ended = true;
@@ -142,6 +147,7 @@ impl Ending {
             Ending::Refused => (Flag::UnauthorizedExternalService, "policy_not_served"),
             Ending::NoCluster => (Flag::NoCluster, "cluster_not_found"),
             Ending::NoHealthyUpstream => (Flag::NoHealthyUpstream, "no_healthy_upstream"),
+            Ending::Overflow(_) => (Flag::UpstreamOverflow, "upstream_overflow"),
             Ending::ConnectFailed(_) => (Flag::UpstreamConnectionFailure, "connection_failure"),
             Ending::ClientGone => (Flag::DownstreamConnectionTermination, "downstream_reset"),
             Ending::UpstreamFailed(_) => (Flag::UpstreamConnectionTermination, "upstream_reset"),

@@ -13,12 +13,11 @@ use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion};
 use tokio::net::TcpStream;
 
+use crate::caller::{Caller, Speaks};
 use crate::endpoint::EndpointId;
 use crate::failure::UpstreamFailure;
-use crate::socket::Socket;
 use crate::tls_sessions::sessions_with;
 use crate::tls_stream::TlsStream;
-use crate::transport::{Caller, Speaks};
 
 /// How handshakes with the endpoints of a cluster are made.
 pub(crate) struct ClientTls {
@@ -89,7 +88,7 @@ impl ClientTls {
         endpoint: EndpointId,
         speaks: Speaks,
         caller: &Caller<'_>,
-    ) -> Result<Socket, UpstreamFailure> {
+    ) -> Result<(TlsStream, Arc<UpstreamTlsFacts>), UpstreamFailure> {
         let name = self.name_for(caller)?;
         let mut config = self.config.clone();
         config.resumption = sessions_with(self.number, endpoint);
@@ -99,7 +98,7 @@ impl ClientTls {
         let stream = TlsStream::connect(stream, session).await.map_err(|e| failure(&e))?;
         let facts = read_facts(stream.session())?;
         self.check_protocol(stream.session(), speaks)?;
-        Ok(Socket::tls(stream, facts))
+        Ok((stream, facts))
     }
 
     fn name_for(&self, caller: &Caller<'_>) -> Result<ServerName<'static>, UpstreamFailure> {
@@ -117,8 +116,8 @@ impl ClientTls {
         speaks: Speaks,
     ) -> Result<(), UpstreamFailure> {
         let is_good = match (speaks, session.alpn_protocol()) {
-            (Speaks::Http2, Some(protocol)) => protocol.ends_with(b"h2"),
-            // A sidecar that picks none still tells HTTP/2 by its preface.
+            // A sidecar that picks `istio`, or none, still tells HTTP/2 by its preface.
+            (Speaks::Http2, Some(protocol)) => protocol.ends_with(b"h2") || protocol == b"istio",
             (Speaks::Http2, None) => self.mesh == model::Mesh::Sidecar,
             (Speaks::Http1 | Speaks::Bytes, _) => true,
         };

@@ -12,18 +12,19 @@ use crate::endpoint::Endpoint;
 use crate::eyeballs::connect_first;
 use crate::failure::{ConnectError, UpstreamFailure};
 
-/// Connects within the connect timeout, with `TCP_NODELAY` and probes of silent connections.
+/// Connects within the connect timeout, with `TCP_NODELAY` and probes of silent connections. Says to which of the
+/// endpoint's addresses.
 ///
 /// # Errors
 /// No connection came about.
 pub(crate) async fn connect(
     endpoint: &Endpoint,
     pool: &ConnectionPool,
-) -> Result<TcpStream, ConnectError> {
+) -> Result<(TcpStream, SocketAddr), ConnectError> {
     match timeout(pool.connect_timeout, attempt(endpoint)).await {
-        Ok(Ok(stream)) => match set_options(&stream, &pool.keepalive) {
-            Ok(()) => Ok(stream),
-            Err(error) => Err(failed(endpoint.address(), &error)),
+        Ok(Ok((stream, address))) => match set_options(&stream, &pool.keepalive) {
+            Ok(()) => Ok((stream, address)),
+            Err(error) => Err(failed(address, &error)),
         },
         Ok(Err((address, error))) => Err(failed(address, &error)),
         Err(_) => Err(ConnectError {
@@ -33,11 +34,12 @@ pub(crate) async fn connect(
     }
 }
 
-async fn attempt(endpoint: &Endpoint) -> Result<TcpStream, (SocketAddr, io::Error)> {
+async fn attempt(endpoint: &Endpoint) -> Result<(TcpStream, SocketAddr), (SocketAddr, io::Error)> {
     match endpoint.addresses() {
         None => {
             let address = endpoint.address();
-            TcpStream::connect(address).await.map_err(|error| (address, error))
+            let connected = TcpStream::connect(address).await;
+            connected.map(|stream| (stream, address)).map_err(|error| (address, error))
         }
         // Few have several, so the race stays out of the others' future.
         Some(addresses) => Box::pin(connect_first(&addresses, TcpStream::connect)).await,

@@ -16,15 +16,15 @@ const HEAD_START: Duration = Duration::from_millis(250);
 /// How many addresses are tried.
 const MOST: usize = 8;
 
-/// Connects to one of these addresses; the families take turns, beginning with the first one's. An attempt that fails
-/// has the next begin at once.
+/// Connects to one of these addresses, and says to which; the families take turns, beginning with the first one's. An
+/// attempt that fails has the next begin at once.
 ///
 /// # Errors
 /// What the first attempt to fail met, where none succeeds.
 pub(crate) async fn connect_first<T, F>(
     addresses: &[SocketAddr],
     connect: impl Fn(SocketAddr) -> F,
-) -> Result<T, (SocketAddr, io::Error)>
+) -> Result<(T, SocketAddr), (SocketAddr, io::Error)>
 where
     F: Future<Output = io::Result<T>>,
 {
@@ -57,12 +57,12 @@ struct Race<F> {
 }
 
 impl<T, F: Future<Output = io::Result<T>>> Race<F> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Option<T> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Option<(T, SocketAddr)> {
         let (mut won, failed) = (None, &mut self.failed);
         self.running.retain_mut(|(address, attempt)| match attempt.as_mut().poll(cx) {
             Poll::Pending => true,
             Poll::Ready(Ok(stream)) => {
-                won.get_or_insert(stream);
+                won.get_or_insert((stream, *address));
                 false
             }
             Poll::Ready(Err(error)) => {
@@ -121,7 +121,7 @@ mod tests {
         let won = connect_first(&addresses, |to| {
             attempt(if to.is_ipv6() { 60_000 } else { 5 }, true, to.port())
         });
-        assert_eq!(won.await.unwrap(), 2);
+        assert_eq!(won.await.unwrap(), (2, at("1.1.1.1:2")));
         assert_eq!(begun.elapsed().as_millis(), 255);
     }
 
@@ -130,7 +130,7 @@ mod tests {
         let begun = Instant::now();
         let addresses = ["[::1]:1", "1.1.1.1:2"].map(at);
         let won = connect_first(&addresses, |to| attempt(1, to.port() == 2, to.port()));
-        assert_eq!(won.await.unwrap(), 2);
+        assert_eq!(won.await.unwrap().0, 2);
         assert_eq!(begun.elapsed().as_millis(), 2);
     }
 
@@ -142,7 +142,7 @@ mod tests {
             tried.borrow_mut().push(to.port());
             attempt(if to.port() == 1 { 300 } else { 1_000 }, true, to.port())
         });
-        assert_eq!(won.await.unwrap(), 1);
+        assert_eq!(won.await.unwrap().0, 1);
         assert_eq!(*tried.borrow(), [1, 2]);
     }
 

@@ -68,6 +68,11 @@ impl Http1 {
         self.received.buffer.is_empty() && self.socket.is_quiet()
     }
 
+    /// Where it was connected to.
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.socket.peer()
+    }
+
     pub(crate) fn local_address(&self) -> Option<SocketAddr> {
         self.local_address
     }

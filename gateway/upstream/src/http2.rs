@@ -5,6 +5,7 @@ mod connection;
 mod driver;
 mod exchange;
 mod head;
+mod life;
 mod reason;
 mod upload;
 mod watched;

@@ -41,6 +41,14 @@ impl Lease {
         self.origin == Origin::Reused
     }
 
+    /// Where the connection goes to. An endpoint that is a name may lead elsewhere by now.
+    pub fn peer(&self) -> SocketAddr {
+        match &self.way {
+            Way::Http1(connection) => connection.http1.peer(),
+            Way::Http2(place) => place.connection().peer(),
+        }
+    }
+
     /// Our own address on the connection.
     pub fn local_address(&self) -> Option<SocketAddr> {
         match &self.way {

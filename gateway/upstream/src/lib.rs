@@ -10,10 +10,12 @@
 
 mod balance;
 mod breakers;
+mod caller;
 mod client_tls;
 mod cluster;
 mod condition;
 mod connect;
+mod dial;
 mod ejection;
 mod endpoint;
 mod endpoint_set;
@@ -86,6 +88,7 @@ mod waiting;
 mod warmup;
 
 pub use breakers::{Breaker, Entered, Overflow};
+pub use caller::Caller;
 pub use cluster::{Cluster, ClusterHome, SetEndpoints};
 pub use condition::{EndpointState, Offence};
 pub use endpoint::{Endpoint, EndpointId};
@@ -107,6 +110,5 @@ pub use report::{EndpointReport, LimitReport, Role};
 pub use request_body::{RequestBody, RequestProgress};
 pub use response_body::UpstreamBody;
 pub use spoken::Spoken;
-pub use transport::Caller;
 pub use tunnel::UpstreamTunnel;
 pub use upkeep::{AskForUpkeep, Upkeep};

@@ -9,7 +9,9 @@ use tokio::task::{AbortHandle, spawn_local};
 use tokio::time::timeout;
 
 use crate::breakers::{Breaker, Entered, Overflow};
+use crate::caller::Speaks;
 use crate::cluster::Cluster;
+use crate::dial::open_socket;
 use crate::endpoint::{Endpoint, OpenConnection};
 use crate::failure::{ConnectError, UpstreamFailure};
 use crate::http1::Http1;
@@ -17,7 +19,6 @@ use crate::pooled::{Bounds, PooledConnection};
 use crate::shelf::{Shelf, patience};
 use crate::tally::Mine;
 use crate::terms::Terms;
-use crate::transport::{Speaks, open_socket};
 use crate::waiting::{Given, InQueue, Waiter};
 
 /// A new connection, or one that comes back meanwhile, whichever is first. The new one then goes to the shelf. Where the

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::caller::Caller;
 use crate::cluster::Cluster;
 use crate::endpoint::{Endpoint, EndpointId};
 use crate::failure::ConnectError;
@@ -13,7 +14,6 @@ use crate::sharing::Sharing;
 use crate::shelf::{Rested, Shelf};
 use crate::spoken::Spoken;
 use crate::terms::Terms;
-use crate::transport::Caller;
 use crate::waiting::Given;
 
 /// The upstream connections of one worker. They never leave its thread; a clone is the same pools.

@@ -6,11 +6,12 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::caller::{Caller, Speaks};
 use crate::cluster::Cluster;
+use crate::dial::open_socket;
 use crate::endpoint::Endpoint;
 use crate::failure::ConnectError;
 use crate::socket::Socket;
-use crate::transport::{Caller, Speaks, open_socket};
 
 /// A connection as the cluster's requests have them, TLS and PROXY header included, which counts nowhere. It is for
 /// the control runtime.

@@ -12,11 +12,12 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::breakers::{Breaker, Entered};
+use crate::caller::{Caller, Speaks};
 use crate::cluster::Cluster;
+use crate::dial::open_socket;
 use crate::endpoint::{ActiveRequest, Endpoint, OpenConnection};
 use crate::failure::ConnectError;
 use crate::socket::Socket;
-use crate::transport::{Caller, Speaks, open_socket};
 
 /// A connection to an endpoint that is nobody else's; it counts at the endpoint for as long as it lives.
 #[derive(Debug)]
@@ -43,6 +44,11 @@ impl RawConnection {
         let socket = open_socket(cluster, endpoint, Speaks::Bytes, &caller).await?;
         let open = OpenConnection::begin(endpoint);
         Ok(RawConnection { socket, _active: active, _open: open, _place: place })
+    }
+
+    /// Where it goes to. An endpoint that is a name may lead elsewhere by now.
+    pub fn peer(&self) -> SocketAddr {
+        self.socket.peer()
     }
 
     /// Our own address on the connection.

@@ -10,13 +10,14 @@ use tokio::sync::Notify;
 use tokio::task::spawn_local;
 
 use crate::breakers::{Breaker, Entered};
+use crate::caller::{Caller, Speaks};
 use crate::cluster::Cluster;
+use crate::dial::open_socket;
 use crate::endpoint::{Endpoint, EndpointId, OpenConnection};
 use crate::failure::{ConnectError, UpstreamFailure};
 use crate::http2::{Http2, StreamPlace};
 use crate::shelf::patience;
 use crate::terms::Terms;
-use crate::transport::{Caller, Speaks, open_socket};
 
 /// How often unused connections are looked for, which is also the step in which idleness is measured.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);

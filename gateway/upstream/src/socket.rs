@@ -21,6 +21,7 @@ use crate::tls_stream::{Sending, TlsStream};
 #[derive(Debug)]
 pub(crate) struct Socket {
     stream: Stream,
+    peer: SocketAddr,
     write_error: Option<io::Error>,
 }
 
@@ -32,14 +33,19 @@ enum Stream {
 }
 
 impl Socket {
-    /// On a stream in plain text.
-    pub(crate) fn plain(stream: TcpStream) -> Self {
-        Socket { stream: Stream::Plain(stream), write_error: None }
+    /// On a stream in plain text, to this address.
+    pub(crate) fn plain(stream: TcpStream, peer: SocketAddr) -> Self {
+        Socket { stream: Stream::Plain(stream), peer, write_error: None }
     }
 
     /// On a stream after its handshake.
-    pub(crate) fn tls(stream: TlsStream, facts: Arc<UpstreamTlsFacts>) -> Self {
-        Socket { stream: Stream::Tls(Box::new(stream), facts), write_error: None }
+    pub(crate) fn tls(stream: TlsStream, facts: Arc<UpstreamTlsFacts>, peer: SocketAddr) -> Self {
+        Socket { stream: Stream::Tls(Box::new(stream), facts), peer, write_error: None }
+    }
+
+    /// Where it was connected to.
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.peer
     }
 
     /// The TCP stream, whatever is on it.
@@ -210,8 +216,9 @@ mod tests {
 
     async fn pair() -> (Socket, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        (Socket::plain(stream), listener.accept().await.unwrap().0)
+        let address = listener.local_addr().unwrap();
+        let stream = TcpStream::connect(address).await.unwrap();
+        (Socket::plain(stream, address), listener.accept().await.unwrap().0)
     }
 
     #[tokio::test]

@@ -1,7 +1,8 @@
 //! What tells connections to one endpoint apart.
 
+use crate::caller::Caller;
 use crate::cluster::Cluster;
-use crate::transport::{Caller, Reservation};
+use crate::transport::Reservation;
 
 /// What tells connections to one endpoint apart: a request uses only those of its own terms.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,63 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use portcullis_model as model;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
 
+use crate::caller::{Caller, Speaks};
 use crate::client_tls::ClientTls;
-use crate::cluster::Cluster;
-use crate::connect::connect;
-use crate::endpoint::{Endpoint, EndpointId};
-use crate::failure::{ConnectError, UpstreamFailure};
+use crate::endpoint::EndpointId;
+use crate::failure::UpstreamFailure;
 use crate::proxy_header::proxy_header;
 use crate::socket::Socket;
-
-/// Opens a connection to an endpoint, ready for HTTP or for bytes, all within the cluster's connect timeout.
-///
-/// # Errors
-/// No connection came about: nothing that a client said was sent.
-pub(crate) async fn open_socket(
-    cluster: &Cluster,
-    endpoint: &Endpoint,
-    speaks: Speaks,
-    caller: &Caller<'_>,
-) -> Result<Socket, ConnectError> {
-    let transport = cluster.transport();
-    let (within, address) = (cluster.settings().pool.connect_timeout, endpoint.address());
-    if transport.is_bare() {
-        return connect(endpoint, &cluster.settings().pool).await.map(Socket::plain);
-    }
-    let failed = |cause| ConnectError { address, cause };
-    transport.check().map_err(failed)?;
-    let deadline = Instant::now() + within;
-    let stream = connect(endpoint, &cluster.settings().pool).await?;
-    // Beside a handshake an allocation is nothing, and it keeps other futures small.
-    let dressed = Box::pin(transport.dress(stream, endpoint.id, speaks, caller));
-    match timeout_at(deadline, dressed).await {
-        Ok(socket) => socket.map_err(failed),
-        Err(_) => Err(failed(UpstreamFailure::Tls("handshake timeout".to_owned()))),
-    }
-}
-
-/// Who a connection is for.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Caller<'c> {
-    /// The request's authority, with or without a port; `None` where there is no request.
-    pub authority: Option<&'c str>,
-    /// The client's address and ours on its connection; `None` where there is no client.
-    pub connection: Option<(SocketAddr, SocketAddr)>,
-}
-
-/// What will be spoken on a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Speaks {
-    /// HTTP/1.1.
-    Http1,
-    /// HTTP/2.
-    #[allow(dead_code, reason = "for connections of HTTP/2")]
-    Http2,
-    /// Whatever the client says.
-    Bytes,
-}
 
 /// What a connection is reserved for: it serves nobody else.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,20 +96,24 @@ impl Transport {
     }
 
     /// Whether a TCP connection is all there is to it.
-    fn is_bare(&self) -> bool {
+    pub(crate) fn is_bare(&self) -> bool {
         matches!(self.protection, Protection::Plain) && self.proxy_header.is_none()
     }
 
-    fn check(&self) -> Result<(), UpstreamFailure> {
+    /// # Errors
+    /// TLS is asked for that cannot be had.
+    pub(crate) fn check(&self) -> Result<(), UpstreamFailure> {
         match &self.protection {
             Protection::Broken(reason) => Err(UpstreamFailure::NoTls(reason.clone())),
             Protection::Plain | Protection::Tls(_) => Ok(()),
         }
     }
 
-    async fn dress(
+    /// Makes of a TCP connection to this address what the cluster asks for.
+    pub(crate) async fn dress(
         &self,
         mut stream: TcpStream,
+        address: SocketAddr,
         endpoint: EndpointId,
         speaks: Speaks,
         caller: &Caller<'_>,
@@ -170,8 +124,11 @@ impl Transport {
             stream.write_all(&header).await.map_err(|error| UpstreamFailure::from_io(&error))?;
         }
         match &self.protection {
-            Protection::Tls(tls) => tls.handshake(stream, endpoint, speaks, caller).await,
-            Protection::Plain => Ok(Socket::plain(stream)),
+            Protection::Tls(tls) => {
+                let (stream, facts) = tls.handshake(stream, endpoint, speaks, caller).await?;
+                Ok(Socket::tls(stream, facts, address))
+            }
+            Protection::Plain => Ok(Socket::plain(stream, address)),
             Protection::Broken(reason) => Err(UpstreamFailure::NoTls(reason.clone())),
         }
     }

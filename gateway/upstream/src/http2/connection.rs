@@ -22,6 +22,7 @@ use crate::endpoint::OpenConnection;
 use crate::failure::UpstreamFailure;
 use crate::http2::driver::Driver;
 use crate::http2::head::MOST_HEADER_LIST;
+use crate::http2::life::Life;
 use crate::http2::watched::{Passed, Watched};
 use crate::pooled::expiry;
 use crate::socket::Socket;
@@ -43,6 +44,7 @@ pub(crate) struct Http2 {
     /// What the handshake settled.
     tls: Option<Arc<UpstreamTlsFacts>>,
     local_address: Option<SocketAddr>,
+    peer: SocketAddr,
     passed: Rc<Passed>,
     /// Streams under way.
     streams: Cell<u32>,
@@ -54,7 +56,7 @@ pub(crate) struct Http2 {
     expires: Option<Instant>,
     /// Whether a request began or ended on it since it was looked at last.
     touched: Cell<bool>,
-    ended: RefCell<Option<UpstreamFailure>>,
+    life: Rc<Life>,
 }
 
 impl Http2 {
@@ -68,7 +70,7 @@ impl Http2 {
         counted: (OpenConnection, Entered),
     ) -> Result<Rc<Self>, UpstreamFailure> {
         let tls = socket.tls_facts().cloned();
-        let local_address = socket.local_address();
+        let (local_address, peer) = (socket.local_address(), socket.peer());
         let passed = Rc::new(Passed::default());
         let limits = FrameLimits { control_frames: CONTROL_FRAMES, header_block: MOST_HEADER_LIST };
         let watched = Watched::new(socket, limits, passed.clone());
@@ -76,10 +78,12 @@ impl Http2 {
         let shaking = builder(most_streams).handshake(watched);
         let (sender, connection) =
             shaking.await.map_err(|error| UpstreamFailure::ConnectFailed(error.to_string()))?;
+        let life = Rc::new(Life::default());
         let shared = Rc::new(Http2 {
             sender: RefCell::new(sender),
             tls,
             local_address,
+            peer,
             passed: passed.clone(),
             streams: Cell::new(0),
             most_streams,
@@ -87,10 +91,10 @@ impl Http2 {
             served: Cell::new(0),
             expires: settings.max_connection_duration.map(expiry),
             touched: Cell::new(true),
-            ended: RefCell::new(None),
+            life: life.clone(),
         });
         let driver = Driver::new(connection, settings.http2_keepalive, passed, counted);
-        spawn_local(driver.run(Rc::downgrade(&shared)));
+        spawn_local(driver.run(Rc::downgrade(&life)));
         Ok(shared)
     }
 
@@ -110,7 +114,7 @@ impl Http2 {
     /// left, and where it is too old or has served enough.
     pub(crate) fn is_usable(&self) -> bool {
         let over = self.expires.is_some_and(|expires| expires <= Instant::now());
-        if over || self.requests_left.get() == 0 || self.ended.borrow().is_some() {
+        if over || self.requests_left.get() == 0 || self.life.is_over() {
             return false;
         }
         let mut cx = Context::from_waker(Waker::noop());
@@ -135,6 +139,11 @@ impl Http2 {
 
     pub(crate) fn local_address(&self) -> Option<SocketAddr> {
         self.local_address
+    }
+
+    /// Where it was connected to.
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.peer
     }
 
     pub(crate) fn scheme(&self) -> Scheme {
@@ -164,15 +173,7 @@ impl Http2 {
 
     /// Why a stream failed, where the connection knows more than the stream.
     pub(crate) fn explain(&self, cause: UpstreamFailure) -> UpstreamFailure {
-        match (&*self.ended.borrow(), cause) {
-            (Some(ended), UpstreamFailure::Closed) => ended.clone(),
-            (_, cause) => cause,
-        }
-    }
-
-    /// The connection has ended, for this reason where it is not by itself.
-    pub(crate) fn note_end(&self, cause: UpstreamFailure) {
-        self.ended.borrow_mut().get_or_insert(cause);
+        self.life.explain(cause)
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use crate::breakers::Entered;
 use crate::endpoint::OpenConnection;
 use crate::failure::UpstreamFailure;
-use crate::http2::connection::Http2;
+use crate::http2::life::Life;
 use crate::http2::reason::failure_of;
 use crate::http2::watched::{Passed, Watched};
 
@@ -43,15 +43,15 @@ impl Driver {
     }
 
     /// Runs until the connection has ended.
-    pub(crate) async fn run(mut self, shared: Weak<Http2>) {
-        let cause = poll_fn(|cx| self.poll_end(&shared, cx)).await;
-        if let Some(shared) = shared.upgrade() {
-            shared.note_end(cause);
+    pub(crate) async fn run(mut self, life: Weak<Life>) {
+        let cause = poll_fn(|cx| self.poll_end(&life, cx)).await;
+        if let Some(life) = life.upgrade() {
+            life.end(cause);
         }
         // Streams that are still open are told when the connection is dropped, which is now.
     }
 
-    fn poll_end(&mut self, shared: &Weak<Http2>, cx: &mut Context<'_>) -> Poll<UpstreamFailure> {
+    fn poll_end(&mut self, life: &Weak<Life>, cx: &mut Context<'_>) -> Poll<UpstreamFailure> {
         if let Poll::Ready(ended) = self.connection.as_mut().poll(cx) {
             return Poll::Ready(
                 ended.map_or_else(|e| failure_of(&e), |()| UpstreamFailure::Closed),
@@ -62,7 +62,7 @@ impl Driver {
         {
             return Poll::Ready(UpstreamFailure::Reset("no answer to PING".to_owned()));
         }
-        if shared.strong_count() == 0 {
+        if life.strong_count() == 0 {
             let farewell = self.farewell.get_or_insert_with(|| Box::pin(sleep(FAREWELL)));
             ready!(farewell.as_mut().poll(cx));
             return Poll::Ready(UpstreamFailure::Closed);

@@ -34,7 +34,7 @@ pub use parameters::{
 pub use provider::provider;
 pub use random::fill_random;
 pub use server_names::ServerNames;
-pub use server_verification::{ServerVerification, handshake_failure};
+pub use server_verification::{ServerVerification, handshake_failure, is_about_name};
 pub use signature::{Hash, SignatureError, verify_signature};
 pub use trust::{TrustAnchors, TrustError};
 pub use websocket::{websocket_accept, websocket_key};

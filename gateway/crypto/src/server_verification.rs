@@ -71,6 +71,17 @@ pub fn handshake_failure(error: &Error) -> String {
     }
 }
 
+/// Whether a handshake failed because the peer is not known by the name that was asked for.
+pub fn is_about_name(error: &Error) -> bool {
+    match error {
+        Error::InvalidCertificate(Other(OtherError(why))) => {
+            why.downcast_ref::<Refusal>().is_some_and(|refusal| refusal.about == About::Name)
+        }
+        Error::AlertReceived(alert) => *alert == AlertDescription::UnrecognisedName,
+        _ => false,
+    }
+}
+
 /// Who is trusted.
 struct Trust {
     anchors: TrustAnchors,
@@ -96,9 +107,10 @@ impl Trust {
         intermediates: &[CertificateDer<'_>],
         asked: &ServerName<'_>,
         now: UnixTime,
-    ) -> Result<(), String> {
-        self.verify_path(der, intermediates, now).map_err(|error| reason(&error, der))?;
-        self.names.check(der, asked)
+    ) -> Result<(), Refusal> {
+        self.verify_path(der, intermediates, now)
+            .map_err(|error| Refusal { why: reason(&error, der), about: About::Path })?;
+        self.names.check(der, asked).map_err(|why| Refusal { why, about: About::Name })
     }
 
     fn verify_path(
@@ -189,11 +201,20 @@ fn short(name: &str) -> String {
 
 /// Kept as text, to be told as it is.
 #[derive(Debug)]
-struct Refusal(String);
+struct Refusal {
+    why: String,
+    about: About,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum About {
+    Path,
+    Name,
+}
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.why)
     }
 }
 
@@ -214,8 +235,8 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         if let Some(trust) = &self.trust {
-            trust.verify(end_entity, intermediates, server_name, now).map_err(|why| {
-                Error::InvalidCertificate(Other(OtherError(Arc::new(Refusal(why)))))
+            trust.verify(end_entity, intermediates, server_name, now).map_err(|refusal| {
+                Error::InvalidCertificate(Other(OtherError(Arc::new(refusal))))
             })?;
         }
         Ok(ServerCertVerified::assertion())

@@ -125,7 +125,7 @@ impl DynamicHosts {
         }
         self.make_room(&mut hosts)?;
         let settings = settings_for(parent.settings(), &key.1);
-        let cluster = Cluster::new(&Arc::new(settings), None);
+        let cluster = parent.compile_beside(&Arc::new(settings), None);
         let used = AtomicU64::new(self.began.elapsed().as_secs());
         let host = Arc::new(Host { parent: parent.clone(), cluster: cluster.clone(), used });
         hosts.insert(key, host.clone());
@@ -174,7 +174,8 @@ impl Host {
             return self.clone();
         }
         let settings = Arc::new(settings_for(parent.settings(), host));
-        let cluster = Cluster::new(&settings, Some(&self.cluster));
+        let cluster = parent.compile_beside(&settings, Some(&self.cluster));
+        cluster.take_over(&self.cluster);
         let used = AtomicU64::new(self.used.load(Ordering::Relaxed));
         Arc::new(Host { parent: parent.clone(), cluster, used })
     }

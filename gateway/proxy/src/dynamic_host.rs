@@ -23,6 +23,7 @@ pub(crate) async fn choose_host(
     let authority = flight.exchange.request.authority_str();
     match discovery.cluster_of(&outbound.cluster, authority).await {
         Ok(cluster) => {
+            flight.host_cluster = Some(cluster.clone());
             outbound.cluster = cluster;
             Ok(())
         }

@@ -10,7 +10,7 @@ use portcullis_exchange::{Exchange, ResponseFlag, ResponseHead};
 use portcullis_message::HeadRules;
 use portcullis_snapshot::{CompiledListener, Pinned};
 use portcullis_telemetry::RequestTarget;
-use portcullis_upstream::{Endpoint, Outcome, RequestProgress};
+use portcullis_upstream::{Cluster, Endpoint, Outcome, RequestProgress};
 use portcullis_wasm::Hooks;
 
 use crate::choose::{Choice, Table};
@@ -46,6 +46,8 @@ pub(crate) struct Flight {
     pub(crate) timeout: Option<RouteTimeout>,
     /// The endpoint that it was sent to last.
     pub(crate) endpoint: Option<Arc<Endpoint>>,
+    /// The cluster that stands for its own host, under `DYNAMIC_DNS`: the endpoint is that one's.
+    pub(crate) host_cluster: Option<Arc<Cluster>>,
     /// How it is counted, where it no longer holds what says so.
     labels: Option<Arc<RequestTarget>>,
     finished: bool,
@@ -74,6 +76,7 @@ impl Flight {
             progress,
             timeout: None,
             endpoint: None,
+            host_cluster: None,
             labels: None,
             finished: false,
         }
@@ -121,6 +124,9 @@ impl Flight {
     /// Records what became of it at the endpoint that it was sent to.
     pub(crate) fn record_outcome(&self, outcome: Outcome) {
         let Some(endpoint) = &self.endpoint else { return };
+        if let Some(cluster) = &self.host_cluster {
+            return cluster.record(endpoint, outcome);
+        }
         let rule = self.table.as_ref().and_then(|table| self.choice.rule(table));
         let destination = rule.and_then(|rule| rule.destinations.get(self.destination?));
         if let Some(cluster) = destination.and_then(|destination| destination.cluster.as_ref()) {

@@ -154,12 +154,7 @@ fn carry_over_clusters(
         };
         (name.clone(), cluster)
     };
-    let clusters: BTreeMap<_, _> = model.clusters.iter().map(compile).collect();
-    let before = previous.iter().flat_map(|previous| &previous.clusters);
-    for (_, gone) in before.filter(|(name, _)| !clusters.contains_key(*name)) {
-        gone.retire();
-    }
-    clusters
+    model.clusters.iter().map(compile).collect()
 }
 
 fn by_socket(listeners: &[Listener]) -> BTreeMap<SocketKey, Vec<Arc<Listener>>> {

@@ -57,12 +57,14 @@ impl Published {
         self.current.load_full()
     }
 
-    /// Puts a newer snapshot in its place. Requests that pinned an older one keep it until they end.
+    /// Puts a newer snapshot in its place. Requests that pinned an older one keep it until they end. Only now do
+    /// endpoints learn that they have left: until here the older one served with them.
     pub fn publish(&self, snapshot: Snapshot) -> Arc<Snapshot> {
         let snapshot = Arc::new(snapshot);
         self.remember(&snapshot);
-        self.current.store(snapshot.clone());
+        let previous = self.current.swap(snapshot.clone());
         self.generation.store(snapshot.generation, Ordering::Release);
+        snapshot.take_over(&previous);
         snapshot
     }
 
@@ -130,5 +132,49 @@ impl Deref for Pinned {
 
     fn deref(&self) -> &Snapshot {
         &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use portcullis_model::{Cluster, Model};
+    use portcullis_telemetry::Registry;
+
+    use super::*;
+    use crate::{Compiled, Compiler};
+
+    /// A model whose only service is at this port.
+    fn model(port: u16) -> Model {
+        let settings = Cluster::for_test(&[(SocketAddr::from(([127, 0, 0, 1], port)), 1)]);
+        let mut model = Model::default();
+        model.clusters.insert(settings.name.clone(), Arc::new(settings));
+        model
+    }
+
+    fn compiled(compiler: &mut Compiler, model: Model, previous: &Snapshot) -> Snapshot {
+        match compiler.compile(model, Vec::new(), Some(previous)) {
+            Compiled::Changed(snapshot) => *snapshot,
+            Compiled::Unchanged => panic!("it changed"),
+        }
+    }
+
+    #[test]
+    fn until_a_snapshot_is_published_the_endpoints_of_the_one_before_serve() {
+        let mut compiler = Compiler::new(Registry::new(), None);
+        let published = Published::new(compiler.empty());
+        let first = compiled(&mut compiler, model(1), &published.current());
+        let first = published.publish(first);
+        let endpoint = first.clusters.values().next().unwrap().endpoints().remove(0);
+        for next in [model(2), model(1), Model::default()] {
+            let before = published.current();
+            let serving = before.clusters.values().next().unwrap().endpoints().remove(0);
+            let next = compiled(&mut compiler, next, &before);
+            assert!(!serving.is_removed());
+            published.publish(next);
+            assert!(serving.is_removed());
+        }
+        assert!(endpoint.is_removed());
     }
 }

@@ -53,6 +53,17 @@ impl Snapshot {
         self.sockets.get(&key)
     }
 
+    /// Requests come here from now on: endpoints that only the previous snapshot has are told that they left.
+    pub(crate) fn take_over(&self, previous: &Snapshot) {
+        for (name, before) in &previous.clusters {
+            match self.clusters.get(name) {
+                Some(now) if Arc::ptr_eq(now, before) => {}
+                Some(now) => now.take_over(before),
+                None => before.retire(),
+            }
+        }
+    }
+
     /// Whether a plugin still runs, so that its instances are worth keeping.
     pub fn has_plugin(&self, slot: PluginSlot) -> bool {
         self.live_plugins.contains(&slot)

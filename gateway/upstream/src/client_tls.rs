@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use portcullis_crypto::{CertificateFacts, handshake_failure, provider};
+use portcullis_crypto::{CertificateFacts, handshake_failure, is_about_name, provider};
 use portcullis_exchange::UpstreamTlsFacts;
 use portcullis_model as model;
 use rustls::pki_types::ServerName;
@@ -95,19 +95,30 @@ impl ClientTls {
         let protocols = offered(speaks, self.mesh);
         let session = ClientConnection::new_with_alpn(Arc::new(config), name, protocols)
             .map_err(|error| UpstreamFailure::Tls(handshake_failure(&error)))?;
-        let stream = TlsStream::connect(stream, session).await.map_err(|e| failure(&e))?;
+        let connecting = TlsStream::connect(stream, session).await;
+        let stream = connecting.map_err(|error| match self.chosen_authority(caller) {
+            Some(_) if is_refused_for_name(&error) => {
+                UpstreamFailure::NotOfThatName(reason_of(&error))
+            }
+            _ => UpstreamFailure::Tls(reason_of(&error)),
+        })?;
         let facts = read_facts(stream.session())?;
         self.check_protocol(stream.session(), speaks)?;
         Ok((stream, facts))
     }
 
     fn name_for(&self, caller: &Caller<'_>) -> Result<ServerName<'static>, UpstreamFailure> {
-        let Some(authority) = caller.authority.filter(|_| self.asks_for_authority()) else {
+        let Some(authority) = self.chosen_authority(caller) else {
             return Ok(self.server_name.clone());
         };
         let host = without_port(authority);
-        ServerName::try_from(host.to_owned())
-            .map_err(|_| UpstreamFailure::Tls("the authority is no server name".to_owned()))
+        let none = || UpstreamFailure::NotOfThatName("the authority is no server name".to_owned());
+        ServerName::try_from(host.to_owned()).map_err(|_| none())
+    }
+
+    /// The authority whose name the endpoint has to prove: the client's choice.
+    fn chosen_authority<'c>(&self, caller: &Caller<'c>) -> Option<&'c str> {
+        caller.authority.filter(|_| self.asks_for_authority())
     }
 
     fn check_protocol(
@@ -162,16 +173,23 @@ fn read_facts(session: &ClientConnection) -> Result<Arc<UpstreamTlsFacts>, Upstr
     Ok(Arc::new(UpstreamTlsFacts { version, peer }))
 }
 
-/// What a failed handshake means.
-fn failure(error: &io::Error) -> UpstreamFailure {
-    let inside = error.get_ref().and_then(|inside| inside.downcast_ref::<rustls::Error>());
-    match inside {
-        Some(error) => UpstreamFailure::Tls(handshake_failure(error)),
+/// Why a handshake failed.
+fn reason_of(error: &io::Error) -> String {
+    match inside(error) {
+        Some(error) => handshake_failure(error),
         None if error.kind() == io::ErrorKind::UnexpectedEof => {
-            UpstreamFailure::Tls("the peer closed during the handshake".to_owned())
+            "the peer closed during the handshake".to_owned()
         }
-        None => UpstreamFailure::Tls(format!("handshake broken off: {}", error.kind())),
+        None => format!("handshake broken off: {}", error.kind()),
     }
+}
+
+fn is_refused_for_name(error: &io::Error) -> bool {
+    inside(error).is_some_and(is_about_name)
+}
+
+fn inside(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref().and_then(|inside| inside.downcast_ref())
 }
 
 fn without_port(authority: &str) -> &str {

@@ -69,7 +69,8 @@ pub enum SetEndpoints {
 impl Cluster {
     /// Compiles a cluster. Endpoints that the previous one had are carried over with their counts, so that
     /// pools and balancing go on as if nothing had changed; so is what names were last known to lead to. From
-    /// here on the previous one takes no further endpoints, and those that only it has are told that they left.
+    /// here on the previous one takes no further endpoints. It serves on with those that it has until this one
+    /// [takes over](Self::take_over).
     pub fn compile(
         settings: &Arc<model::Cluster>,
         previous: Option<&Arc<Cluster>>,
@@ -80,7 +81,6 @@ impl Cluster {
         let earlier = previous.map(|previous| previous.set.load());
         let earlier = earlier.as_ref().map_or(&[][..], |set| set.members());
         let found = members(known_at_first(settings, earlier), earlier);
-        line.standing.retire(earlier, &found);
         let set =
             EndpointSet::build(found.into(), settings, &home.here, tokio::time::Instant::now());
         let cluster = Arc::new(Cluster {
@@ -99,9 +99,27 @@ impl Cluster {
         cluster
     }
 
+    /// Requests now come here and no longer to the previous one: endpoints that only that one has are told that they
+    /// left. Whoever still holds it may send to them where it has no others.
+    pub fn take_over(&self, previous: &Cluster) {
+        let _newest = self.line.newest.lock();
+        let (earlier, here) = (previous.set.load(), self.set.load());
+        self.line.standing.retire(earlier.members(), here.members());
+    }
+
     /// As [`compile`](Self::compile), at a place that is not known and looked after by nobody.
     pub fn new(settings: &Arc<model::Cluster>, previous: Option<&Arc<Cluster>>) -> Arc<Self> {
         Cluster::compile(settings, previous, &ClusterHome::default())
+    }
+
+    /// As [`compile`](Self::compile), for a cluster at the place of this one and looked after by whom this one is.
+    pub fn compile_beside(
+        &self,
+        settings: &Arc<model::Cluster>,
+        previous: Option<&Arc<Cluster>>,
+    ) -> Arc<Self> {
+        let home = ClusterHome { here: self.here.clone(), upkeep: self.upkeep.clone() };
+        Cluster::compile(settings, previous, &home)
     }
 
     /// What it was compiled from.
@@ -148,10 +166,11 @@ impl Cluster {
             return SetEndpoints::Unchanged;
         }
         let found = members(endpoints, earlier.members());
-        self.line.standing.retire(earlier.members(), &found);
         let now = tokio::time::Instant::now();
-        let set = EndpointSet::build(found.into(), &self.settings, &self.here, now);
-        self.set.store(Arc::new(set));
+        let set = Arc::new(EndpointSet::build(found.into(), &self.settings, &self.here, now));
+        self.set.store(set.clone());
+        // Not before others are there to be picked.
+        self.line.standing.retire(earlier.members(), set.members());
         drop(newest);
         self.warm_up();
         SetEndpoints::Replaced
@@ -193,6 +212,12 @@ impl Cluster {
     pub fn enter(&self, breaker: Breaker) -> Result<Entered, Overflow> {
         let limit = breaker.limit(&self.settings.pool);
         self.line.standing.breakers.enter(breaker, limit)
+    }
+
+    /// Whether a place is free under a limit at this moment.
+    pub(crate) fn has_room(&self, breaker: Breaker) -> bool {
+        let (now, _) = self.line.standing.breakers.reading(breaker);
+        breaker.limit(&self.settings.pool).is_none_or(|limit| now < limit)
     }
 
     pub(crate) fn line(&self) -> &Arc<Line> {
@@ -278,7 +303,47 @@ mod tests {
         let left = |cluster: &Cluster| {
             cluster.endpoints().iter().map(|each| each.is_removed()).collect::<Vec<_>>()
         };
+        // Until the new one is published, the old one serves.
+        assert_eq!((left(&old), left(&new)), (vec![false; 2], vec![false; 3]));
+        new.take_over(&old);
         assert_eq!((left(&old), left(&new)), (vec![true, false], vec![false; 3]));
+        // Whoever began under the old one rather goes where it is known that somebody serves.
+        assert_eq!(old.pick_endpoint(&[]).unwrap().address().port(), 2);
+    }
+
+    #[test]
+    fn whoever_began_before_all_endpoints_were_replaced_still_reaches_them() {
+        let old = cluster_of(&[(1, 1), (2, 1), (3, 0)], None);
+        let new = cluster_of(&[(4, 1)], Some(&old));
+        new.take_over(&old);
+        let first = old.pick_endpoint(&[]).unwrap();
+        let second = old.pick_endpoint(&[first.id]).unwrap();
+        assert_ne!(first.id, second.id);
+        assert!(old.pick_endpoint(&[first.id, second.id]).is_none());
+        assert_eq!(new.pick_endpoint(&[]).unwrap().address().port(), 4);
+    }
+
+    #[test]
+    fn there_is_always_somebody_to_pick_while_endpoints_are_replaced() {
+        let (settings, leads_to) = named();
+        let cluster = Cluster::new(&settings, None);
+        cluster.set_endpoints(vec![leads_to(ResolvedPlace::At(at(1)))]);
+        let done = std::sync::atomic::AtomicBool::new(false);
+        let missed = std::thread::scope(|scope| {
+            let picking = scope.spawn(|| {
+                let mut missed = 0_u64;
+                while !done.load(Ordering::Relaxed) {
+                    missed += u64::from(cluster.pick_endpoint(&[]).is_none());
+                }
+                missed
+            });
+            for port in (1..=2_000).map(|nth| 2 + nth % 2) {
+                cluster.set_endpoints(vec![leads_to(ResolvedPlace::At(at(port)))]);
+            }
+            done.store(true, Ordering::Relaxed);
+            picking.join().unwrap()
+        });
+        assert_eq!(missed, 0);
     }
 
     fn resolved(written: EndpointAddress, place: ResolvedPlace) -> ResolvedEndpoint {

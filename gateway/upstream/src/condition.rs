@@ -84,6 +84,11 @@ impl Condition {
         self.flags.load(Ordering::Relaxed) & REMOVED != 0
     }
 
+    /// Whether nothing speaks against it but that it has left its cluster.
+    pub(crate) fn has_only_left(&self) -> bool {
+        self.flags.load(Ordering::Relaxed) == REMOVED
+    }
+
     pub(crate) fn is_ejected(&self) -> bool {
         self.flags.load(Ordering::Relaxed) & EJECTED != 0
     }
@@ -145,7 +150,8 @@ impl Condition {
         earlier.saturating_sub(u32::try_from(forgiven).unwrap_or(u32::MAX))
     }
 
-    fn end_ejection(&self) -> Ended {
+    /// Says whether there was one.
+    pub(crate) fn end_ejection(&self) -> Ended {
         let before = self.flags.fetch_and(!EJECTED, Ordering::AcqRel);
         if before & EJECTED == 0 { Ended::Not } else { Ended::Now }
     }

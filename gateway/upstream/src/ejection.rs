@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use portcullis_model::Readiness;
 use tokio::time::Instant;
 
 use crate::cluster::Cluster;
@@ -31,16 +30,18 @@ impl Cluster {
     fn eject(&self, endpoint: &Endpoint, offence: Offence, now: Instant) -> bool {
         let rules = self.settings().outliers.as_ref();
         let set = self.set();
-        let takes_load = set.members().iter().filter(|member| {
-            let written = &member.resolved.written;
-            written.weight > 0 && written.readiness == Readiness::Ready
-        });
-        let most = most_ejected(offence, rules, takes_load.count());
+        let takes_load = set.members().iter().filter(|member| member.serves()).count();
+        let most = most_ejected(offence, rules, takes_load);
         let standing = &self.line().standing;
         if !standing.take_place(most) {
             return false;
         }
         if !endpoint.condition.eject(offence, &term_of(offence, rules), now) {
+            standing.give_place_back();
+            return false;
+        }
+        if endpoint.condition.is_removed() && endpoint.condition.end_ejection() == Ended::Now {
+            // It left in this very moment, and nobody would let it back in.
             standing.give_place_back();
             return false;
         }

@@ -35,9 +35,33 @@ impl EndpointSet {
         &self,
         pick: &Pick<'_>,
         turn: &AtomicU64,
-        draw: impl FnMut(u64) -> u64,
+        mut draw: impl FnMut(u64) -> u64,
     ) -> Option<&Arc<Endpoint>> {
-        self.rotation.pick(pick, turn, draw)
+        let picked = self.rotation.pick(pick, turn, &mut draw);
+        picked.or_else(|| self.pick_among_departed(pick, draw))
+    }
+
+    /// A request that began under an earlier configuration may find that all of its endpoints have left meanwhile.
+    /// What has left mostly still serves for a moment, and there is nobody else.
+    #[cold]
+    fn pick_among_departed(
+        &self,
+        pick: &Pick<'_>,
+        mut draw: impl FnMut(u64) -> u64,
+    ) -> Option<&Arc<Endpoint>> {
+        let departed = self.members.iter().filter(|member| {
+            member.serves()
+                && member.endpoint.condition.has_only_left()
+                && pick.may_be(&member.endpoint)
+        });
+        let (mut many, mut drawn) = (0, None);
+        for member in departed {
+            many += 1;
+            if draw(many) == 0 {
+                drawn = Some(&member.endpoint);
+            }
+        }
+        drawn
     }
 
     /// Builds the set of these members, as their condition is now.

@@ -32,6 +32,9 @@ pub enum UpstreamFailure {
     /// No TLS connection came about, for this reason; nothing was sent in plain text.
     #[error("TLS error: {0}")]
     Tls(String),
+    /// The endpoint is not known by the name that the client chose, or the name is none; not the endpoint's fault.
+    #[error("TLS error: {0}")]
+    NotOfThatName(String),
     /// TLS is asked for and cannot be had here, for this reason; nothing was sent.
     #[error("TLS error: {0}")]
     NoTls(std::sync::Arc<str>),
@@ -65,6 +68,7 @@ impl UpstreamFailure {
                 | Failure::OutOfDescriptors
                 | Failure::Overflow(_)
                 | Failure::NoTls(_)
+                | Failure::NotOfThatName(_)
         )
     }
 
@@ -142,7 +146,7 @@ pub enum SendError {
 pub enum Heard {
     /// Not a byte.
     Nothing,
-    /// Something: an interim reply, a part of a head, bytes that are no HTTP.
+    /// Something: an interim reply, a part of a head, bytes that are no HTTP, the reset of a stream.
     Something,
 }
 

@@ -37,6 +37,14 @@ pub struct Member {
     pub resolved: ResolvedEndpoint,
 }
 
+impl Member {
+    /// Whether it is to take load, as is written.
+    pub(crate) fn serves(&self) -> bool {
+        let written = &self.resolved.written;
+        written.weight > 0 && written.readiness == model::Readiness::Ready
+    }
+}
+
 /// Makes members of what was found; endpoints that are among `earlier` are carried over. An address written twice
 /// is one endpoint with the sum of the weights.
 pub(crate) fn members(found: Vec<ResolvedEndpoint>, earlier: &[Member]) -> Vec<Member> {

@@ -1,12 +1,14 @@
 //! A connection of HTTP/1 for a request that found none idle.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::task::{AbortHandle, spawn_local};
-use tokio::time::timeout;
+use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use crate::breakers::{Breaker, Entered, Overflow};
 use crate::caller::Speaks;
@@ -17,7 +19,7 @@ use crate::failure::{ConnectError, UpstreamFailure};
 use crate::http1::Http1;
 use crate::pooled::{Bounds, PooledConnection};
 use crate::shelf::{Shelf, patience};
-use crate::tally::Mine;
+use crate::tally::{Listener, Mine};
 use crate::terms::Terms;
 use crate::waiting::{Given, InQueue, Waiter};
 
@@ -35,7 +37,8 @@ pub(crate) async fn open_or_wait(
 ) -> Given {
     let _pending = cluster.place_for(Breaker::Pending, endpoint)?;
     let place = shelf.waiting().join(endpoint.id, terms.clone());
-    let mut opening = Opening { shelf, cluster, endpoint, terms, place, task: None };
+    let (task, refused) = (None, None);
+    let mut opening = Opening { shelf, cluster, endpoint, terms, place, task, refused };
     let waiting = poll_fn(|cx| opening.poll(cx));
     // A connect has the same time by itself; what comes back may take as long.
     match timeout(cluster.settings().pool.connect_timeout * 2, waiting).await {
@@ -70,10 +73,11 @@ struct Opening<'o> {
     terms: Terms,
     place: InQueue,
     task: Option<Task>,
+    refused: Option<Refused>,
 }
 
 impl Opening<'_> {
-    fn poll(&mut self, cx: &Context<'_>) -> Poll<Given> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Given> {
         if let Poll::Ready(given) = self.place.poll_given(cx) {
             if let Some(task) = &mut self.task {
                 // It goes on without this request.
@@ -84,7 +88,7 @@ impl Opening<'_> {
         if self.task.is_none() {
             match self.allowance() {
                 Some(entered) => self.task = Some(self.open(entered)),
-                None => self.shelf.tally().tell(cx.waker()),
+                None => self.refused.get_or_insert_with(|| Refused::new(self.shelf)).listen(cx),
             }
         }
         Poll::Pending
@@ -92,10 +96,14 @@ impl Opening<'_> {
 
     /// A place among the cluster's connections.
     fn allowance(&self) -> Option<Entered> {
+        let has_none = self.shelf.tally().open(self.endpoint.id) == 0;
+        // That it was refused is counted once.
+        if self.refused.is_some() && !has_none && !self.cluster.has_room(Breaker::Connections) {
+            return None;
+        }
         match self.cluster.enter(Breaker::Connections) {
             Ok(entered) => Some(entered),
-            Err(_) if self.shelf.tally().open(self.endpoint.id) == 0 => Some(Entered::default()),
-            Err(_) => None,
+            Err(_) => has_none.then(Entered::default),
         }
     }
 
@@ -105,6 +113,28 @@ impl Opening<'_> {
         let opened = open(cluster, endpoint, self.terms.clone(), (entered, mine));
         let opening = open_for(self.shelf.clone(), self.place.waiter(), opened);
         Task { handle: spawn_local(opening).abort_handle(), ends: Ends::WithItsRequest }
+    }
+}
+
+/// How often a request that may open no connection looks whether another worker has left it a place: its own tells it.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// What wakes a request that may open no connection.
+struct Refused {
+    listener: Listener,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Refused {
+    fn new(shelf: &Shelf) -> Self {
+        Refused { listener: shelf.tally().listen(), timer: Box::pin(sleep(LOOK_AGAIN)) }
+    }
+
+    fn listen(&mut self, cx: &mut Context<'_>) {
+        self.listener.tell(cx.waker());
+        while self.timer.as_mut().poll(cx).is_ready() {
+            self.timer.as_mut().reset(Instant::now() + LOOK_AGAIN);
+        }
     }
 }
 
@@ -139,7 +169,7 @@ async fn open_for(
     match opened.await {
         // Whoever waits longest gets it.
         Ok(connection) => shelf.put_new(connection),
-        Err(error) => waiter.give(Err(error)),
+        Err(error) => waiter.fail(error),
     }
 }
 

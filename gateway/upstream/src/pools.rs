@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::caller::Caller;
 use crate::cluster::Cluster;
 use crate::endpoint::{Endpoint, EndpointId};
-use crate::failure::ConnectError;
+use crate::failure::{ConnectError, UpstreamFailure};
 use crate::lease::{Lease, Way};
 use crate::opening::{open_new, open_or_wait};
 use crate::pooled::{Origin, PooledConnection};
@@ -72,7 +72,7 @@ impl Pools {
     }
 
     /// As [`checkout_for`](Self::checkout_for), but never on a connection of HTTP/1 that lay idle: for a request whose
-    /// connection turned out to be closed.
+    /// connection turned out to be closed. Only where no more may be opened it takes what comes back.
     ///
     /// # Errors
     /// As above.
@@ -88,9 +88,16 @@ impl Pools {
         }
         let active = cluster.begin_request(endpoint)?;
         let terms = Terms::of(cluster, &caller);
-        let opened = Box::pin(open_new(&self.shelf, cluster, endpoint, terms)).await?;
-        let way = Way::Http1(opened);
-        Ok(Lease { way, shelf: self.shelf.clone(), active, origin: Origin::Opened })
+        let opened = Box::pin(open_new(&self.shelf, cluster, endpoint, terms.clone())).await;
+        let (connection, origin) = match opened {
+            Ok(connection) => (connection, Origin::Opened),
+            // Where it has to wait it takes what comes.
+            Err(ConnectError { cause: UpstreamFailure::Overflow(_), .. }) => {
+                Box::pin(open_or_wait(&self.shelf, cluster, endpoint, terms)).await?
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Lease { way: Way::Http1(connection), shelf: self.shelf.clone(), active, origin })
     }
 
     async fn take_or_open(

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::exchange_tests::{OK, get, settle};
 use crate::test_upstream::{PlayedConnection, on_worker};
-use crate::{Cluster, ConnectError, Endpoint, Lease, Pools, Spoken, UpstreamFailure};
+use crate::{Caller, Cluster, ConnectError, Endpoint, Lease, Pools, Spoken, UpstreamFailure};
 
 struct Upstream {
     listener: TcpListener,
@@ -218,5 +218,34 @@ fn only_so_many_lie_idle() {
             upstream.exchange(lease, connection).await;
         }
         assert_eq!(pools.idle(), 256);
+    });
+}
+
+#[test]
+fn a_place_that_another_worker_gives_up_is_found() {
+    on_worker(async {
+        let upstream = Upstream::start(one_connection()).await;
+        let (pools, of_another_worker) = (Pools::new(), Pools::new());
+        let theirs = upstream.checkout(&of_another_worker).await.unwrap();
+        let _beyond_the_limit = upstream.checkout(&pools).await.unwrap();
+        let (waits, ()) = tokio::join!(upstream.checkout(&pools), async {
+            settle().await;
+            drop(theirs);
+        });
+        assert!(!waits.unwrap().reused());
+        assert_eq!(upstream.cluster.limits().next().unwrap().overflows, 2);
+    });
+}
+
+#[test]
+fn who_finds_its_connection_closed_waits_too_where_no_more_may_be_opened() {
+    on_worker(async {
+        let (pools, upstream) = (Pools::new(), Upstream::start(one_connection()).await);
+        let first = upstream.checkout(&pools).await.unwrap();
+        let mut connection = upstream.accept().await;
+        let (cluster, endpoint) = (&upstream.cluster, &upstream.endpoint);
+        let again = pools.checkout_fresh(cluster, endpoint, Spoken::Http1, Caller::default());
+        let (again, ()) = tokio::join!(again, upstream.exchange(first, &mut connection));
+        assert!(again.unwrap().reused());
     });
 }

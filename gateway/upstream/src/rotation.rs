@@ -111,7 +111,7 @@ impl Parts<'_> {
     fn levels(&self) -> Vec<Vec<&Member>> {
         let mut levels: BTreeMap<usize, Vec<&Member>> = BTreeMap::new();
         let shares = shares(self.settings, self.here);
-        for member in self.members.iter().filter(|member| serves(member)) {
+        for member in self.members.iter().filter(|member| member.serves()) {
             let written = &member.resolved.written;
             if shares.is_some_and(|to| !to.iter().any(|(each, _)| is_in(member, each))) {
                 continue;
@@ -161,11 +161,6 @@ impl Parts<'_> {
 fn count(members: &[&Member]) -> Level {
     let healthy = members.iter().filter(|member| member.endpoint.condition.takes_load());
     Level { all: members.len() as u64, healthy: healthy.count() as u64 }
-}
-
-fn serves(member: &Member) -> bool {
-    let written = &member.resolved.written;
-    written.weight > 0 && written.readiness == Readiness::Ready
 }
 
 fn drains(member: &Member) -> bool {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
+use tokio::time::{Instant, sleep};
 
 use crate::breakers::{Breaker, Entered};
 use crate::caller::{Caller, Speaks};
@@ -27,6 +28,13 @@ const MOST_WAITING: u32 = 100;
 
 /// How many new connections a request sees filled by others before it gives up.
 const MOST_ROUNDS: usize = 3;
+
+/// How many connections to one endpoint are kept though some of them are unused; the oldest of those go first. Where
+/// each serves one client or one authority alone, clients would open them without end.
+const MOST_KEPT: usize = 256;
+
+/// How often a request that may open no connection looks whether others have left it a place.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// The shared connections of one worker.
 #[derive(Default)]
@@ -71,14 +79,30 @@ impl Sharing {
         caller: &Caller<'_>,
     ) -> Result<StreamPlace, ConnectError> {
         let terms = Terms::of(cluster, caller);
-        for _ in 0..=MOST_ROUNDS {
+        let (mut rounds, mut wait) = (0, None::<Wait>);
+        while rounds <= MOST_ROUNDS {
             if let Some(place) = self.take_live(endpoint.id, &terms).await {
                 return Ok(place);
             }
-            self.opening(cluster, endpoint, &terms)?.wait().await?;
+            if let Some(wait) = &wait
+                && !cluster.has_room(Breaker::Connections)
+                && !self.has_none(endpoint.id)
+            {
+                wait.look_again().await?;
+                continue;
+            }
+            match self.opening(cluster, endpoint, &terms) {
+                Ok(opening) => {
+                    rounds += 1;
+                    opening.wait().await?;
+                }
+                Err(full) if wait.is_none() && is_overflow(&full) => {
+                    wait = Some(Wait::begin(cluster, endpoint, full)?);
+                }
+                Err(error) => return Err(error),
+            }
         }
-        let cause = UpstreamFailure::ConnectFailed("the upstream takes no stream".to_owned());
-        Err(ConnectError { address: endpoint.address(), cause })
+        Err(takes_no_stream(endpoint))
     }
 
     /// Lets go of the connections to all but these endpoints. What is under way on them goes on.
@@ -91,6 +115,13 @@ impl Sharing {
         let shared = self.endpoints.borrow();
         let connections = shared.values().flat_map(|shared| &shared.connections);
         connections.filter(|connection| connection.http2.is_unused()).count()
+    }
+
+    fn has_none(&self, endpoint: EndpointId) -> bool {
+        let endpoints = self.endpoints.borrow();
+        endpoints
+            .get(&endpoint)
+            .is_none_or(|shared| shared.connections.is_empty() && shared.openings.is_empty())
     }
 
     async fn take_live(&self, endpoint: EndpointId, terms: &Terms) -> Option<StreamPlace> {
@@ -131,8 +162,11 @@ impl Sharing {
     ) -> Result<Rc<Opening>, ConnectError> {
         let mut endpoints = self.endpoints.borrow_mut();
         let shared = endpoints.entry(endpoint.id).or_insert_with(|| Shared::new(endpoint));
-        let joins =
-            |other: &&Rc<Opening>| other.waiting.get() < MOST_WAITING && other.terms == *terms;
+        if shared.takes_none(terms) {
+            return Err(takes_no_stream(endpoint));
+        }
+        let most = shared.most_for_one(cluster, terms);
+        let joins = |other: &&Rc<Opening>| other.waiting.get() < most && other.terms == *terms;
         if let Some(opening) = shared.openings.iter().find(joins) {
             return Ok(opening.clone());
         }
@@ -163,7 +197,7 @@ impl Sharing {
         let mut endpoints = self.endpoints.borrow_mut();
         let shared = endpoints.entry(endpoint.id).or_insert_with(|| Shared::new(endpoint));
         shared.openings.retain(|other| !Rc::ptr_eq(other, opening));
-        let outcome = outcome.map(|connection| shared.connections.push(connection));
+        let outcome = outcome.map(|connection| shared.keep(connection));
         *opening.outcome.borrow_mut() = Some(outcome);
         opening.done.notify_waiters();
         if !self.sweeping.replace(true) {
@@ -195,6 +229,72 @@ impl Shared {
     fn new(endpoint: &Arc<Endpoint>) -> Self {
         Shared { endpoint: endpoint.clone(), connections: Vec::new(), openings: Vec::new() }
     }
+
+    /// How many requests may count on one connection that is still to come about: as many as there will be places on
+    /// it, by what the upstream allows on those that there are.
+    fn most_for_one(&self, cluster: &Cluster, terms: &Terms) -> u32 {
+        let set = cluster.settings().pool.max_concurrent_streams.unwrap_or(MOST_WAITING);
+        let allowed = self.streams_on_each(terms).max().unwrap_or(MOST_WAITING);
+        MOST_WAITING.min(set).min(allowed).max(1)
+    }
+
+    /// Whether the upstream has allowed no stream on any of several connections, so that one more would be no better.
+    fn takes_none(&self, terms: &Terms) -> bool {
+        const ENOUGH: usize = 2;
+        let allowed = self.streams_on_each(terms);
+        allowed.clone().count() >= ENOUGH && allowed.max() == Some(0)
+    }
+
+    fn streams_on_each(&self, terms: &Terms) -> impl Iterator<Item = u32> + Clone {
+        let alike = self.connections.iter().filter(move |connection| connection.terms == *terms);
+        alike.map(|connection| connection.http2.most_streams())
+    }
+
+    fn keep(&mut self, connection: Connection) {
+        while self.connections.len() >= MOST_KEPT {
+            let unused = self.connections.iter().position(|each| each.http2.is_unused());
+            let Some(oldest) = unused else { break };
+            self.connections.remove(oldest);
+        }
+        self.connections.push(connection);
+    }
+}
+
+/// A request that may open no connection, and waits for a place on one.
+struct Wait {
+    _pending: Entered,
+    until: Instant,
+    full: ConnectError,
+}
+
+impl Wait {
+    fn begin(
+        cluster: &Cluster,
+        endpoint: &Endpoint,
+        full: ConnectError,
+    ) -> Result<Self, ConnectError> {
+        let pending = cluster.place_for(Breaker::Pending, endpoint)?;
+        // As long as over HTTP/1.
+        let until = Instant::now() + cluster.settings().pool.connect_timeout * 2;
+        Ok(Wait { _pending: pending, until, full })
+    }
+
+    async fn look_again(&self) -> Result<(), ConnectError> {
+        if Instant::now() >= self.until {
+            return Err(self.full.clone());
+        }
+        sleep(LOOK_AGAIN).await;
+        Ok(())
+    }
+}
+
+fn is_overflow(error: &ConnectError) -> bool {
+    matches!(error.cause, UpstreamFailure::Overflow(_))
+}
+
+fn takes_no_stream(endpoint: &Endpoint) -> ConnectError {
+    let cause = UpstreamFailure::ConnectFailed("the upstream takes no stream".to_owned());
+    ConnectError { address: endpoint.address(), cause }
 }
 
 impl Connection {

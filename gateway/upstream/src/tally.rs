@@ -1,6 +1,6 @@
 //! How many connections a worker has to each endpoint, where a cluster limits them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::Waker;
 
@@ -12,7 +12,8 @@ use crate::endpoint::EndpointId;
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     open: RefCell<FxHashMap<EndpointId, u32>>,
-    listeners: RefCell<Vec<Waker>>,
+    listeners: RefCell<FxHashMap<u64, Waker>>,
+    next: Cell<u64>,
 }
 
 impl Tally {
@@ -27,12 +28,30 @@ impl Tally {
         Mine { tally: self.clone(), endpoint }
     }
 
-    /// Has a task woken when a connection closes.
+    /// A way to be told when a connection closes.
+    pub(crate) fn listen(self: &Rc<Self>) -> Listener {
+        let number = self.next.replace(self.next.get().wrapping_add(1));
+        Listener { tally: self.clone(), number }
+    }
+}
+
+/// One who is told when a connection closes, for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    tally: Rc<Tally>,
+    number: u64,
+}
+
+impl Listener {
+    /// Has a task woken by the next that closes.
     pub(crate) fn tell(&self, waker: &Waker) {
-        let mut listeners = self.listeners.borrow_mut();
-        if !listeners.iter().any(|listener| listener.will_wake(waker)) {
-            listeners.push(waker.clone());
-        }
+        self.tally.listeners.borrow_mut().insert(self.number, waker.clone());
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.tally.listeners.borrow_mut().remove(&self.number);
     }
 }
 
@@ -54,6 +73,21 @@ impl Drop for Mine {
         }
         drop(open);
         let listeners = std::mem::take(&mut *self.tally.listeners.borrow_mut());
-        listeners.into_iter().for_each(Waker::wake);
+        listeners.into_values().for_each(Waker::wake);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_listens_no_more_is_forgotten() {
+        let tally = Rc::new(Tally::default());
+        let listeners: Vec<_> = (0..3).map(|_| tally.listen()).collect();
+        listeners.iter().for_each(|listener| listener.tell(Waker::noop()));
+        assert_eq!(tally.listeners.borrow().len(), 3);
+        drop(listeners);
+        assert!(tally.listeners.borrow().is_empty());
     }
 }

@@ -18,7 +18,9 @@ use tokio_rustls::server::TlsStream;
 
 use crate::exchange_tests::{OK, get, settle, with_body};
 use crate::test_upstream::on_worker;
-use crate::{Caller, Cluster, ConnectError, Endpoint, Lease, Pools, Spoken, UpstreamFailure};
+use crate::{
+    Caller, Cluster, ConnectError, Endpoint, Lease, Outcome, Pools, Spoken, UpstreamFailure,
+};
 
 type Issuer = CertifiedIssuer<'static, KeyPair>;
 
@@ -362,7 +364,10 @@ fn the_name_asked_for_may_be_the_requests() {
             drop(accepted);
             checked
         };
-        let why = other.await.err().unwrap().cause.to_string();
+        let cause = other.await.err().unwrap().cause;
+        let why = cause.to_string();
         assert!(why.contains("wanted b.example, found a.example"), "{why}");
+        // A client must not have endpoints ejected by the names that it asks for.
+        assert_eq!(Outcome::of(&cause), None);
     });
 }

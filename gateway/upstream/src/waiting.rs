@@ -75,8 +75,15 @@ impl Waiting {
 }
 
 impl Waiter {
+    /// Ends its waiting: no connection comes about for it. One that it was handed meanwhile is better.
+    pub(crate) fn fail(&self, error: ConnectError) {
+        if self.given.borrow().is_none() {
+            self.give(Err(error));
+        }
+    }
+
     /// Ends its waiting.
-    pub(crate) fn give(&self, given: Given) {
+    fn give(&self, given: Given) {
         *self.given.borrow_mut() = Some(given);
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();

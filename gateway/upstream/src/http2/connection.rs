@@ -100,14 +100,19 @@ impl Http2 {
 
     /// A place for one more request, where it has one.
     pub(crate) fn take_place(self: &Rc<Self>) -> Option<StreamPlace> {
-        let peers = self.sender.borrow().current_max_send_streams();
-        if self.streams.get() >= self.most_streams.min(u32::try_from(peers).unwrap_or(u32::MAX)) {
+        if self.streams.get() >= self.most_streams() {
             return None;
         }
         self.requests_left.set(self.requests_left.get().checked_sub(1)?);
         self.streams.set(self.streams.get() + 1);
         self.touched.set(true);
         Some(StreamPlace(self.clone()))
+    }
+
+    /// How many streams there may be at a time, by our limit and the upstream's.
+    pub(crate) fn most_streams(&self) -> u32 {
+        let peers = self.sender.borrow().current_max_send_streams();
+        self.most_streams.min(u32::try_from(peers).unwrap_or(u32::MAX))
     }
 
     /// Whether it will take requests, now or when others have ended. It does not where the upstream has said GOAWAY or

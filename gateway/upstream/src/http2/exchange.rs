@@ -109,13 +109,13 @@ impl Exchange {
 
     /// What a failure means for the request.
     pub(crate) fn explain(mut self, failed: Failed) -> SendError {
-        let Failed { cause, reached } = failed;
+        let Failed { cause, reached, heard } = failed;
         let cause = self.place.connection().explain(cause);
         let back = match reached {
             Reached::No => self.upload.take_back(),
             Reached::Perhaps => None,
         };
-        let heard = if self.interim_replies == 0 { Heard::Nothing } else { Heard::Something };
+        let heard = if self.interim_replies == 0 { heard } else { Heard::Something };
         match back {
             Some(body) => {
                 SendError::Unsent { request: Request::from_parts(self.head, body), cause }
@@ -141,8 +141,12 @@ impl Exchange {
 
     fn failed(&self, error: &h2::Error) -> Failed {
         let unsent = self.place.connection().written() == self.written_before;
-        let reached = if unsent || is_unprocessed(error) { Reached::No } else { Reached::Perhaps };
-        Failed { cause: failure_of(error), reached }
+        // Who has sent a 100 has looked at it, whatever is said then.
+        let refused = is_unprocessed(error) && self.interim_replies == 0;
+        let reached = if unsent || refused { Reached::No } else { Reached::Perhaps };
+        // A reset is an answer: the connection did not just turn out to be gone.
+        let heard = if error.is_remote() { Heard::Something } else { Heard::Nothing };
+        Failed { cause: failure_of(error), reached, heard }
     }
 }
 
@@ -150,6 +154,7 @@ impl Exchange {
 pub(crate) struct Failed {
     cause: UpstreamFailure,
     reached: Reached,
+    heard: Heard,
 }
 
 /// Whether the upstream may have acted on the request.
@@ -161,6 +166,6 @@ enum Reached {
 
 impl Failed {
     fn sent(cause: UpstreamFailure) -> Self {
-        Failed { cause, reached: Reached::Perhaps }
+        Failed { cause, reached: Reached::Perhaps, heard: Heard::Something }
     }
 }

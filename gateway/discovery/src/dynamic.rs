@@ -214,6 +214,7 @@ fn host_of(authority: &str, pattern: &str) -> Result<Box<str>, HostRefused> {
 #[cfg(test)]
 mod tests {
     use portcullis_model::{ClusterName, Discovery};
+    use portcullis_upstream::{ClusterHome, Outcome, Upkeep};
     use tokio::runtime::Handle;
 
     use super::*;
@@ -288,6 +289,27 @@ mod tests {
         assert!(Arc::ptr_eq(&renewed.endpoints()[0], &cluster.endpoints()[0]));
         hosts.follow(&[]);
         assert!(hosts.known.load().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_ejected_address_of_a_host_comes_back() {
+        let asker = Scripted::new();
+        asker.say("a.dyn.test.", Family::V4, Ok((300, &["1.2.3.4"])));
+        let (upkeep, ask) = Upkeep::new();
+        tokio::spawn(upkeep.run());
+        let mut settings = (**parent(None).settings()).clone();
+        settings.outliers = Some(model::OutlierDetection::default());
+        let home = ClusterHome { upkeep: Some(ask), ..ClusterHome::default() };
+        let parent = Cluster::compile(&Arc::new(settings), None, &home);
+        let hosts = hosts(&asker, &[]);
+        let cluster = hosts.cluster_of(&parent, "a.dyn.test").await.unwrap();
+        let endpoint = cluster.endpoints().remove(0);
+        for _ in 0..5 {
+            cluster.record(&endpoint, Outcome::Broken);
+        }
+        assert!(cluster.pick_endpoint(&[]).is_none());
+        tokio::time::sleep(Duration::from_secs(31)).await;
+        assert!(cluster.pick_endpoint(&[]).is_some());
     }
 
     #[tokio::test(start_paused = true)]

@@ -95,6 +95,10 @@ impl Pool {
         self.endpoints.iter().any(|each| each.id == endpoint)
     }
 
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = EndpointId> {
+        self.endpoints.iter().map(|endpoint| endpoint.id)
+    }
+
     /// The less busy of two drawn by weight. Where both are equally busy it is the first, so that an idle
     /// cluster is shared exactly by weight.
     fn less_busy_of_two(&self, pick: &Pick<'_>, mut draw: impl FnMut(u64) -> u64) -> Option<usize> {

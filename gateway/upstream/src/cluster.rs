@@ -148,6 +148,11 @@ impl Cluster {
         self.set.load()
     }
 
+    /// Its endpoints with what is written of them. They are the same memory for as long as they are the same ones.
+    pub fn members(&self) -> Arc<[Member]> {
+        self.set().members().clone()
+    }
+
     /// Its endpoints as they are now, in the order written.
     pub fn endpoints(&self) -> Vec<Arc<Endpoint>> {
         self.set().members().iter().map(|member| member.endpoint.clone()).collect()
@@ -194,6 +199,11 @@ impl Cluster {
     /// load.
     pub fn pick(&self, pick: &Pick<'_>) -> Option<Arc<Endpoint>> {
         self.set.load().pick(pick, &self.line.standing.turn, draw_below).cloned()
+    }
+
+    /// As [`pick`](Self::pick), but of the nearest locality none of whose endpoints was tried; `None` where there is none.
+    pub fn pick_elsewhere(&self, pick: &Pick<'_>) -> Option<Arc<Endpoint>> {
+        self.set.load().pick_elsewhere(pick, &self.line.standing.turn, draw_below).cloned()
     }
 
     /// What of a request is hashed to pick an endpoint; `None` where nothing is.

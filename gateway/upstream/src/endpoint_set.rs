@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use portcullis_model as model;
+use rustc_hash::FxHashSet;
 use tokio::time::Instant;
 
 use crate::endpoint::{Endpoint, EndpointId};
@@ -21,13 +22,13 @@ pub struct EndpointSet {
 
 impl EndpointSet {
     /// The members, in the order written.
-    pub fn members(&self) -> &[Member] {
+    pub fn members(&self) -> &Arc<[Member]> {
         &self.members
     }
 
-    /// Whether an endpoint has a share of the load.
-    pub(crate) fn takes_part(&self, endpoint: EndpointId) -> bool {
-        self.rotation.takes_part(endpoint)
+    /// The endpoints that have a share of the load.
+    pub(crate) fn taking_part(&self) -> FxHashSet<EndpointId> {
+        self.rotation.taking_part().collect()
     }
 
     /// The next endpoint; `None` where there is none.
@@ -62,6 +63,16 @@ impl EndpointSet {
             }
         }
         drawn
+    }
+
+    /// The next endpoint of the nearest group none of which was tried; `None` where there is none.
+    pub(crate) fn pick_elsewhere(
+        &self,
+        pick: &Pick<'_>,
+        turn: &AtomicU64,
+        draw: impl FnMut(u64) -> u64,
+    ) -> Option<&Arc<Endpoint>> {
+        self.rotation.pick_elsewhere(pick, turn, draw)
     }
 
     /// Builds the set of these members, as their condition is now.

@@ -64,8 +64,9 @@ impl Cluster {
     /// What its endpoints do at this moment, in the order written.
     pub fn report(&self) -> Vec<EndpointReport> {
         let (set, now) = (self.set(), Instant::now());
+        let taking_part = set.taking_part();
         let report = |member: &Member| {
-            let part = set.takes_part(member.endpoint.id);
+            let part = taking_part.contains(&member.endpoint.id);
             EndpointReport { member: member.clone(), role: self.role(member, part, now) }
         };
         set.members().iter().map(report).collect()

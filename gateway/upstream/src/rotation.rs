@@ -23,6 +23,8 @@ pub(crate) struct Rotation {
     /// Those that take load by their shares, then those that take it where no other does.
     groups: Vec<Group>,
     total: u64,
+    /// Levels without a share, the nearest first: for attempts that are to go elsewhere.
+    standby: Vec<Pool>,
 }
 
 #[derive(Debug)]
@@ -49,6 +51,10 @@ impl Rotation {
         for (members, load) in levels.iter().zip(loads(&counts, parts.panic_below())) {
             if load.percent > 0 {
                 parts.add_level(&mut rotation, members, load);
+            } else {
+                // They keep no keys at one endpoint, so the tables of a hash would be for nothing.
+                let pool = parts.pool_of(members, Heed::Health, &Balancer::LeastRequest);
+                rotation.standby.extend(pool);
             }
         }
         // Where no group has anyone left, the draining may still be better than nobody.
@@ -80,28 +86,32 @@ impl Rotation {
             .or_else(|| self.groups.iter().find_map(|group| group.pool.pick(pick, turn, &mut draw)))
     }
 
-    /// Whether an endpoint has a share of the load.
-    pub(crate) fn takes_part(&self, endpoint: EndpointId) -> bool {
-        let mut loaded = self.groups.iter().filter(|group| self.total == 0 || group.share > 0);
-        loaded.any(|group| group.pool.has(endpoint))
+    /// The next endpoint of the nearest group none of which was tried, also one that stands by; `None` where there is
+    /// none.
+    pub(crate) fn pick_elsewhere(
+        &self,
+        pick: &Pick<'_>,
+        turn: &AtomicU64,
+        mut draw: impl FnMut(u64) -> u64,
+    ) -> Option<&Arc<Endpoint>> {
+        let loaded = self.groups.iter().filter(|group| group.share > 0).map(|group| &group.pool);
+        let mut untried = loaded
+            .chain(&self.standby)
+            .filter(|pool| !pick.tried.iter().any(|tried| pool.has(*tried)));
+        untried.find_map(|pool| pool.pick(pick, turn, &mut draw))
+    }
+
+    /// The endpoints that have a share of the load.
+    pub(crate) fn taking_part(&self) -> impl Iterator<Item = EndpointId> {
+        let loaded = self.groups.iter().filter(|group| self.total == 0 || group.share > 0);
+        loaded.flat_map(|group| group.pool.endpoints())
     }
 
     fn add(&mut self, parts: &Parts<'_>, members: &[&Member], share: u64, heed: Heed) {
-        let mut weighed: Vec<_> = members
-            .iter()
-            .filter(|member| heed == Heed::Nothing || member.endpoint.condition.takes_load())
-            .map(|member| (member.endpoint.clone(), parts.weight_of(member)))
-            .filter(|(_, weight)| *weight > 0)
-            .collect();
-        if weighed.is_empty() {
+        let Some(pool) = parts.pool_of(members, heed, &parts.settings.balancing.balancer) else {
             return;
-        }
-        if matches!(parts.settings.balancing.balancer, Balancer::Hash { .. }) {
-            weighed = one_of_each(weighed);
-        }
+        };
         self.total += share;
-        let (endpoints, weights): (Vec<_>, Vec<_>) = weighed.into_iter().unzip();
-        let pool = Pool::new(&parts.settings.balancing.balancer, endpoints, &weights, heed);
         self.groups.push(Group { up_to: self.total, share, pool });
     }
 }
@@ -143,6 +153,24 @@ impl Parts<'_> {
                 rotation.add(self, &there, share, heed);
             }
         }
+    }
+
+    /// Those of the members that take load, balanced so; `None` where there are none.
+    fn pool_of(&self, members: &[&Member], heed: Heed, balancer: &Balancer) -> Option<Pool> {
+        let mut weighed: Vec<_> = members
+            .iter()
+            .filter(|member| heed == Heed::Nothing || member.endpoint.condition.takes_load())
+            .map(|member| (member.endpoint.clone(), self.weight_of(member)))
+            .filter(|(_, weight)| *weight > 0)
+            .collect();
+        if weighed.is_empty() {
+            return None;
+        }
+        if matches!(balancer, Balancer::Hash { .. }) {
+            weighed = one_of_each(weighed);
+        }
+        let (endpoints, weights): (Vec<_>, Vec<_>) = weighed.into_iter().unzip();
+        Some(Pool::new(balancer, endpoints, &weights, heed))
     }
 
     fn weight_of(&self, member: &Member) -> u64 {

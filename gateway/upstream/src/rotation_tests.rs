@@ -100,6 +100,22 @@ fn nearer_endpoints_come_first_and_farther_ones_when_those_fail() {
 }
 
 #[test]
+fn who_stands_by_is_picked_where_another_locality_is_asked_for() {
+    let cluster = cluster_in(&["eu/a/1", "eu/a/1", "eu/b/1", "us/a/1"], detecting);
+    let elsewhere = |tried: &[u16]| {
+        let tried: Vec<_> = tried.iter().map(|port| endpoint(&cluster, *port).id).collect();
+        let pick = crate::pick::Pick { hash: None, tried: &tried };
+        cluster.pick_elsewhere(&pick).map(|endpoint| endpoint.address().port())
+    };
+    assert_eq!(elsewhere(&[1]), Some(3));
+    assert_eq!(elsewhere(&[1, 3]), Some(4));
+    assert!(matches!(elsewhere(&[3, 4]), Some(1 | 2)));
+    assert_eq!(elsewhere(&[1, 3, 4]), None);
+    cluster.set_unhealthy(&endpoint(&cluster, 3), "HTTP 503");
+    assert_eq!(elsewhere(&[1]), Some(4));
+}
+
+#[test]
 fn localities_mean_nothing_where_nothing_detects_failure() {
     let cluster = cluster_in(&["eu/a/1", "us/a/1"], |_| ());
     assert_eq!(ports(&cluster), [1, 2]);

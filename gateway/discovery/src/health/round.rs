@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use portcullis_model::HealthCheck;
 use portcullis_telemetry::DiscoveryCounts;
-use portcullis_upstream::{Cluster, Endpoint, EndpointId};
-use rustc_hash::FxHashMap;
+use portcullis_upstream::{Cluster, Endpoint, EndpointId, Member};
+use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -36,6 +36,8 @@ pub(crate) struct Round {
     asking: Asking,
     check: HealthCheck,
     cluster: Arc<Cluster>,
+    /// Those that `watched` was last brought up to.
+    known: Option<Arc<[Member]>>,
     watched: FxHashMap<EndpointId, Watched>,
     under_way: JoinSet<(EndpointId, Result<(), String>)>,
 }
@@ -50,7 +52,7 @@ struct Watched {
 impl Round {
     pub(crate) fn new(cluster: Arc<Cluster>, check: HealthCheck, asking: Asking) -> Self {
         let (watched, under_way) = (FxHashMap::default(), JoinSet::new());
-        Round { asking, check, cluster, watched, under_way }
+        Round { asking, check, cluster, known: None, watched, under_way }
     }
 
     /// Asks until the task is ended. `newest` tells of the cluster's newer generations, `settled` is told whether
@@ -81,22 +83,28 @@ impl Round {
     /// Takes in who has come and who has gone. Whoever comes to others that are well has to answer before it takes
     /// load; where nobody has answered yet, all take load.
     fn look(&mut self) {
+        let members = self.cluster.members();
+        // This is asked with every answer, and thousands may come in a second.
+        if self.known.as_ref().is_some_and(|known| Arc::ptr_eq(known, &members)) {
+            return;
+        }
         let now = Instant::now();
-        let endpoints = self.cluster.endpoints();
-        self.watched.retain(|id, _| endpoints.iter().any(|endpoint| endpoint.id == *id));
+        let ids: FxHashSet<_> = members.iter().map(|member| member.endpoint.id).collect();
+        self.watched.retain(|id, _| ids.contains(id));
         let has_healthy =
             self.watched.values().any(|each| each.answers.verdict == Verdict::Healthy);
-        for endpoint in endpoints {
+        for endpoint in members.iter().map(|member| &member.endpoint) {
             if self.watched.contains_key(&endpoint.id) {
                 continue;
             }
             if has_healthy {
-                self.cluster.set_unhealthy(&endpoint, NOT_ASKED);
+                self.cluster.set_unhealthy(endpoint, NOT_ASKED);
             }
             let due = Some(now + part_of(FIRST_ROUND.min(self.check.interval)));
             let watched = Watched { endpoint: endpoint.clone(), answers: Answers::default(), due };
             self.watched.insert(endpoint.id, watched);
         }
+        self.known = Some(members);
     }
 
     fn ask_due(&mut self) {

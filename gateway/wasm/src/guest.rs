@@ -13,7 +13,7 @@ pub(crate) type Guest<'a> = Caller<'a, GuestState>;
 
 /// How a host call ends other than well.
 pub(crate) enum CallError {
-    /// The guest gets a status; the reason goes to the log.
+    /// The guest gets a status, and the reason goes to the log. Where SDKs panic on any refusal the status is `Ok`.
     Refused(Status, &'static str),
     /// Not an error: the guest gets this status.
     Answer(Status),
@@ -80,7 +80,7 @@ fn status_of(
 
 /// Counted always, logged not more often than anyone can read.
 fn note_refusal(state: &mut GuestState, call: &'static str, status: Status, reason: &str) {
-    state.facts.metrics.refused_calls.fetch_add(1, Relaxed);
+    state.facts.metrics.tallies.refuse(call);
     if let Taken::Yes { refused_before: unlogged } = state.refusals.take(1) {
         let plugin = &*state.facts.name;
         tracing::warn!(target: "plugin", plugin, call, ?status, unlogged, "refused: {reason}");

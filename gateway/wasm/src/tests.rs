@@ -1,6 +1,7 @@
 //! Tests of the whole room with small guests in WebAssembly text.
 
 mod body_calls;
+mod conformance;
 mod containment;
 mod foreign_functions;
 mod guest;
@@ -41,8 +42,7 @@ impl Bench {
     }
 
     fn try_start(text: &str, settings: model::Plugin) -> Result<Self, LoadError> {
-        let engine = Engine::for_node(NodeMetadata::default()).unwrap();
-        engine.set_call_targets(call_targets());
+        let engine = engine();
         let metrics = Registry::new().plugin_metrics(&settings.id.to_string());
         let module = engine.compile(&wat::parse_str(text).unwrap())?;
         let plugin = Plugin::start(&engine, &module, &Arc::new(settings), 1, metrics.clone())?;
@@ -58,6 +58,13 @@ impl Bench {
         let instance = self.instance();
         instance.on_request_headers(instance.open_stream(), exchange, EndOfStream::Yes)
     }
+}
+
+/// An engine with one cluster to call.
+fn engine() -> Arc<Engine> {
+    let engine = Engine::for_node(NodeMetadata::default()).unwrap();
+    engine.set_call_targets(call_targets());
+    engine
 }
 
 /// Runs a request's head through a guest whose `proxy_on_request_headers` is this; the guest traps where it

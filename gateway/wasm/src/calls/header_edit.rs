@@ -68,8 +68,11 @@ impl<'a> HeadEdit<'a> {
             return Ok(());
         }
         let fields = self.fields();
-        let full = CallError::Refused(Status::InternalFailure, "the map is full");
-        if fields.len() >= MOST_FIELDS {
+        // Not done, and said to be: SDKs panic on a refusal. A value that is replaced takes no room, so that none of
+        // a client's is ever left in the place of a plugin's.
+        let full = CallError::Refused(Status::Ok, "the map is full");
+        let has_room = existing == Existing::Replaced && fields.contains_key(&name);
+        if !has_room && fields.len() >= MOST_FIELDS {
             return Err(full);
         }
         let put = match existing {

@@ -62,7 +62,8 @@ fn send(guest: &mut Guest<'_>, asked: &Asked) -> CallResult {
         state.streams.contains(&state.effective) && !state.lingering.contains(&state.effective)
     };
     if !takes_replies {
-        return Err(bad_argument("no reply can be sent in this callback"));
+        // As in Envoy: SDKs panic on a refusal.
+        return Err(CallError::Refused(Status::Ok, "no reply can be sent in this callback"));
     }
     if state.wishes.reply.is_some() && own || state.held.is_answered(state.effective) {
         return Ok(());

@@ -124,8 +124,9 @@ pub(super) fn leave(state: &mut GuestState, path: &[u8], value: &[u8]) -> CallRe
     let (count, size) =
         others.fold((0, 0), |(count, size), (_, value)| (count + 1, size + value.len()));
     if count >= MOST_STATE_ENTRIES || size + value.len() > MOST_STATE_BYTES {
+        // SDKs panic on a refusal.
         return Err(CallError::Refused(
-            Status::InternalFailure,
+            Status::Ok,
             "the request carries too many or too large properties",
         ));
     }

@@ -10,7 +10,7 @@ use super::*;
 use crate::tests::guest::on_request as request_body;
 use crate::{Begun, CallKind, CallReply, Hangup};
 
-fn next_call(bench: &Bench) -> Option<Begun> {
+pub(super) fn next_call(bench: &Bench) -> Option<Begun> {
     match pin!(bench.worker.next_call()).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(begun) => begun,
         Poll::Pending => None,
@@ -24,7 +24,7 @@ fn hung_up(begun: &Begun) -> Option<Hangup> {
     }
 }
 
-fn reply(status: u16, body: &'static str) -> CallReply {
+pub(super) fn reply(status: u16, body: &'static str) -> CallReply {
     let mut headers = HeaderMap::new();
     headers.insert("x-user", "ann".parse().unwrap());
     let mut trailers = HeaderMap::new();

@@ -44,7 +44,8 @@ fn properties_of_the_plugin_and_of_the_request_are_read() {
         (call $expect_property $"filter_state\00wasm.user" $"ann")
         (call $expect_property $"deep\00er" $"x")
         (call $expect (call $set_property $"" $"x") (i32.const 2))
-        (call $expect (call $set_property $"large" (i32.const 0) (i32.const 65536)) (i32.const 10))"#,
+        (call $expect (call $set_property $"large" (i32.const 0) (i32.const 65536)) (i32.const 0))
+        (call $expect (call $get_property $"large" (i32.const 512) (i32.const 516)) (i32.const 1))"#,
     );
     assert_eq!(exchange.state("user").map(|value| &value[..]), Some(&b"ann"[..]));
     assert_eq!(exchange.state("deep.er").map(|value| &value[..]), Some(&b"x"[..]));
@@ -58,7 +59,7 @@ fn the_root_context_has_no_request() {
           (call $expect (call $get_property $"request\00path" (i32.const 512) (i32.const 516)) (i32.const 1))
           (call $expect (call $set_property $"user" $"ann") (i32.const 1))
           (call $expect (call $get_pairs (i32.const 0) (i32.const 512) (i32.const 516)) (i32.const 2))
-          (call $expect (call $reply (i32.const 200) $"" $"" $"" (i32.const -1)) (i32.const 2))
+          (call $expect (call $reply (i32.const 200) $"" $"" $"" (i32.const -1)) (i32.const 0))
           (i32.const 1))"#,
     );
     assert_eq!(bench.request(&mut exchange()), Ok(Effects::none()));

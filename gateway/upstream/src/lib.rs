@@ -11,6 +11,8 @@
 mod balance;
 mod breakers;
 mod caller;
+#[cfg(test)]
+mod cancel_tests;
 mod client_tls;
 mod cluster;
 mod condition;

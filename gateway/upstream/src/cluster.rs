@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use portcullis_model as model;
 
 use crate::breakers::{Breaker, Entered, Overflow};
+use crate::condition::Ended;
 use crate::endpoint::{Endpoint, EndpointId};
 use crate::endpoint_set::EndpointSet;
 use crate::locality::Surroundings;
@@ -102,9 +103,18 @@ impl Cluster {
     /// Requests now come here and no longer to the previous one: endpoints that only that one has are told that they
     /// left. Whoever still holds it may send to them where it has no others.
     pub fn take_over(&self, previous: &Cluster) {
-        let _newest = self.line.newest.lock();
+        let newest = self.line.newest.lock();
         let (earlier, here) = (previous.set.load(), self.set.load());
         self.line.standing.retire(earlier.members(), here.members());
+        drop(newest);
+        self.ask_the_last(&here);
+    }
+
+    /// Endpoints that take no connection, and are all that is left, are asked again at once.
+    fn ask_the_last(&self, set: &EndpointSet) {
+        if self.line.standing.ask_the_last(set.members()) == Ended::Now {
+            self.ask_for_upkeep();
+        }
     }
 
     /// As [`compile`](Self::compile), at a place that is not known and looked after by nobody.
@@ -177,6 +187,7 @@ impl Cluster {
         // Not before others are there to be picked.
         self.line.standing.retire(earlier.members(), set.members());
         drop(newest);
+        self.ask_the_last(&set);
         self.warm_up();
         SetEndpoints::Replaced
     }

@@ -93,6 +93,11 @@ impl Condition {
         self.flags.load(Ordering::Relaxed) & EJECTED != 0
     }
 
+    /// Whether it is ejected for this.
+    pub(crate) fn is_out_for(&self, offence: Offence) -> bool {
+        self.is_ejected() && self.offence() == offence
+    }
+
     /// Takes it out for good, and says whether an ejection ended with that.
     pub(crate) fn remove(&self) -> Ended {
         self.flags.fetch_or(REMOVED, Ordering::Relaxed);

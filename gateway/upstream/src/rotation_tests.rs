@@ -204,6 +204,18 @@ fn an_endpoint_that_takes_no_connection_is_out_at_once_and_half_of_them_stay() {
 }
 
 #[test]
+fn what_takes_no_connection_is_asked_again_where_the_others_leave() {
+    let old = cluster_of(2, |_| ());
+    let refusing = endpoint(&old, 1);
+    old.record(&refusing, Outcome::NoConnection);
+    assert_eq!((ports(&old), old.ejected()), (vec![2], 1));
+    let alone = model::Cluster::for_test(&[(at(1), 1)]);
+    let new = Cluster::new(&Arc::new(alone), Some(&old));
+    new.take_over(&old);
+    assert_eq!((ports(&new), new.ejected()), (vec![1], 0));
+}
+
+#[test]
 fn what_leaves_while_it_is_ejected_makes_room_for_another() {
     let cluster = cluster_of(3, detecting);
     let gone = endpoint(&cluster, 1);

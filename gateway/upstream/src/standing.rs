@@ -48,6 +48,22 @@ impl Standing {
         }
     }
 
+    /// Where only endpoints are left that take no connection they are asked again, since there is nobody else. Says
+    /// whether any are.
+    pub(crate) fn ask_the_last(&self, members: &[Member]) -> Ended {
+        let mut serving = members.iter().filter(|member| member.serves());
+        if serving.clone().any(|member| member.endpoint.condition.takes_load()) {
+            return Ended::Not;
+        }
+        let unreached = serving
+            .by_ref()
+            .map(|member| &member.endpoint.condition)
+            .filter(|condition| condition.is_out_for(Offence::NoConnection));
+        let ended = unreached.filter(|condition| condition.end_ejection() == Ended::Now).count();
+        (0..ended).for_each(|_| self.give_place_back());
+        if ended > 0 { Ended::Now } else { Ended::Not }
+    }
+
     /// Tells the endpoints of `earlier` that are not in `newer` that they have left.
     pub(crate) fn retire(&self, earlier: &[Member], newer: &[Member]) {
         let kept: rustc_hash::FxHashSet<EndpointId> =

@@ -12,7 +12,7 @@ use portcullis_filters::{DirectResponse, HeaderOperations};
 use portcullis_message::HostPattern;
 use portcullis_model::{
     Action, Listener, ListenerProtocol, Origin, PathMatch, RequestMatch, RequestOverrides,
-    RequestPolicy, Rule, VirtualHost,
+    RequestPolicy, RetryPolicy, Rule, VirtualHost,
 };
 use portcullis_routing::{RouteQuery, RouteTable};
 
@@ -74,6 +74,9 @@ fn rule(host: usize, part: usize) -> Rule {
         request_headers: HeaderOperations::default(),
         response_headers: HeaderOperations::default(),
         timeout: None,
+        retries: RetryPolicy::default(),
+        mirrors: Vec::new(),
+        plugins: Vec::new(),
         overrides: RequestOverrides::default(),
     }
 }

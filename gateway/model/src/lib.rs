@@ -5,15 +5,19 @@
 //! wrong with the input is in the [`Problem`]s beside it.
 
 mod balancing;
+mod capability;
 mod cluster;
 mod connection_policy;
 mod connection_pool;
 mod duration;
 mod endpoint;
 mod health;
+mod image_reference;
 mod listener;
 mod origin;
 mod plugin;
+mod plugin_limits;
+mod plugin_supply;
 mod problem;
 mod request_policy;
 mod retry;
@@ -27,17 +31,23 @@ pub use balancing::{
     AffinityCookie, Balancer, Balancing, Distribute, Failover, HashKey, LocalityBalancing, Ring,
     Warmup,
 };
+pub use capability::{CallableUpstreams, Capabilities, Capability, ManifestDemand};
 pub use cluster::{Cluster, ClusterName, Discovery};
 pub use connection_policy::{ConnectionPolicy, HeadLimits, Http2Limits, ProxyProtocol};
 pub use connection_pool::{ConnectionPool, Http2Keepalive, Keepalive};
 pub use duration::parse_duration;
 pub use endpoint::{Endpoint, EndpointAddress, Locality, Readiness};
 pub use health::{HealthCheck, OutlierDetection, Probe};
+pub use image_reference::ImageReference;
 pub use listener::{ClientAuth, Listener, ListenerProtocol, TlsSettings, VirtualHost};
 pub use origin::{ObjectId, Origin};
 pub use plugin::{
-    FailStrategy, HeadersPause, Phase, Plugin, PluginCompatibility, PluginLimits, PluginModule,
-    Strictness,
+    FailStrategy, HeadersPause, Isolation, Phase, Plugin, PluginCompatibility, PluginModule,
+    PluginProtocol, Strictness,
+};
+pub use plugin_limits::{BreakerLimits, PluginLimits, Recycling};
+pub use plugin_supply::{
+    ModuleUrl, PluginSupply, PullCredentials, PullPolicy, RegistryCredentials, RegistryLogin,
 };
 pub use problem::{Code, Problem, Severity};
 pub use request_policy::{RequestOverrides, RequestPolicy};

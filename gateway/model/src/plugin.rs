@@ -1,11 +1,14 @@
 //! Plugin objects (Istio's `WasmPlugin`).
 
+use std::cmp::Reverse;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::{ObjectId, Origin};
+use crate::{
+    Capabilities, ImageReference, ManifestDemand, ModuleUrl, ObjectId, Origin, PluginLimits,
+    PluginSupply,
+};
 
 /// One plugin object: a module, its configuration, where in the chain it runs, and what its failure means.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +30,10 @@ pub struct Plugin {
     /// `portcullis.dev/vm-id`: the objects of its namespace with the same one share data and queues; an empty one
     /// shares with none.
     pub vm_id: String,
+    /// What passes through it.
+    pub protocol: PluginProtocol,
+    /// `match`: the ports of the listeners on whose traffic it runs; none named is all of them.
+    pub ports: Vec<u16>,
     /// Where in the chain.
     pub phase: Phase,
     /// Within a phase, descending.
@@ -35,8 +42,17 @@ pub struct Plugin {
     pub fail_strategy: FailStrategy,
     /// Its budgets.
     pub limits: PluginLimits,
+    /// What its requests share.
+    pub isolation: Isolation,
     /// Where it wants to be treated as by another host.
     pub compatibility: PluginCompatibility,
+    /// How its module is got.
+    pub supply: PluginSupply,
+    /// `portcullis.dev/capabilities`; without it the module's manifest says what it may touch, else it gets the
+    /// compatible set.
+    pub capabilities: Option<Capabilities>,
+    /// Whether its module needs a manifest.
+    pub manifest_demand: ManifestDemand,
 }
 
 impl Plugin {
@@ -51,11 +67,17 @@ impl Plugin {
             configuration: Bytes::new(),
             environment: Vec::new(),
             vm_id: String::new(),
+            protocol: PluginProtocol::Http,
+            ports: Vec::new(),
             phase: Phase::Unspecified,
             priority: 0,
             fail_strategy: FailStrategy::Close,
             limits: PluginLimits::default(),
+            isolation: Isolation::default(),
             compatibility: PluginCompatibility::default(),
+            supply: PluginSupply::default(),
+            capabilities: None,
+            manifest_demand: ManifestDemand::None,
         }
     }
 }
@@ -67,9 +89,64 @@ pub enum PluginModule {
     File(PathBuf),
     /// `builtin:NAME`
     Builtin(String),
+    /// `https://…`
+    Web(ModuleUrl),
+    /// `oci://…`
+    Image(ImageReference),
     /// The object has errors and never was good: every request that it covers is answered by its
     /// `fail_strategy`. Says why.
     Broken(String),
+}
+
+/// `type`: what passes through a plugin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PluginProtocol {
+    /// Requests and replies.
+    #[default]
+    Http,
+    /// The bytes of connections that are passed on.
+    Network,
+    /// It cannot be read, so that it stands in the way of both.
+    Unknown,
+}
+
+impl Plugin {
+    /// Whether it runs on traffic that comes in by this port.
+    pub fn runs_on_port(&self, port: u16) -> bool {
+        self.ports.is_empty() || self.ports.contains(&port)
+    }
+
+    /// Whether it runs before another in a chain of both, by phase and then by priority; neither where they are
+    /// equal.
+    pub fn precedes(&self, other: &Plugin) -> bool {
+        let place = |plugin: &Plugin| (plugin.phase, Reverse(plugin.priority));
+        place(self) < place(other)
+    }
+}
+
+impl PluginProtocol {
+    /// Whether it has to do with requests.
+    pub fn filters_requests(self) -> bool {
+        self != PluginProtocol::Network
+    }
+
+    /// Whether it has to do with connections whose bytes are passed on.
+    pub fn filters_connections(self) -> bool {
+        self != PluginProtocol::Http
+    }
+}
+
+impl std::fmt::Display for PluginModule {
+    /// As a url.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            PluginModule::File(path) => write!(f, "file://{}", path.display()),
+            PluginModule::Builtin(name) => write!(f, "builtin:{name}"),
+            PluginModule::Web(url) => f.write_str(url.as_str()),
+            PluginModule::Image(image) => write!(f, "oci://{image}"),
+            PluginModule::Broken(why) => f.write_str(why),
+        }
+    }
 }
 
 /// Where in the chain a plugin runs.
@@ -92,6 +169,16 @@ pub enum FailStrategy {
     Close,
     /// It goes on without the plugin.
     Open,
+}
+
+/// `portcullis.dev/isolation`: what the requests of a plugin have in common.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Isolation {
+    /// Those of one worker run in one instance, as in Envoy.
+    #[default]
+    Worker,
+    /// None: each runs in a sandbox of its own, made from what the plugin was once it was configured.
+    Request,
 }
 
 /// Where hosts differ, what a plugin relies on.
@@ -122,28 +209,4 @@ pub enum Strictness {
     Lenient,
     /// It is refused as by Envoy: splices in the middle of a body, request headers in a reply's callbacks.
     Envoy,
-}
-
-/// A plugin's budgets; see `docs/plugins.md`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PluginLimits {
-    /// Start-up, configuration included.
-    pub start: Duration,
-    /// Linear memory, in bytes.
-    pub memory: usize,
-    /// One callback.
-    pub callback: Duration,
-    /// A call of the plugin's to a cluster, where the plugin names no timeout.
-    pub call: Duration,
-}
-
-impl Default for PluginLimits {
-    fn default() -> Self {
-        PluginLimits {
-            start: Duration::from_secs(5),
-            memory: 16 << 20,
-            callback: Duration::from_millis(10),
-            call: Duration::from_secs(1),
-        }
-    }
 }

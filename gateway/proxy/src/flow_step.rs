@@ -170,6 +170,15 @@ impl FlowStep {
         ProxyError::PluginClosed(id.unwrap_or_default()).into()
     }
 
+    /// Counted where it held nothing before.
+    fn begin_hold(&mut self, hold: Hold) {
+        let plugin = self.chain.get(self.index).and_then(|step| step.plugin.as_ref());
+        if let Some(plugin) = plugin.filter(|_| self.hold == Hold::Nothing) {
+            plugin.metrics().tallies.pause();
+        }
+        self.hold = hold;
+    }
+
     fn release(&mut self) {
         self.hold = Hold::Nothing;
         self.holds_head = false;
@@ -203,10 +212,10 @@ impl FlowStep {
             }
             Action::Discard => {
                 data.truncate(held_before);
-                self.hold = Hold::Body;
+                self.begin_hold(Hold::Body);
             }
-            Action::PauseReading => self.hold = Hold::Reading,
-            Action::Pause | Action::PauseHead => self.hold = Hold::Body,
+            Action::PauseReading => self.begin_hold(Hold::Reading),
+            Action::Pause | Action::PauseHead => self.begin_hold(Hold::Body),
         }
         if self.hold == Hold::Body && data.len() > BUFFER_LIMIT {
             return Err(match place.direction {
@@ -230,7 +239,7 @@ impl FlowStep {
                         self.held.data = body;
                     }
                     if action != Action::Continue {
-                        self.hold = Hold::Body;
+                        self.begin_hold(Hold::Body);
                         return Ok(data);
                     }
                 }
@@ -295,8 +304,10 @@ impl FlowStep {
     }
 
     fn count(&self, place: &Place<'_>, phase: PluginPhase, began: Instant) {
+        let took = began.elapsed();
+        self.instance.charge(self.stream, began, took);
         if let Some(plugin) = self.chain.get(self.index).and_then(|step| step.plugin.as_ref()) {
-            place.worker.count_callback(plugin.metrics(), phase, began.elapsed());
+            place.worker.count_callback(plugin.metrics(), phase, took);
         }
     }
 
@@ -333,7 +344,7 @@ fn has_trailers(place: &Place<'_>) -> bool {
 }
 
 /// One after the other; the first one's memory grows where nobody else holds it.
-fn join(first: Bytes, second: Bytes) -> Bytes {
+pub(crate) fn join(first: Bytes, second: Bytes) -> Bytes {
     if first.is_empty() {
         return second;
     }

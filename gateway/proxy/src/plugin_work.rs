@@ -43,7 +43,7 @@ impl Worker {
     pub(crate) fn wake_plugins(&self) {
         let snapshot = self.pin();
         for plugin in snapshot.plugins.values().filter_map(PluginState::running) {
-            let _ = self.instances.instance(plugin);
+            self.instances.wake(plugin);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The heads of a request and of its reply on their way through the plugins: callback after callback, until one
 //! answers, fails, or wants more than a head.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use portcullis_message::Reply;
@@ -60,7 +60,8 @@ pub(crate) fn pass_reply_head(
         let (instance, stream, started) =
             (running.instance.clone(), running.stream, Instant::now());
         let effects = instance.on_response_headers(stream, &mut flight.exchange, end);
-        count(flight, step.plugin.as_deref(), PluginPhase::ResponseHeaders, started);
+        let took = count(flight, step.plugin.as_deref(), PluginPhase::ResponseHeaders, started);
+        instance.charge(stream, started, took);
         if effects.is_err() && instance.meet_failure(stream) == Meeting::Again {
             continue;
         }
@@ -90,17 +91,25 @@ fn begin_step(
     let instance = flight.worker.instances.instance(plugin).ok_or(Fault::Absent)?;
     let (stream, started) = (instance.open_stream(), Instant::now());
     let effects = instance.on_request_headers(stream, &mut flight.exchange, end);
-    count(flight, Some(plugin), PluginPhase::RequestHeaders, started);
+    let took = count(flight, Some(plugin), PluginPhase::RequestHeaders, started);
+    instance.charge(stream, started, took);
     let effects = effects.map_err(|_| Fault::Plugin)?;
     // One that failed takes no further part: it would fail again at the reply, and be counted again.
     flight.steps.0.push(RunningStep { instance, stream, index });
     Ok(effects)
 }
 
-fn count(flight: &Flight, plugin: Option<&Plugin>, phase: PluginPhase, started: Instant) {
+fn count(
+    flight: &Flight,
+    plugin: Option<&Plugin>,
+    phase: PluginPhase,
+    started: Instant,
+) -> Duration {
+    let took = started.elapsed();
     if let Some(plugin) = plugin {
-        flight.worker.count_callback(plugin.metrics(), phase, started.elapsed());
+        flight.worker.count_callback(plugin.metrics(), phase, took);
     }
+    took
 }
 
 /// What a callback's outcome means for the request.
@@ -119,7 +128,12 @@ fn settle(
         Ok(Effects { action: Action::Continue | Action::Discard, body, .. }) => {
             Ok(body.map_or(Passed::All, Passed::Added))
         }
-        Ok(Effects { action, .. }) => Ok(Passed::Held(action)),
+        Ok(Effects { action, .. }) => {
+            if let Some(plugin) = &step.plugin {
+                plugin.metrics().tallies.pause();
+            }
+            Ok(Passed::Held(action))
+        }
         Err(Fault::Plugin | Fault::Absent) => without(step).map(|()| Passed::All),
     }
 }

@@ -23,6 +23,8 @@ pub(crate) struct TimeBudget {
     granted: u64,
     /// The thread's processor time when the deadline first came.
     marked: Option<Duration>,
+    /// Of earlier callbacks that came to a deadline.
+    long: Duration,
 }
 
 /// What becomes of a guest whose deadline has come.
@@ -38,12 +40,12 @@ impl TimeBudget {
     /// A budget of this length, not armed.
     pub(crate) fn new(length: Duration) -> Self {
         let half = length / 2;
-        TimeBudget { half, half_ticks: ticks(half), granted: 0, marked: None }
+        TimeBudget { half, half_ticks: ticks(half), granted: 0, marked: None, long: Duration::ZERO }
     }
 
     /// Begins anew; the ticks until the first deadline.
     pub(crate) fn arm(&mut self) -> u64 {
-        self.marked = None;
+        self.note_long();
         self.granted = self.half_ticks;
         self.half_ticks
     }
@@ -51,6 +53,20 @@ impl TimeBudget {
     /// The deadline has come: reads the clock of the thread that runs the guest, and decides.
     pub(crate) fn at_deadline(&mut self) -> AtDeadline {
         self.decide(processor_time())
+    }
+
+    /// The processor time of what ran since this was last asked for, without what was too short for a deadline to
+    /// come.
+    pub(crate) fn take_long(&mut self) -> Option<Duration> {
+        self.note_long();
+        let long = std::mem::take(&mut self.long);
+        (!long.is_zero()).then_some(long)
+    }
+
+    fn note_long(&mut self) {
+        if let Some(marked) = self.marked.take() {
+            self.long += self.half + processor_time().saturating_sub(marked);
+        }
     }
 
     fn decide(&mut self, now: Duration) -> AtDeadline {

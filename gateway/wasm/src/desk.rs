@@ -15,12 +15,22 @@ use crate::state::GuestState;
 
 /// What an instance keeps of its errands outside of its guest.
 pub(crate) struct Desk {
+    role: Role,
     agenda: Rc<Agenda>,
     caller: Weak<dyn Caller>,
     scope: Arc<Scope>,
     bell: Arc<Doorbell>,
     lines: RefCell<FxHashMap<u32, Line>>,
     tick: Cell<Option<Tick>>,
+}
+
+/// Whether an instance is there between requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It is: ticks and queues are its own.
+    Lasting,
+    /// It goes with its request: another one ticks and listens.
+    Sandbox,
 }
 
 /// A call under way.
@@ -43,13 +53,16 @@ impl Desk {
         agenda: Rc<Agenda>,
         caller: Weak<dyn Caller>,
         state: &mut GuestState,
+        role: Role,
     ) -> Self {
         let bell = state.errands.bell.clone();
-        bell.answered_by(agenda.waker());
         let scope = state.facts.scope.clone();
-        scope.queues.announce_all();
-        let desk =
-            Desk { agenda, caller, scope, bell, lines: RefCell::default(), tick: Cell::new(None) };
+        if role == Role::Lasting {
+            bell.answered_by(agenda.waker());
+            scope.queues.announce_all();
+        }
+        let (lines, tick) = (RefCell::default(), Cell::new(None));
+        let desk = Desk { role, agenda, caller, scope, bell, lines, tick };
         desk.settle(state);
         desk
     }
@@ -102,6 +115,11 @@ impl Desk {
         self.lines.borrow().get(&call.0).map(|line| line.kind)
     }
 
+    /// Whether calls are under way that end by themselves.
+    pub(crate) fn awaits_results(&self) -> bool {
+        self.lines.borrow().values().any(|line| line.kind != CallKind::GrpcStream)
+    }
+
     /// Nobody needs the results of the calls of streams that are over. The guest waits for them still, so it is told
     /// that they failed, on its root context.
     fn hang_up_for_the_gone(&self, state: &GuestState) {
@@ -149,13 +167,16 @@ impl Desk {
 
     /// Its plugin was replaced: streams in it go on, ticks and queues are the newer one's.
     pub(crate) fn retire(&self) {
+        if self.role == Role::Sandbox {
+            return;
+        }
         self.tick.set(None);
         self.scope.queues.give_back(&self.bell);
     }
 
     fn set_tick(&self, period: Option<Duration>) {
         let before = self.tick.get();
-        if before.map(|tick| tick.period) == period {
+        if self.role == Role::Sandbox || before.map(|tick| tick.period) == period {
             return;
         }
         self.tick.set(period.map(|period| Tick { period, next: Instant::now() + period }));

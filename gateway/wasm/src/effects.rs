@@ -135,6 +135,16 @@ impl PluginFault {
         }
     }
 
+    /// The plugin's callbacks for this request have taken too long together. Its instance goes on.
+    pub(crate) fn request_budget() -> Self {
+        PluginFault {
+            kind: FaultKind::Deadline,
+            message: "its callbacks for this request ran over the time budget of a request"
+                .to_owned(),
+            backtrace: String::new(),
+        }
+    }
+
     /// A host call panicked: our fault, contained like the guest's.
     pub(crate) fn host_panic() -> Self {
         PluginFault {

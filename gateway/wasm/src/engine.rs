@@ -1,22 +1,23 @@
 //! The engine of the process: compiler settings, the host calls, the clock of the budgets, the starter.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
-use wasmtime::{Config, Linker, OptLevel};
+use portcullis_store::Store;
+use wasmtime::Linker;
 
+use crate::address_space::AddressSpace;
 use crate::background::Background;
 use crate::call_targets::CallTargets;
+use crate::compiler_settings::compiler_settings;
+use crate::linking::host_calls;
 use crate::load_error::LoadError;
-use crate::module::Module;
+use crate::module::{MODULE_LIMIT, Module};
 use crate::node::NodeMetadata;
+use crate::sandbox_engine::SandboxEngine;
 use crate::shared::Scopes;
 use crate::state::GuestState;
 use crate::ticker::{Ticker, Watch};
-use crate::{calls, wasi};
-
-/// A guest's stack, in bytes. Recursion beyond it traps.
-const STACK: usize = 512 << 10;
 
 /// What compiles and runs every plugin of the process. It owns two threads: the clock of the time budgets,
 /// asleep while no guest runs, and the starter of replacements.
@@ -28,6 +29,9 @@ pub struct Engine {
     node: Arc<NodeMetadata>,
     call_targets: Arc<ArcSwap<CallTargets>>,
     scopes: Scopes,
+    /// Made with the first plugin that wants it: its pool takes address space.
+    sandboxes: OnceLock<Result<SandboxEngine, String>>,
+    machine_code: OnceLock<Store>,
 }
 
 /// Why there is no engine.
@@ -50,16 +54,17 @@ impl Engine {
     /// The same, with given node metadata.
     pub fn for_node(node: NodeMetadata) -> Result<Arc<Self>, EngineError> {
         let runtime = |error: wasmtime::Error| EngineError::Runtime(format!("{error:#}"));
-        let wasmtime = wasmtime::Engine::new(&config()).map_err(runtime)?;
-        let mut linker = Linker::new(&wasmtime);
-        calls::link(&mut linker).map_err(runtime)?;
-        wasi::link(&mut linker).map_err(runtime)?;
+        let settings = compiler_settings(AddressSpace::probe());
+        let wasmtime = wasmtime::Engine::new(&settings).map_err(runtime)?;
+        let linker = host_calls(&wasmtime).map_err(runtime)?;
         Ok(Arc::new(Engine {
             ticker: Ticker::start(wasmtime.clone())?,
             background: Arc::new(Background::start()?),
             node: Arc::new(node),
             call_targets: Arc::default(),
             scopes: Scopes::default(),
+            sandboxes: OnceLock::new(),
+            machine_code: OnceLock::new(),
             wasmtime,
             linker,
         }))
@@ -68,7 +73,21 @@ impl Engine {
     /// Compiles a module, checks that it is Proxy-Wasm, and links it to all that it imports. Blocking: for
     /// control threads. One module serves any number of plugins.
     pub fn compile(&self, bytes: &[u8]) -> Result<Arc<Module>, LoadError> {
-        Module::compile(&self.wasmtime, &self.linker, bytes).map(Arc::new)
+        self.compile_within(bytes, MODULE_LIMIT)
+    }
+
+    /// The same for a module of at most `limit` bytes.
+    pub fn compile_within(&self, bytes: &[u8], limit: usize) -> Result<Arc<Module>, LoadError> {
+        if bytes.len() > limit {
+            return Err(LoadError::TooLarge { size: bytes.len(), limit });
+        }
+        Module::compile(&self.wasmtime, &self.linker, bytes, self.machine_code.get()).map(Arc::new)
+    }
+
+    /// Keeps machine code there from now on, and takes what is kept; the first one stands.
+    pub fn keep_machine_code(&self, store: Store) {
+        // Whoever came first is as good.
+        let _ = self.machine_code.set(store);
     }
 
     /// The clusters that plugins may call from now on. To be set before the plugins of a configuration start, as they
@@ -83,6 +102,26 @@ impl Engine {
 
     pub(crate) fn scopes(&self) -> &Scopes {
         &self.scopes
+    }
+
+    /// What runs sandboxes of single requests. Blocking the first time: for control threads.
+    pub(crate) fn sandboxes(&self) -> Result<&SandboxEngine, LoadError> {
+        let opened = self.sandboxes.get_or_init(|| {
+            let opened = SandboxEngine::open().map_err(|error| format!("{error:#}"))?;
+            self.ticker.drive(opened.wasmtime().clone());
+            Ok(opened)
+        });
+        opened.as_ref().map_err(|error| LoadError::Isolation {
+            reason: format!("this machine has no room for sandboxes ({error})"),
+        })
+    }
+
+    pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
+        &self.wasmtime
+    }
+
+    pub(crate) fn linker(&self) -> &Linker<GuestState> {
+        &self.linker
     }
 
     pub(crate) fn watch(&self) -> Watch {
@@ -102,15 +141,4 @@ impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Engine")
     }
-}
-
-fn config() -> Config {
-    let mut config = Config::new();
-    config.cranelift_opt_level(OptLevel::Speed);
-    config.epoch_interruption(true);
-    config.max_wasm_stack(STACK);
-    // Proxy-Wasm's pointers have 32 bits, and its one memory is named.
-    config.wasm_memory64(false);
-    config.wasm_multi_memory(false);
-    config
 }

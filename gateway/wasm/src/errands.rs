@@ -103,6 +103,8 @@ impl KnownCall {
 /// One guest's errands.
 pub(crate) struct Errands {
     pub(crate) bell: Arc<Doorbell>,
+    /// It has registered a queue.
+    pub(crate) listens: bool,
     /// The period of its ticks, where it has one, as it last set it.
     pub(crate) tick: Option<Duration>,
     /// What is to be carried out, with the context that asked.
@@ -120,6 +122,7 @@ impl Default for Errands {
     fn default() -> Self {
         Errands {
             bell: Doorbell::new(),
+            listens: false,
             tick: None,
             outbox: Vec::new(),
             has_news: false,

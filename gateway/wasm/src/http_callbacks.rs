@@ -122,6 +122,7 @@ impl Instance {
             vm.run(|store, callbacks| end_stream(store, callbacks, stream))
         });
         self.forget_held(stream);
+        self.end_request(stream);
         closed.unwrap_or(Closed::Gone)
     }
 
@@ -133,13 +134,16 @@ impl Instance {
         });
     }
 
-    fn callback(
+    pub(crate) fn callback(
         &self,
         seen: Seen,
         exchange: &mut Box<Exchange>,
         body: Bytes,
         call: impl FnOnce(&mut Store<GuestState>, &Callbacks) -> wasmtime::Result<Action>,
     ) -> Result<Effects, PluginFault> {
+        if self.usage.is_over_budget(seen.stream.0) {
+            return Err(PluginFault::request_budget());
+        }
         self.with_guest(exchange, |vm| {
             let action = vm.run(|store, callbacks| {
                 create_stream(store, callbacks, seen.stream)?;
@@ -156,10 +160,10 @@ impl Instance {
 }
 
 /// What a callback is about.
-struct Seen {
-    phase: Phase,
-    stream: StreamId,
-    end: EndOfStream,
+pub(crate) struct Seen {
+    pub(crate) phase: Phase,
+    pub(crate) stream: StreamId,
+    pub(crate) end: EndOfStream,
 }
 
 fn effects(vm: &mut Vm, stream: StreamId, action: Action, body: Bytes) -> Effects {

@@ -6,16 +6,19 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use portcullis_exchange::Exchange;
 use rustc_hash::FxHashSet;
 
-use crate::agenda::{Agenda, Caller};
+use crate::agenda::Agenda;
 use crate::background::Background;
-use crate::desk::Desk;
+use crate::breaker::Opened;
+use crate::desk::{Desk, Role};
 use crate::effects::{Direction, FaultKind, PluginFault, Resumed, StreamId};
 use crate::held::{HeldStreams, Parked};
 use crate::state::{PluginFacts, ROOT_CONTEXT};
+use crate::usage::{Spent, Usage};
 use crate::vm::Vm;
 
 /// One warm guest that serves many requests of one worker, called synchronously and never re-entered.
@@ -32,8 +35,54 @@ pub struct Instance {
     /// In the guest's store while it runs.
     held: RefCell<HeldStreams>,
     pub(crate) desk: Desk,
-    /// The streams that have met its failure.
+    /// The streams that have met its failure, or their own.
     failed: RefCell<FxHashSet<u32>>,
+    pub(crate) usage: Usage,
+    /// The time of the callback that ran last has been counted: it was long.
+    counted: Cell<bool>,
+    /// Whether its plugin works again shows at its next callback.
+    on_trial: Cell<bool>,
+    lasting: Lasting,
+    me: Weak<Instance>,
+    /// Itself, while it awaits results after its request has ended.
+    kept: Cell<Option<Rc<Instance>>>,
+}
+
+/// How long an instance lasts.
+pub(crate) enum Lasting {
+    /// Beyond requests.
+    Beyond,
+    /// As long as its request; it has one of the places for such.
+    Request { _place: SandboxPlace },
+}
+
+/// A place among the sandboxes that one worker may have of a plugin. It is free again once this is dropped.
+pub(crate) struct SandboxPlace(Rc<Cell<u32>>);
+
+impl SandboxPlace {
+    /// A place where fewer than so many are taken.
+    pub(crate) fn take(taken: &Rc<Cell<u32>>, most: u32) -> Option<Self> {
+        let next = taken.get() + 1;
+        (next <= most).then(|| {
+            taken.set(next);
+            SandboxPlace(taken.clone())
+        })
+    }
+}
+
+impl Drop for SandboxPlace {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
+}
+
+/// What an instance is made with.
+pub(crate) struct Setting {
+    pub(crate) facts: Arc<PluginFacts>,
+    pub(crate) background: Arc<Background>,
+    pub(crate) agenda: Rc<Agenda>,
+    pub(crate) usage: Usage,
+    pub(crate) lasting: Lasting,
 }
 
 /// How often a stream has met the failure of its instance.
@@ -47,17 +96,22 @@ pub enum Meeting {
 
 impl Instance {
     /// An instance of a guest that this worker has just taken.
-    pub(crate) fn new(
-        facts: Arc<PluginFacts>,
-        background: Arc<Background>,
-        mut vm: Box<Vm>,
-        agenda: Rc<Agenda>,
-        caller: Weak<dyn Caller>,
-    ) -> Self {
+    pub(crate) fn new(mut vm: Box<Vm>, setting: Setting, me: Weak<Instance>) -> Self {
+        let Setting { facts, background, agenda, usage, lasting } = setting;
+        let role = match lasting {
+            Lasting::Beyond => Role::Lasting,
+            Lasting::Request { .. } => Role::Sandbox,
+        };
         Instance {
-            desk: Desk::open(agenda, caller, vm.store.data_mut()),
+            desk: Desk::open(agenda, me.clone(), vm.store.data_mut(), role),
             facts,
             background,
+            usage,
+            counted: Cell::new(false),
+            on_trial: Cell::new(false),
+            lasting,
+            me,
+            kept: Cell::default(),
             vm: Cell::new(Some(vm)),
             alive: Cell::new(true),
             next_stream: Cell::new(ROOT_CONTEXT + 1),
@@ -68,6 +122,7 @@ impl Instance {
 
     /// A number for a new request. The guest learns of it at its first callback.
     pub fn open_stream(&self) -> StreamId {
+        self.usage.begin_request();
         let stream = self.next_stream.get();
         self.next_stream.set(stream.checked_add(1).unwrap_or(ROOT_CONTEXT + 1));
         StreamId(stream)
@@ -118,6 +173,81 @@ impl Instance {
         if first { Meeting::First } else { Meeting::Again }
     }
 
+    /// Counts the time of the stream's last callback, as its caller has measured it, against the budgets of the request
+    /// and of the worker. Those that were long have been counted by the processor's clock.
+    pub fn charge(&self, stream: StreamId, began: Instant, took: Duration) {
+        if !self.counted.take() {
+            self.count_time(Some(stream.0), began + took, took);
+        }
+    }
+
+    /// The same of a callback for a connection whose bytes are passed on: however long it lasts, no budget of a request
+    /// ends it.
+    pub fn charge_connection(&self, began: Instant, took: Duration) {
+        self.charge_root(began, took);
+    }
+
+    /// The same of a callback for no stream.
+    pub(crate) fn charge_root(&self, began: Instant, took: Duration) {
+        if !self.counted.take() {
+            self.count_time(None, began + took, took);
+        }
+    }
+
+    fn count_time(&self, stream: Option<u32>, now: Instant, took: Duration) {
+        let plugin = &*self.facts.name;
+        match self.usage.charge(stream, now, took) {
+            Spent::Within => return,
+            Spent::RequestBudget => {
+                tracing::error!(
+                    plugin,
+                    "took too long for one request, with all callbacks together"
+                );
+            }
+            Spent::Share => {
+                tracing::error!(
+                    plugin,
+                    "took too much of a worker's time, and has to cool down there"
+                );
+            }
+        }
+        self.facts.metrics.budget_exceeded.fetch_add(1, Relaxed);
+        self.count_failure();
+    }
+
+    fn count_failure(&self) {
+        if self.facts.breaker.fail() == Opened::Yes {
+            tracing::error!(
+                plugin = &*self.facts.name,
+                "failed too often: its fail strategy answers, until a trial goes well"
+            );
+        }
+    }
+
+    /// Its next callback is a trial of its plugin.
+    pub(crate) fn put_on_trial(&self) {
+        self.on_trial.set(true);
+    }
+
+    /// A request has ended: what lasts no longer than that waits for the results that it has asked for.
+    pub(crate) fn end_request(&self, stream: StreamId) {
+        self.usage.forget(stream.0);
+        let mut failed = self.failed.borrow_mut();
+        if !failed.is_empty() {
+            failed.remove(&stream.0);
+        }
+        if matches!(self.lasting, Lasting::Request { .. }) && self.desk.awaits_results() {
+            self.kept.set(self.me.upgrade());
+        }
+    }
+
+    /// A result has come.
+    pub(crate) fn end_waiting(&self) {
+        if !self.desk.awaits_results() {
+            self.kept.take();
+        }
+    }
+
     /// Whether it can still serve.
     pub(crate) fn is_alive(&self) -> bool {
         self.alive.get()
@@ -148,6 +278,7 @@ impl Instance {
         let Some(mut vm) = self.vm.take() else {
             return Err(PluginFault::dead());
         };
+        self.counted.set(false);
         self.lend_held(&mut vm);
         let result = catch_unwind(AssertUnwindSafe(|| {
             let result = run(&mut vm)?;
@@ -157,13 +288,29 @@ impl Instance {
         .unwrap_or_else(|_panic| Err(PluginFault::host_panic()));
         self.lend_held(&mut vm);
         match &result {
-            Ok(_) => {
-                self.desk.settle(vm.store.data_mut());
-                self.vm.set(Some(vm));
-            }
+            Ok(_) => self.settle(vm),
             Err(fault) => self.bury(vm, fault),
         }
         result
+    }
+
+    /// What follows a callback that went well.
+    fn settle(&self, mut vm: Box<Vm>) {
+        let state = vm.store.data_mut();
+        self.desk.settle(state);
+        self.usage.note_memory(&state.account);
+        if let Some(long) = state.time.take_long() {
+            let of_request =
+                state.running != ROOT_CONTEXT && !state.connections.contains(&state.running);
+            let stream = of_request.then_some(state.running);
+            self.counted.set(true);
+            self.count_time(stream, Instant::now(), long);
+        }
+        if self.on_trial.take() {
+            self.facts.breaker.close();
+            tracing::info!(plugin = &*self.facts.name, "works again");
+        }
+        self.vm.set(Some(vm));
     }
 
     /// To the store, and back.
@@ -178,6 +325,7 @@ impl Instance {
     /// Counts and logs the fault; the store is dropped on a control thread.
     fn bury(&self, vm: Box<Vm>, fault: &PluginFault) {
         self.alive.set(false);
+        self.facts.note_fault(vm.store.data().phase, fault);
         self.held.borrow_mut().wake_all();
         self.desk.abandon();
         let count = match fault.kind {
@@ -192,14 +340,18 @@ impl Instance {
             "the instance failed and is replaced: {}",
             fault.message
         );
+        self.count_failure();
         let _ = self.background.try_run(move || drop(vm));
     }
 }
 
-/// A guest's memory is given back on the control thread, not between two requests of the worker.
+/// A guest's memory is given back on the control thread, not between two requests of the worker; but that of a sandbox
+/// costs less than the way there.
 impl Drop for Instance {
     fn drop(&mut self) {
-        if let Some(vm) = self.vm.take() {
+        if let Lasting::Beyond = self.lasting
+            && let Some(vm) = self.vm.take()
+        {
             let _ = self.background.try_run(move || drop(vm));
         }
     }

@@ -7,13 +7,17 @@ use portcullis_telemetry::PluginMetrics;
 use wasmtime::ResourceLimiter;
 
 /// Elements of one table. Go modules have some ten thousand; each costs the host 8 bytes.
-const TABLE_ELEMENTS: usize = 1 << 17;
+pub(crate) const TABLE_ELEMENTS: usize = 1 << 17;
 
 /// The memory account of one instance: denies what is above the limit, and tells the plugin's metrics. The
 /// instance counts as alive for as long as this exists.
 pub(crate) struct MemoryAccount {
     limit: usize,
     held: usize,
+    /// What it had once it was started.
+    at_start: usize,
+    /// What all instances of the plugin together may have, where that is bounded, in bytes.
+    most_together: u64,
     denied: bool,
     metrics: Arc<PluginMetrics>,
 }
@@ -22,7 +26,25 @@ impl MemoryAccount {
     /// An account for an instance that is being made.
     pub(crate) fn open(limit: usize, metrics: Arc<PluginMetrics>) -> Self {
         metrics.instances.fetch_add(1, Relaxed);
-        MemoryAccount { limit, held: 0, denied: false, metrics }
+        let most_together = u64::MAX;
+        MemoryAccount { limit, held: 0, at_start: 0, most_together, denied: false, metrics }
+    }
+
+    /// The same, for one of many that come and go: together they have no more than so much.
+    pub(crate) fn open_among(limit: usize, together: u64, metrics: Arc<PluginMetrics>) -> Self {
+        let mut account = Self::open(limit, metrics);
+        account.most_together = together;
+        account
+    }
+
+    /// The instance has been started.
+    pub(crate) fn note_start(&mut self) {
+        self.at_start = self.held;
+    }
+
+    /// Whether it has grown since its start, to so much or more.
+    pub(crate) fn has_grown_to(&self, mark: usize) -> bool {
+        self.held >= mark && self.held > self.at_start
     }
 
     /// Whether anything was denied since the last call of this.
@@ -53,6 +75,11 @@ impl ResourceLimiter for MemoryAccount {
             return Ok(false);
         }
         let grown = desired.saturating_sub(current);
+        let together = self.metrics.memory_bytes.load(Relaxed).saturating_add(grown as u64);
+        if together > self.most_together {
+            self.denied = true;
+            return Ok(false);
+        }
         self.held += grown;
         self.metrics.memory_bytes.fetch_add(grown as u64, Relaxed);
         Ok(true)

@@ -15,6 +15,32 @@ pub enum LoadError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// The module consists of too much of something to be compiled in bounded time.
+    #[error(
+        "the module has {found} {what}, the limit is {limit}; build it with optimisation, and split what is generated"
+    )]
+    TooComplex {
+        /// Of what.
+        what: &'static str,
+        /// How much.
+        found: u64,
+        /// How much it may have.
+        limit: u64,
+    },
+    /// What the module may touch does not go together with what it says it does.
+    #[error("{reason}; see `portcullis.dev/capabilities`")]
+    Capabilities {
+        /// What does not fit.
+        reason: String,
+    },
+    /// The plugin cannot run each request in a sandbox of its own.
+    #[error(
+        "the plugin cannot run with `portcullis.dev/isolation: request`: {reason}; change that, or write `worker`"
+    )]
+    Isolation {
+        /// What stands in the way.
+        reason: String,
+    },
     /// The bytes are no module that can be compiled.
     #[error(
         "the module does not compile: {0}; build it for wasm32 without threads, memory64 or components"

@@ -1,15 +1,20 @@
 //! A compiled module: checked to be Proxy-Wasm, linked to every host call that it imports.
 
+use bytes::Bytes;
 use portcullis_crypto::{hex, sha256};
-use wasmtime::{Engine, ExternType, InstancePre, Linker, UnknownImportError};
+use portcullis_model::Capabilities;
+use portcullis_store::Store;
+use wasmtime::{Engine, ExternType, InstancePre, Linker};
 
 use crate::abi::AbiVersion;
-use crate::calls;
+use crate::capability_manifest::read_capability_manifest;
 use crate::hooks::Hooks;
+use crate::linking::link;
 use crate::load_error::LoadError;
+use crate::machine_code::{Compiled, compile};
 use crate::state::GuestState;
 
-/// The largest module that is compiled, in bytes.
+/// The largest module that is compiled where nothing else is said, in bytes.
 pub const MODULE_LIMIT: usize = 10 << 20;
 
 /// A module ready to be instantiated: compiled once, linked once, shared by all plugins that use it.
@@ -18,23 +23,26 @@ pub struct Module {
     abi: AbiVersion,
     hooks: Hooks,
     digest: String,
+    source: Bytes,
+    capabilities: Option<Capabilities>,
+    was_kept: bool,
 }
 
 impl Module {
-    /// Compiles and links; blocking, for control threads.
+    /// Compiles and links, unless the machine code was kept; blocking, for control threads.
     pub(crate) fn compile(
         engine: &Engine,
         linker: &Linker<GuestState>,
         bytes: &[u8],
+        kept: Option<&Store>,
     ) -> Result<Self, LoadError> {
-        if bytes.len() > MODULE_LIMIT {
-            return Err(LoadError::TooLarge { size: bytes.len(), limit: MODULE_LIMIT });
-        }
-        let module = wasmtime::Module::from_binary(engine, bytes)
-            .map_err(|error| LoadError::Compile(one_line(&error)))?;
+        let capabilities = read_capability_manifest(bytes)?;
+        let Compiled { module, was_kept } = compile(engine, bytes, kept)?;
         let abi = check_exports(&module)?;
         let pre = link(linker, &module)?;
-        Ok(Module { pre, abi, hooks: Hooks::of(&module), digest: hex(&sha256(bytes)) })
+        let (hooks, digest) = (Hooks::of(&module), hex(&sha256(bytes)));
+        let source = Bytes::copy_from_slice(bytes);
+        Ok(Module { pre, abi, hooks, digest, source, capabilities, was_kept })
     }
 
     /// The Proxy-Wasm version that it declares.
@@ -50,6 +58,21 @@ impl Module {
     /// The SHA-256 of its bytes, in lower-case hex.
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+
+    /// What it says that it touches.
+    pub fn capabilities(&self) -> Option<&Capabilities> {
+        self.capabilities.as_ref()
+    }
+
+    /// Whether its machine code was kept, and the compiler had nothing to do.
+    pub fn was_kept(&self) -> bool {
+        self.was_kept
+    }
+
+    /// Its bytes, as they were compiled.
+    pub(crate) fn source(&self) -> &Bytes {
+        &self.source
     }
 
     /// Linked, ready to instantiate.
@@ -82,47 +105,4 @@ fn check_exports(module: &wasmtime::Module) -> Result<AbiVersion, LoadError> {
         return Err(LoadError::Allocator);
     }
     Ok(abi)
-}
-
-fn link(
-    linker: &Linker<GuestState>,
-    module: &wasmtime::Module,
-) -> Result<InstancePre<GuestState>, LoadError> {
-    let mut linker = linker.clone();
-    for import in module.imports() {
-        let refused = |reason: String| LoadError::Import {
-            module: import.module().to_owned(),
-            name: import.name().to_owned(),
-            reason,
-        };
-        let ExternType::Func(signature) = import.ty() else {
-            return Err(refused("which is no function".to_owned()));
-        };
-        calls::link_by_type(&mut linker, import.module(), import.name(), &signature)
-            .map_err(|error| refused(one_line(&error)))?;
-    }
-    linker.instantiate_pre(module).map_err(|error| import_error(&error))
-}
-
-/// Only a type can still be wrong; wasmtime's message names the import.
-fn import_error(error: &wasmtime::Error) -> LoadError {
-    if let Some(unknown) = error.downcast_ref::<UnknownImportError>() {
-        return LoadError::Import {
-            module: unknown.module().to_owned(),
-            name: unknown.name().to_owned(),
-            reason: "which no host call is named".to_owned(),
-        };
-    }
-    let message = one_line(error);
-    let import = message.split('`').nth(1).unwrap_or("env::?");
-    let (module, name) = import.split_once("::").unwrap_or(("env", import));
-    LoadError::Import {
-        module: module.to_owned(),
-        name: name.to_owned(),
-        reason: format!("with another type than the host call has ({})", error.root_cause()),
-    }
-}
-
-fn one_line(error: &wasmtime::Error) -> String {
-    format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -2,17 +2,23 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use portcullis_model::Isolation;
 use portcullis_telemetry::PluginMetrics;
 
 use crate::abi::AbiVersion;
 use crate::background::Background;
+use crate::breaker::Breaker;
+use crate::capability_manifest::settle_capabilities;
 use crate::engine::Engine;
+use crate::fault_log::{FaultLog, FaultRecord};
+use crate::frozen::Frozen;
 use crate::load_error::LoadError;
 use crate::mailbox::Mailbox;
 use crate::module::Module;
 use crate::state::PluginFacts;
+use crate::ticker::Watch;
 use crate::vm::Vm;
 
 /// The number of a started plugin, unique in the process. A new version of an object has another one.
@@ -26,6 +32,8 @@ pub struct Plugin {
     engine: Arc<Engine>,
     module: Arc<Module>,
     facts: Arc<PluginFacts>,
+    /// From which its requests' sandboxes are made, where each has its own.
+    frozen: Option<Frozen>,
     mailbox: Mailbox,
     restocking: AtomicBool,
     retry: Retry,
@@ -52,6 +60,16 @@ pub struct PluginStatus {
     pub budget_exceeded: u64,
     /// Requests that went on without it.
     pub fail_open: u64,
+    /// What its requests share.
+    pub isolation: Isolation,
+    /// What it may touch, as in the annotation.
+    pub capabilities: String,
+    /// It failed too often: its fail strategy answers, and it is tried now and then.
+    pub breaker_open: bool,
+    /// When this version of it was started.
+    pub started_at: SystemTime,
+    /// How its instances failed last, the latest last.
+    pub last_faults: Vec<FaultRecord>,
 }
 
 impl Plugin {
@@ -65,7 +83,10 @@ impl Plugin {
         metrics: Arc<PluginMetrics>,
     ) -> Result<Arc<Self>, LoadError> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
+        let capabilities = settle_capabilities(settings, module.capabilities())?;
         let facts = Arc::new(PluginFacts {
+            is_narrowed: !capabilities.is_compatible(),
+            capabilities,
             name: settings.id.to_string().into(),
             property_name: format!("{}.{}", settings.id.namespace, settings.id.name).into(),
             settings: settings.clone(),
@@ -74,17 +95,27 @@ impl Plugin {
             targets: engine.call_targets().clone(),
             scope: engine.scopes().of(settings),
             abi: module.abi(),
+            breaker: Breaker::new(settings.limits.breaker),
+            faults: FaultLog::default(),
+            started_at: SystemTime::now(),
         });
+        let frozen = match settings.isolation {
+            Isolation::Worker => None,
+            Isolation::Request => Some(Frozen::make(engine, module, &facts)?),
+        };
         let plugin = Plugin {
             id: PluginSlot(NEXT.fetch_add(1, Ordering::Relaxed)),
             engine: engine.clone(),
             module: module.clone(),
             facts,
+            frozen,
             mailbox: Mailbox::new(workers),
             restocking: AtomicBool::new(false),
             retry: Retry::default(),
         };
-        plugin.fill_mailbox()?;
+        if plugin.has_lasting_instances() {
+            plugin.fill_mailbox()?;
+        }
         Ok(Arc::new(plugin))
     }
 
@@ -121,7 +152,27 @@ impl Plugin {
             traps: metrics.traps.load(Ordering::Relaxed),
             budget_exceeded: metrics.budget_exceeded.load(Ordering::Relaxed),
             fail_open: metrics.fail_open.load(Ordering::Relaxed),
+            isolation: self.facts.settings.isolation,
+            capabilities: self.facts.capabilities.to_string(),
+            started_at: self.facts.started_at,
+            last_faults: self.facts.faults.last(),
+            breaker_open: self.facts.breaker.is_open(),
         }
+    }
+
+    /// From which its requests' sandboxes are made, where each has its own.
+    pub(crate) fn frozen(&self) -> Option<&Frozen> {
+        self.frozen.as_ref()
+    }
+
+    /// Whether workers have instances of it between requests: they serve those, or tick beside sandboxes.
+    pub(crate) fn has_lasting_instances(&self) -> bool {
+        self.frozen.as_ref().is_none_or(|frozen| frozen.ticks.is_some())
+    }
+
+    /// A mark that one of its guests runs.
+    pub(crate) fn watch(&self) -> Watch {
+        self.engine.watch()
     }
 
     /// Hands a worker an instance; `None` while a replacement is being started.
@@ -175,7 +226,7 @@ impl Plugin {
 
     fn fill_mailbox(&self) -> Result<(), LoadError> {
         while self.mailbox.lacks_any() {
-            let vm = Vm::start(&self.module, self.facts.clone(), self.engine.watch())?;
+            let vm = Vm::start(self.module.pre(), self.facts.clone(), self.engine.watch())?;
             if self.mailbox.put(vm).is_err() {
                 break;
             }

@@ -15,6 +15,7 @@ impl Instance {
     /// A period of its ticks has passed.
     pub fn on_tick(&self) {
         self.on_root(
+            Phase::Tick,
             |_| {},
             |store, callbacks| match &callbacks.tick {
                 Some(callback) => callback.call(store, ROOT_CONTEXT),
@@ -26,6 +27,7 @@ impl Instance {
     /// A queue that it registered has got an element.
     pub fn on_queue_ready(&self, queue: u32) {
         self.on_root(
+            Phase::QueueReady,
             |_| {},
             |store, callbacks| match &callbacks.queue_ready {
                 Some(callback) => callback.call(store, (ROOT_CONTEXT, queue)),
@@ -37,19 +39,21 @@ impl Instance {
     /// A fault is logged and counted, and felt by whoever has a stream in the instance.
     fn on_root(
         &self,
+        phase: Phase,
         prepare: impl FnOnce(&mut GuestState),
         call: impl FnOnce(&mut Store<GuestState>, &RootCallbacks) -> wasmtime::Result<()>,
     ) {
         let _ = self.with_vm(|vm| {
             let state = vm.store.data_mut();
             prepare(state);
-            state.enter(Phase::Root, ROOT_CONTEXT);
+            state.enter(phase, ROOT_CONTEXT);
             vm.run(|store, callbacks| call(store, &callbacks.root))?;
             let state = vm.store.data_mut();
             state.errands.delivered = Delivered::default();
-            state.enter(Phase::Root, ROOT_CONTEXT);
+            state.enter(phase, ROOT_CONTEXT);
             Ok(())
         });
+        self.end_waiting();
     }
 
     fn on_grpc(
@@ -61,6 +65,7 @@ impl Instance {
     ) {
         let number = u32::try_from(number).unwrap_or(u32::MAX);
         self.on_root(
+            Phase::CallResponse,
             |state| {
                 state.errands.delivered = delivered;
                 // With its message a unary call is over.
@@ -87,6 +92,7 @@ impl Caller for Instance {
         let (fields, trailers) = (count(reply.headers.len() + 1), count(reply.trailers.len()));
         let arguments = (ROOT_CONTEXT, call.0, fields, count(reply.body.len()), trailers);
         self.on_root(
+            Phase::CallResponse,
             |state| {
                 state.errands.calls.remove(&call.0);
                 state.errands.delivered.reply = Some(reply);
@@ -129,6 +135,7 @@ impl Caller for Instance {
             return;
         }
         self.on_root(
+            Phase::CallResponse,
             |state| {
                 state.errands.calls.remove(&call.0);
                 state.errands.grpc_status = (status, message);

@@ -2,21 +2,24 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use portcullis_exchange::{Connection, Exchange, RequestHead};
-use portcullis_model::{Plugin, Strictness};
+use portcullis_model::{Capabilities, Plugin, Strictness};
 use portcullis_telemetry::PluginMetrics;
 use rustc_hash::FxHashSet;
 use wasmtime::{Memory, TypedFunc};
 
 use crate::abi::AbiVersion;
 use crate::allowance::Allowance;
+use crate::breaker::Breaker;
 use crate::budget::TimeBudget;
 use crate::call_targets::CallTargets;
 use crate::effects::{Direction, EndOfStream, LocalReply};
 use crate::errands::Errands;
+use crate::fault_log::FaultLog;
 use crate::held::HeldStreams;
 use crate::key_sets::KeySets;
 use crate::limits::MemoryAccount;
@@ -27,6 +30,9 @@ use crate::shared::Scope;
 pub(crate) const ROOT_CONTEXT: u32 = 1;
 /// How many of the guest's last log lines a refusal shows.
 const LOG_LINES_KEPT: usize = 5;
+
+/// All sandboxes of a plugin together have so many times the memory that one may have.
+const SANDBOX_MEMORIES: u64 = 64;
 
 /// So many refused calls of one instance are logged in a second.
 const REFUSALS_LOGGED: usize = 5;
@@ -47,6 +53,16 @@ pub(crate) struct PluginFacts {
     /// With whom it shares data and queues.
     pub(crate) scope: Arc<Scope>,
     pub(crate) abi: AbiVersion,
+    /// What it may touch.
+    pub(crate) capabilities: Capabilities,
+    /// Whether that is less than the compatible set.
+    pub(crate) is_narrowed: bool,
+    /// Whether it may run at all.
+    pub(crate) breaker: Breaker,
+    /// How its instances failed last.
+    pub(crate) faults: FaultLog,
+    /// When this version of it was started.
+    pub(crate) started_at: SystemTime,
 }
 
 /// What is running in the guest. It decides which host calls make sense.
@@ -72,24 +88,39 @@ pub(crate) enum Phase {
     ResponseBody,
     /// `proxy_on_response_trailers`
     ResponseTrailers,
+    /// `proxy_on_new_connection`
+    NewConnection,
+    /// `proxy_on_downstream_data`
+    DownstreamData,
+    /// `proxy_on_upstream_data`
+    UpstreamData,
+    /// `proxy_on_downstream_connection_close`, `proxy_on_upstream_connection_close`
+    ConnectionClose,
     /// `proxy_on_done`, `proxy_on_log`
     Log,
     /// `proxy_on_delete`
     Delete,
-    /// A tick, a queue's news or a call's result.
-    Root,
+    /// `proxy_on_tick`
+    Tick,
+    /// `proxy_on_queue_ready`
+    QueueReady,
+    /// A call's result.
+    CallResponse,
 }
 
 impl Phase {
     /// The half of a stream that a callback is about.
     pub(crate) fn direction(self) -> Option<Direction> {
         match self {
-            Phase::RequestHeaders | Phase::RequestBody | Phase::RequestTrailers => {
-                Some(Direction::Request)
-            }
-            Phase::ResponseHeaders | Phase::ResponseBody | Phase::ResponseTrailers => {
-                Some(Direction::Response)
-            }
+            Phase::RequestHeaders
+            | Phase::RequestBody
+            | Phase::RequestTrailers
+            | Phase::NewConnection
+            | Phase::DownstreamData => Some(Direction::Request),
+            Phase::ResponseHeaders
+            | Phase::ResponseBody
+            | Phase::ResponseTrailers
+            | Phase::UpstreamData => Some(Direction::Response),
             _ => None,
         }
     }
@@ -131,6 +162,8 @@ pub(crate) struct GuestState {
     pub(crate) effective: u32,
     /// Contexts of streams that the guest knows.
     pub(crate) streams: FxHashSet<u32>,
+    /// Those of them that are connections whose bytes are passed on.
+    pub(crate) connections: FxHashSet<u32>,
     /// Contexts whose streams are over, and which are not done.
     pub(crate) lingering: FxHashSet<u32>,
     /// Contexts that are done, to be deleted after the callback.
@@ -155,6 +188,8 @@ pub(crate) struct GuestState {
     pub(crate) refusals: Allowance,
     /// Bytes of its own log lines, in a second.
     pub(crate) log_bytes: Allowance,
+    /// It drew random bytes while it was started.
+    pub(crate) drew_random: bool,
     last_log: Option<VecDeque<String>>,
 }
 
@@ -163,6 +198,10 @@ impl GuestState {
     pub(crate) fn new(facts: Arc<PluginFacts>) -> Self {
         let limits = facts.settings.limits;
         let account = MemoryAccount::open(limits.memory, facts.metrics.clone());
+        GuestState::with(facts, account, TimeBudget::new(limits.start))
+    }
+
+    fn with(facts: Arc<PluginFacts>, account: MemoryAccount, time: TimeBudget) -> Self {
         GuestState {
             facts,
             memory: None,
@@ -172,6 +211,7 @@ impl GuestState {
             running: ROOT_CONTEXT,
             effective: ROOT_CONTEXT,
             streams: FxHashSet::default(),
+            connections: FxHashSet::default(),
             lingering: FxHashSet::default(),
             done: Vec::new(),
             exchange: Box::new(Exchange::new(
@@ -183,13 +223,23 @@ impl GuestState {
             wishes: Wishes::default(),
             held: HeldStreams::default(),
             account,
-            time: TimeBudget::new(limits.start),
+            time,
             errands: Errands::default(),
             key_sets: KeySets::default(),
             refusals: Allowance::of(REFUSALS_LOGGED),
             log_bytes: Allowance::of(LOG_BYTES),
+            drew_random: false,
             last_log: Some(VecDeque::new()),
         }
+    }
+
+    /// The state of an instance made from what another one was once it was configured.
+    pub(crate) fn of_sandbox(facts: Arc<PluginFacts>) -> Self {
+        let limits = facts.settings.limits;
+        let together = SANDBOX_MEMORIES * limits.memory as u64;
+        let account = MemoryAccount::open_among(limits.memory, together, facts.metrics.clone());
+        let time = TimeBudget::new(limits.callback);
+        GuestState { last_log: None, ..GuestState::with(facts, account, time) }
     }
 
     /// The exchange of the stream that host calls mean: of the one whose callback runs, or of one that is held.
@@ -257,12 +307,18 @@ impl GuestState {
             && self.runs_half(direction)
     }
 
+    /// Whether host calls mean a connection whose bytes are passed on, not a request.
+    pub(crate) fn means_connection(&self) -> bool {
+        self.connections.contains(&self.effective)
+    }
+
     /// A body is at hand beside a head only where the head was all: the guest may add one.
     fn shows_body(&self) -> bool {
         match self.phase {
             Phase::RequestHeaders | Phase::ResponseHeaders => {
                 self.end == EndOfStream::Yes && self.wishes.body_changed
             }
+            Phase::NewConnection => false,
             _ => true,
         }
     }

@@ -1,12 +1,15 @@
 //! Tests of the whole room with small guests in WebAssembly text.
 
 mod body_calls;
+mod budgets;
 mod conformance;
 mod containment;
 mod foreign_functions;
-mod guest;
+mod generated;
+pub(crate) mod guest;
 mod header_calls;
 mod http_calls;
+mod isolation;
 mod loading;
 mod other_calls;
 mod replacement;
@@ -95,10 +98,16 @@ pub(crate) fn settings() -> model::Plugin {
         configuration: Bytes::from_static(b"{\"a\":1}"),
         environment: vec![("MODE".to_owned(), "test".to_owned())],
         vm_id: String::new(),
+        protocol: model::PluginProtocol::Http,
+        ports: Vec::new(),
         phase: model::Phase::Unspecified,
         priority: 0,
         fail_strategy: model::FailStrategy::Close,
         compatibility: model::PluginCompatibility::default(),
+        isolation: model::Isolation::default(),
+        supply: model::PluginSupply::default(),
+        capabilities: None,
+        manifest_demand: model::ManifestDemand::None,
         limits: model::PluginLimits {
             // Generous: the machine that runs the tests may be slow. Loops run to this end.
             callback: Duration::from_millis(100),

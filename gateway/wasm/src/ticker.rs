@@ -18,7 +18,7 @@ const IDLE: u8 = 0;
 const RUNNING: u8 = 1;
 const RAN: u8 = 2;
 
-/// Drives the epoch of one wasmtime engine. Dropping it ends its thread.
+/// Drives the epochs of wasmtime engines. Dropping it ends its thread.
 pub(crate) struct Ticker {
     shared: Arc<Shared>,
 }
@@ -28,9 +28,12 @@ struct Shared {
     ended: AtomicBool,
     thread: OnceLock<Thread>,
     watches: Mutex<Vec<Weak<AtomicU8>>>,
+    engines: Mutex<Vec<wasmtime::Engine>>,
 }
 
-/// One instance's mark that its guest runs. Each has its own, so that workers write no shared memory.
+/// One instance's mark that its guest runs. Each has its own, so that workers write no shared memory; a worker's
+/// sandboxes of one plugin, of which one runs at a time, have one together.
+#[derive(Clone)]
 pub(crate) struct Watch {
     mark: Arc<AtomicU8>,
     shared: Arc<Shared>,
@@ -50,13 +53,19 @@ impl Ticker {
             ended: AtomicBool::new(false),
             thread: OnceLock::new(),
             watches: Mutex::default(),
+            engines: Mutex::new(vec![engine]),
         });
         let of_thread = shared.clone();
         let handle = thread::Builder::new()
             .name("plugin-clock".to_owned())
-            .spawn(move || of_thread.run(&engine))?;
+            .spawn(move || of_thread.run())?;
         let _ = shared.thread.set(handle.thread().clone());
         Ok(Ticker { shared })
+    }
+
+    /// Drives the epoch of another engine too.
+    pub(crate) fn drive(&self, engine: wasmtime::Engine) {
+        self.shared.engines.lock().push(engine);
     }
 
     /// A watch for one instance.
@@ -89,6 +98,12 @@ impl Watch {
     }
 }
 
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Watch({})", self.mark.load(Ordering::Relaxed))
+    }
+}
+
 impl Shared {
     fn wake(&self) {
         if let Some(thread) = self.thread.get() {
@@ -96,13 +111,13 @@ impl Shared {
         }
     }
 
-    fn run(&self, engine: &wasmtime::Engine) {
+    fn run(&self) {
         // `wake` must find us: it would do nothing before the spawner has stored the handle.
         let _ = self.thread.set(thread::current());
         while !self.ended.load(Ordering::SeqCst) {
             for _ in 0..TICKS_BETWEEN_LOOKS {
                 thread::park_timeout(TICK);
-                engine.increment_epoch();
+                self.engines.lock().iter().for_each(wasmtime::Engine::increment_epoch);
             }
             if !self.anything_ran() {
                 self.sleep();
@@ -157,6 +172,7 @@ mod tests {
             ended: AtomicBool::new(false),
             thread: OnceLock::new(),
             watches: Mutex::default(),
+            engines: Mutex::default(),
         });
         let watch = Ticker { shared: shared.clone() }.watch();
         assert!(!shared.anything_ran());

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use wasmtime::{Instance, Store, UpdateDeadline};
+use wasmtime::{Engine, Instance, InstancePre, Store, UpdateDeadline};
 
 use crate::abi::{Callbacks, find_allocator};
 use crate::budget::{AtDeadline, TimeBudget};
 use crate::effects::PluginFault;
 use crate::fault::{MemoryDenial, fault_of};
 use crate::load_error::{GuestLog, LoadError};
-use crate::module::Module;
 use crate::state::{GuestState, Phase, PluginFacts, ROOT_CONTEXT};
 use crate::ticker::Watch;
 
@@ -18,35 +17,41 @@ pub(crate) struct Vm {
     pub(crate) store: Store<GuestState>,
     pub(crate) callbacks: Callbacks,
     pub(crate) watch: Watch,
+    pub(crate) instance: Instance,
 }
 
 impl Vm {
     /// Instantiates, initialises and configures a guest under its start budget, which covers all of it.
     /// Blocking: for control threads.
     pub(crate) fn start(
-        module: &Module,
+        pre: &InstancePre<GuestState>,
         facts: Arc<PluginFacts>,
         watch: Watch,
     ) -> Result<Box<Vm>, LoadError> {
         let callback = facts.settings.limits.callback;
-        let mut store = Store::new(module.pre().module().engine(), GuestState::new(facts));
-        store.limiter(|state| &mut state.account);
-        store.epoch_deadline_callback(|mut store| {
-            Ok(match store.data_mut().time.at_deadline() {
-                AtDeadline::Extend(ticks) => UpdateDeadline::Continue(ticks),
-                AtDeadline::End => UpdateDeadline::Interrupt,
-            })
-        });
+        let mut store = new_store(pre.module().engine(), GuestState::new(facts));
         arm(&mut store);
         watch.begin();
-        let started = boot(module, &mut store);
+        let started = boot(pre, &mut store);
         watch.end();
-        let callbacks = started?;
+        let (instance, callbacks) = started?;
         let state = store.data_mut();
         state.take_log_lines();
         state.account.take_denied();
+        state.account.note_start();
         state.time = TimeBudget::new(callback);
-        Ok(Box::new(Vm { store, callbacks, watch }))
+        Ok(Box::new(Vm { store, callbacks, watch, instance }))
+    }
+
+    /// Makes a guest of what another was once it was configured: nothing of it runs. Quick, for workers.
+    pub(crate) fn thaw(
+        pre: &InstancePre<GuestState>,
+        facts: Arc<PluginFacts>,
+        watch: Watch,
+    ) -> Result<Box<Vm>, LoadError> {
+        let mut store = new_store(pre.module().engine(), GuestState::of_sandbox(facts));
+        let (instance, callbacks) = instantiate(pre, &mut store)?;
+        Ok(Box::new(Vm { store, callbacks, watch, instance }))
     }
 
     /// Runs guest code under the callback budget.
@@ -67,6 +72,7 @@ impl Vm {
     pub(crate) fn delete_done(&mut self) -> Result<(), PluginFault> {
         while let Some(context) = self.store.data_mut().done.pop() {
             self.store.data_mut().streams.remove(&context);
+            self.store.data_mut().connections.remove(&context);
             if self.callbacks.delete.is_none() {
                 continue;
             }
@@ -90,18 +96,41 @@ fn denial(store: &mut Store<GuestState>) -> MemoryDenial {
     if store.data_mut().account.take_denied() { MemoryDenial::Denied } else { MemoryDenial::None }
 }
 
+fn new_store(engine: &Engine, state: GuestState) -> Store<GuestState> {
+    let mut store = Store::new(engine, state);
+    store.limiter(|state| &mut state.account);
+    store.epoch_deadline_callback(|mut store| {
+        Ok(match store.data_mut().time.at_deadline() {
+            AtDeadline::Extend(ticks) => UpdateDeadline::Continue(ticks),
+            AtDeadline::End => UpdateDeadline::Interrupt,
+        })
+    });
+    store
+}
+
 /// The order of a start: initialise, root context, VM start, configuration.
-fn boot(module: &Module, store: &mut Store<GuestState>) -> Result<Callbacks, LoadError> {
-    let instance = module.pre().instantiate(&mut *store);
+fn boot(
+    pre: &InstancePre<GuestState>,
+    store: &mut Store<GuestState>,
+) -> Result<(Instance, Callbacks), LoadError> {
+    let (instance, callbacks) = instantiate(pre, store)?;
+    initialise(&instance, store)?;
+    configure(&callbacks, store)?;
+    Ok((instance, callbacks))
+}
+
+fn instantiate(
+    pre: &InstancePre<GuestState>,
+    store: &mut Store<GuestState>,
+) -> Result<(Instance, Callbacks), LoadError> {
+    let instance = pre.instantiate(&mut *store);
     let instance = named(store, "instantiation", instance)?;
     store.data_mut().memory = instance.get_memory(&mut *store, "memory");
     store.data_mut().allocator =
         Some(find_allocator(&instance, &mut *store).ok_or(LoadError::Allocator)?);
     let callbacks = Callbacks::find(&instance, &mut *store)
         .map_err(|name| LoadError::Abi(format!("the export `{name}` has a wrong type")))?;
-    initialise(&instance, store)?;
-    configure(&callbacks, store)?;
-    Ok(callbacks)
+    Ok((instance, callbacks))
 }
 
 /// `_initialize` and then `main`, else `_start`; AssemblyScript has neither.

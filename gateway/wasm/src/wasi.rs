@@ -7,9 +7,7 @@ use portcullis_crypto::fill_random;
 use wasmtime::{FuncType, Linker, Val, ValType};
 
 use crate::calls::logging::{Level, emit, wall_clock};
-use crate::guest::{
-    CallError, CallResult, Guest, bytes, memory_and_state, outside_memory, write, write_u32,
-};
+use crate::guest::{CallResult, Guest, bytes, memory_and_state, outside_memory, write, write_u32};
 use crate::state::GuestState;
 
 const BAD_DESCRIPTOR: u32 = 8;
@@ -175,7 +173,7 @@ fn link_output(linker: &mut Linker<GuestState>, module: &str) -> wasmtime::Resul
 fn errno(result: CallResult) -> u32 {
     match result {
         Ok(()) => 0,
-        Err(CallError::Refused(..) | CallError::Answer(_) | CallError::Trap(_)) => FAULT,
+        Err(_) => FAULT,
     }
 }
 
@@ -240,7 +238,8 @@ fn poll(guest: &mut Guest<'_>, from: u32, to: u32, count: u32, out: u32) -> Call
 }
 
 fn random(guest: &mut Guest<'_>, start: u32, length: u32) -> CallResult {
-    let (memory, _) = memory_and_state(guest)?;
+    let (memory, state) = memory_and_state(guest)?;
+    state.drew_random = true;
     let start = start as usize;
     let buffer = memory.get_mut(start..start.saturating_add(length as usize));
     if fill_random(buffer.ok_or_else(outside_memory)?) { Ok(()) } else { Err(outside_memory()) }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use portcullis_model::{
-    FailStrategy, ObjectId, Phase, Plugin, PluginCompatibility, PluginLimits, PluginModule,
+    FailStrategy, Isolation, ManifestDemand, ObjectId, Phase, Plugin, PluginCompatibility,
+    PluginLimits, PluginModule, PluginProtocol, PluginSupply,
 };
 
 use super::coverage::Attachment;
@@ -46,11 +47,17 @@ fn refusal(protection: &Protection) -> Plugin {
         configuration: Bytes::new(),
         environment: Vec::new(),
         vm_id: String::new(),
+        protocol: PluginProtocol::Http,
+        ports: Vec::new(),
         phase: Phase::Authn,
         priority: i32::MAX,
-        fail_strategy: protection.fail_strategy,
+        fail_strategy: FailStrategy::Close,
         limits: PluginLimits::default(),
+        isolation: Isolation::default(),
         compatibility: PluginCompatibility::default(),
+        supply: PluginSupply::default(),
+        capabilities: None,
+        manifest_demand: ManifestDemand::None,
     }
 }
 
@@ -63,14 +70,7 @@ fn report(protection: &Protection, covered: &[&Gateway], findings: &mut Findings
         let help = "it covers no Gateway, so it has no effect here";
         return findings.warning(codes::KIND_NOT_SERVED, spot, message, help);
     }
-    let consequence = match protection.fail_strategy {
-        FailStrategy::Close => {
-            format!("every request to {} is refused with 503", names(covered))
-        }
-        FailStrategy::Open => {
-            format!("requests to {} pass without it, as its failStrategy asks for", names(covered))
-        }
-    };
+    let consequence = format!("every request to {} is refused with 503", names(covered));
     let message = format!("the kind {kind} is known, but not served yet: {consequence}");
     let help = "protect the Gateway with a WasmPlugin (`builtin:jwt-auth`) instead and take the object out of this configuration, or, if it is meant for other workloads, give it a `selector` with their labels and the Gateway its own";
     findings.error(codes::PROTECTION_NOT_SERVED, spot, message, help);

@@ -27,8 +27,12 @@ mod mirrors;
 mod outlier_detection;
 mod plugin_annotations;
 mod plugin_configuration;
+mod plugin_limits;
+mod plugin_match;
+mod plugin_supply;
 mod plugin_target;
 mod protection;
+mod pull_credentials;
 mod registry;
 mod request_match;
 mod retries;
@@ -68,7 +72,9 @@ pub(crate) use gateway_tls_settings::{
     AuthoritySource, CertificateFiles, CertificateSource, ClientRules, CredentialName, NamedFile,
     ServerTls,
 };
-pub(crate) use plugin_target::Coverage;
+pub(crate) use plugin_match::PortReach;
+pub(crate) use plugin_supply::PullSecret;
+pub(crate) use plugin_target::{Coverage, PluginTargetKind, Target};
 pub(crate) use protection::{Protection, ROOT_NAMESPACE};
 pub(crate) use route_action::{RouteAction, RouteDestination};
 pub(crate) use secret::{Authorities, Secret};

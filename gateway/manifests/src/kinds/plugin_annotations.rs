@@ -1,13 +1,14 @@
 //! The annotations of a plugin object, `portcullis.dev/…`.
 
 use portcullis_model::{
-    HeadersPause, PluginCompatibility, PluginLimits, Strictness, parse_duration,
+    Capabilities, Capability, HeadersPause, Isolation, PluginCompatibility, PluginLimits,
+    Strictness,
 };
 
+use super::plugin_limits::read_limit;
 use crate::codes;
 use crate::reader::Cursor;
 use crate::report::Gravity;
-use crate::scalars::parse_quantity;
 use crate::suggest::closest;
 use crate::yaml::Node;
 
@@ -20,6 +21,8 @@ const KNOWN: [&str; 6] =
 pub(crate) struct PluginAnnotations {
     pub(crate) limits: PluginLimits,
     pub(crate) vm_id: String,
+    pub(crate) isolation: Isolation,
+    pub(crate) capabilities: Option<Capabilities>,
     pub(crate) compatibility: PluginCompatibility,
 }
 
@@ -35,14 +38,7 @@ pub(crate) fn read_annotations(root: &Cursor<'_>, annotations: &Node) -> PluginA
                     text.split(',').for_each(|part| read_limit(&value, part, &mut read.limits))
                 }
                 ("isolation", "worker") => {}
-                ("isolation", "request") => {
-                    let message = "`isolation: request` is known, but not served yet";
-                    value.not_served(
-                        Gravity::Breaks,
-                        message,
-                        "remove the annotation to share an instance among a worker's requests",
-                    );
-                }
+                ("isolation", "request") => read.isolation = Isolation::Request,
                 ("isolation", _) => {
                     value.refuse(format!("`{text}` is no isolation"), "write worker or request")
                 }
@@ -59,21 +55,27 @@ pub(crate) fn read_annotations(root: &Cursor<'_>, annotations: &Node) -> PluginA
                     "write envoy, or remove the annotation",
                 ),
                 ("vm-id", _) => text.clone_into(&mut read.vm_id),
-                ("capabilities", _) => {
-                    let message =
-                        format!("the annotation `{PREFIX}{name}` is known, but not served yet");
-                    value.report(
-                        Gravity::Warns,
-                        codes::FIELD_NOT_SERVED,
-                        message,
-                        "it has no effect here",
-                    );
-                }
+                ("capabilities", _) => read.capabilities = read_capabilities(&value, text),
                 _ => unknown(&value, name),
             }
         }
     });
     read
+}
+
+fn read_capabilities(value: &Cursor<'_>, text: &str) -> Option<Capabilities> {
+    match Capabilities::parse(text) {
+        Ok(capabilities) => Some(capabilities),
+        Err(word) => {
+            let names = Capability::ALL.map(Capability::name).join(", ");
+            let help = format!(
+                "write all, compatible, or some of {names}; upstreams may name clusters as in `upstreams=auth|stats`"
+            );
+            value.refuse(format!("`{word}` is no capability"), help);
+            // What was to be narrowed is not left wide.
+            Some(Capabilities::none())
+        }
+    }
 }
 
 fn unknown(value: &Cursor<'_>, name: &str) {
@@ -83,36 +85,4 @@ fn unknown(value: &Cursor<'_>, name: &str) {
     };
     let message = format!("there is no annotation `{PREFIX}{name}`");
     value.report(Gravity::Breaks, codes::UNKNOWN_FIELD, message, help);
-}
-
-fn read_limit(value: &Cursor<'_>, part: &str, limits: &mut PluginLimits) {
-    let (name, amount) = part.trim().split_once('=').unwrap_or((part.trim(), ""));
-    let known = match name {
-        "memory" => {
-            parse_quantity(amount).filter(|size| *size >= 64 << 10).map(|size| limits.memory = size)
-        }
-        "callback" => positive(amount).map(|duration| limits.callback = duration),
-        "start" => positive(amount).map(|duration| limits.start = duration),
-        "call" => positive(amount).map(|duration| limits.call = duration),
-        "request" => {
-            let message = "the limit `request` is known, but not served yet";
-            value.not_served(Gravity::Warns, message, "it has no effect here");
-            Some(())
-        }
-        _ => {
-            value.refuse(
-                format!("there is no limit `{name}`"),
-                "limits are memory, callback, call, request, start",
-            );
-            return;
-        }
-    };
-    if known.is_none() {
-        let help = "write it as in `memory=16Mi,callback=10ms,start=5s`; memory is at least 64Ki";
-        value.refuse(format!("`{amount}` is no amount for the limit `{name}`"), help);
-    }
-}
-
-fn positive(text: &str) -> Option<std::time::Duration> {
-    parse_duration(text).ok().filter(|duration| !duration.is_zero())
 }

@@ -1,23 +1,27 @@
-//! Istio's `WasmPlugin`.
+//! Istio's `WasmPlugin`, and `TrafficExtension`, which takes its place.
 
 use std::path::Path;
 
 use bytes::Bytes;
 use portcullis_model::{
-    FailStrategy, ObjectId, Origin, Phase, PluginCompatibility, PluginLimits, PluginModule,
+    Capabilities, FailStrategy, Isolation, ObjectId, Origin, Phase, PluginCompatibility,
+    PluginLimits, PluginModule, PluginProtocol, PluginSupply,
 };
 
 use super::plugin_annotations::read_annotations;
 use super::plugin_configuration::{read_configuration, read_environment};
-use super::plugin_target::{Coverage, read_coverage};
+use super::plugin_match::{PortReach, read_match};
+use super::plugin_supply::{PullSecret, read_supply};
+use super::plugin_target::{Coverage, Coverer, read_coverage};
+use super::protection::of_namespace;
 use crate::draft::RawObject;
 use crate::metadata::{Created, Metadata, OBJECT, annotations, read_metadata};
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::{Gravity, Report};
 use crate::scalars::choice;
 
-/// A WasmPlugin. Also read from a broken object, as far as it can be: what it covers has to be known, so
-/// that its failStrategy can answer there.
+/// A WasmPlugin or TrafficExtension. Also read from a broken object, as far as it can be: what it covers has to be
+/// known, so that its failStrategy can answer there.
 #[derive(Clone, Debug)]
 pub(crate) struct WasmPlugin {
     pub(crate) metadata: Metadata,
@@ -33,8 +37,14 @@ pub(crate) struct WasmPlugin {
     pub(crate) priority: i32,
     pub(crate) fail_strategy: FailStrategy,
     pub(crate) limits: PluginLimits,
+    pub(crate) isolation: Isolation,
     pub(crate) compatibility: PluginCompatibility,
+    pub(crate) protocol: PluginProtocol,
     pub(crate) coverage: Coverage,
+    pub(crate) reach: PortReach,
+    pub(crate) supply: PluginSupply,
+    pub(crate) pull_secret: Option<PullSecret>,
+    pub(crate) capabilities: Option<Capabilities>,
 }
 
 static SPEC: Schema = Schema {
@@ -53,8 +63,36 @@ static SPEC: Schema = Schema {
         "vmConfig",
         "match",
         "type",
+        "imagePullPolicy",
+        "imagePullSecret",
+        "verificationKey",
     ],
-    not_yet: &["imagePullPolicy", "imagePullSecret", "verificationKey"],
+    not_yet: &[],
+    skipped: &[],
+};
+
+/// The `wasm` of a TrafficExtension: a WasmPlugin's fields that say what runs.
+static MODULE: Schema = Schema {
+    what: "`wasm`",
+    served: &[
+        "url",
+        "sha256",
+        "pluginConfig",
+        "pluginName",
+        "failStrategy",
+        "vmConfig",
+        "type",
+        "imagePullPolicy",
+        "imagePullSecret",
+        "verificationKey",
+    ],
+    not_yet: &[],
+    skipped: &[],
+};
+static EXTENSION_SPEC: Schema = Schema {
+    what: "a TrafficExtension",
+    served: &["selector", "targetRef", "targetRefs", "phase", "priority", "match", "wasm", "lua"],
+    not_yet: &[],
     skipped: &[],
 };
 
@@ -65,13 +103,17 @@ const FAIL_STRATEGIES: &[(&str, FailStrategy)] = &[
     ("FAIL_RELOAD", FailStrategy::Close),
 ];
 const PHASES: &[(&str, Phase)] = &[
+    ("UNSPECIFIED", Phase::Unspecified),
     ("UNSPECIFIED_PHASE", Phase::Unspecified),
     ("AUTHN", Phase::Authn),
     ("AUTHZ", Phase::Authz),
     ("STATS", Phase::Stats),
 ];
-const TYPES: &[(&str, bool)] =
-    &[("UNSPECIFIED_PLUGIN_TYPE", true), ("HTTP", true), ("NETWORK", false)];
+const TYPES: &[(&str, PluginProtocol)] = &[
+    ("UNSPECIFIED_PLUGIN_TYPE", PluginProtocol::Http),
+    ("HTTP", PluginProtocol::Http),
+    ("NETWORK", PluginProtocol::Network),
+];
 
 /// Reads a WasmPlugin whose relative url begins at `directory`.
 pub(crate) fn read_wasm_plugin(raw: &RawObject, directory: &Path, report: &Report) -> WasmPlugin {
@@ -82,12 +124,19 @@ pub(crate) fn read_wasm_plugin(raw: &RawObject, directory: &Path, report: &Repor
         let annotations = read_annotations(&root, node);
         (plugin.limits, plugin.vm_id) = (annotations.limits, annotations.vm_id);
         plugin.compatibility = annotations.compatibility;
+        plugin.isolation = annotations.isolation;
+        plugin.capabilities = annotations.capabilities;
     }
     let Some(root) = root.fields(&OBJECT) else { return plugin };
     let Some(spec) = root.required("spec") else { return plugin };
-    if let Some(spec) = spec.fields(&SPEC) {
-        plugin.coverage = read_coverage(&spec, &plugin.metadata.id.namespace);
-        read_spec(&mut plugin, &spec, directory);
+    if *raw.id.kind == *"TrafficExtension" {
+        if let Some(spec) = spec.fields(&EXTENSION_SPEC) {
+            read_placement(&mut plugin, &spec);
+            read_extension(&mut plugin, &spec, directory);
+        }
+    } else if let Some(spec) = spec.fields(&SPEC) {
+        read_placement(&mut plugin, &spec);
+        read_module(&mut plugin, &spec, directory);
     }
     plugin
 }
@@ -113,87 +162,78 @@ fn unread(metadata: Metadata, origin: Origin) -> WasmPlugin {
         priority: 0,
         fail_strategy: FailStrategy::Close,
         limits: PluginLimits::default(),
+        isolation: Isolation::default(),
         compatibility: PluginCompatibility::default(),
+        // What cannot be read may be either.
+        protocol: PluginProtocol::Unknown,
         coverage: Coverage::Every,
+        reach: PortReach::Every,
+        supply: PluginSupply::default(),
+        pull_secret: None,
+        capabilities: None,
     }
 }
 
-fn read_spec(plugin: &mut WasmPlugin, spec: &Fields<'_>, directory: &Path) {
+/// Where it runs. A TrafficExtension that selects nothing is for its own namespace, as Istio has it.
+fn read_placement(plugin: &mut WasmPlugin, spec: &Fields<'_>) {
+    let namespace = &plugin.metadata.id.namespace;
+    let narrowed = ["selector", "targetRef", "targetRefs"];
+    plugin.coverage = match &*plugin.metadata.id.kind {
+        "TrafficExtension" if narrowed.iter().all(|name| spec.field(name).is_none()) => {
+            of_namespace(namespace)
+        }
+        _ => read_coverage(spec, namespace, Coverer::Plugin),
+    };
+    if let Some(field) = spec.field("phase") {
+        plugin.phase = choice(&field, PHASES).unwrap_or(Phase::Unspecified);
+    }
+    if let Some(field) = spec.field("priority") {
+        let priority = field.integer(i64::from(i32::MIN), i64::from(i32::MAX));
+        plugin.priority = priority.and_then(|priority| i32::try_from(priority).ok()).unwrap_or(0);
+    }
+    if let Some(field) = spec.field("match") {
+        plugin.reach = read_match(&field);
+    }
+}
+
+fn read_extension(plugin: &mut WasmPlugin, spec: &Fields<'_>, directory: &Path) {
+    if spec.exclusive(&["wasm", "lua"]) {
+        return;
+    }
+    if let Some(field) = spec.field("lua") {
+        // A script fails open in Istio, always.
+        plugin.fail_strategy = FailStrategy::Open;
+        plugin.protocol = PluginProtocol::Http;
+        field.not_served(Gravity::Breaks, "scripts are not served", "write the filter as a plugin");
+    } else if let Some(module) = spec.required("wasm").as_ref()
+        && let Some(module) = module.fields(&MODULE)
+    {
+        read_module(plugin, &module, directory);
+    }
+}
+
+/// What runs, and how.
+fn read_module(plugin: &mut WasmPlugin, spec: &Fields<'_>, directory: &Path) {
     let chosen = |name| spec.field(name);
     if let Some(field) = chosen("failStrategy") {
         plugin.fail_strategy = choice(&field, FAIL_STRATEGIES).unwrap_or(FailStrategy::Close);
     }
-    if let Some(field) = chosen("phase") {
-        plugin.phase = choice(&field, PHASES).unwrap_or(Phase::Unspecified);
-    }
-    if let Some(field) = chosen("priority") {
-        let priority = field.integer(i64::from(i32::MIN), i64::from(i32::MAX));
-        plugin.priority = priority.and_then(|priority| i32::try_from(priority).ok()).unwrap_or(0);
-    }
-    if let Some(field) = chosen("type")
-        && choice(&field, TYPES) == Some(false)
-    {
-        let help = "write HTTP, or remove it";
-        field.not_served(Gravity::Breaks, "network filters are known, but not served yet", help);
-    }
-    if let Some(field) = chosen("match") {
-        let help = "the plugin runs on every request of its Gateways";
-        field.not_served(Gravity::Warns, "`match` is known, but not served yet", help);
-    }
+    plugin.protocol = match chosen("type") {
+        Some(field) => choice(&field, TYPES).unwrap_or(PluginProtocol::Unknown),
+        None => PluginProtocol::Http,
+    };
     plugin.root_id = chosen("pluginName").and_then(|field| field.text()).unwrap_or_default().into();
-    plugin.sha256 = chosen("sha256").and_then(|field| read_digest(&field));
     if let Some(field) = chosen("pluginConfig") {
         plugin.configuration = read_configuration(&field);
     }
     if let Some(field) = chosen("vmConfig") {
         plugin.environment = read_environment(&field);
     }
-    if let Some(field) = spec.required("url") {
-        plugin.url_origin = field.origin();
-        if let Some(module) = read_url(&field, directory) {
-            plugin.module = module;
-        }
+    let written = read_supply(spec, directory);
+    plugin.url_origin = written.url_origin.unwrap_or_else(|| plugin.url_origin.clone());
+    if let Some(module) = written.module {
+        plugin.module = module;
     }
-}
-
-fn read_digest(field: &Cursor<'_>) -> Option<String> {
-    let text = field.text()?;
-    let digest = text.strip_prefix("sha256:").unwrap_or(text).to_ascii_lowercase();
-    if digest.is_empty() {
-        return None;
-    }
-    if digest.len() != 64 || !digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        field.refuse("this is no SHA-256", "write its 64 hexadecimal digits");
-        return None;
-    }
-    Some(digest)
-}
-
-fn read_url(field: &Cursor<'_>, directory: &Path) -> Option<PluginModule> {
-    let text = field.text()?;
-    if let Some(name) = text.strip_prefix("builtin:") {
-        return Some(PluginModule::Builtin(name.to_owned()));
-    }
-    if let Some(path) = text.strip_prefix("file://") {
-        if !path.starts_with('/') {
-            let help = "write `file:///absolute/path.wasm`, or `./path.wasm` beside the manifest";
-            field.refuse(format!("`{text}` has no absolute path"), help);
-            return None;
-        }
-        return Some(PluginModule::File(path.into()));
-    }
-    if text.starts_with("./") || text.starts_with("../") {
-        return Some(PluginModule::File(directory.join(text.strip_prefix("./").unwrap_or(text))));
-    }
-    let help = "put the module in a file and write `file:///absolute/path.wasm` or `./path.wasm`";
-    let scheme = text.split_once("://").map_or("oci", |(scheme, _)| scheme);
-    match scheme {
-        "oci" | "http" | "https" => {
-            let message =
-                format!("`{text}`: modules from {scheme}:// are known, but not served yet");
-            field.not_served(Gravity::Breaks, message, help);
-        }
-        _ => field.refuse(format!("`{text}` is no url of a module"), help),
-    }
-    None
+    plugin.sha256 = written.sha256;
+    (plugin.supply, plugin.pull_secret) = (written.supply, written.pull_secret);
 }

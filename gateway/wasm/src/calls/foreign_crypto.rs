@@ -60,12 +60,13 @@ pub(super) fn hmac(_state: &mut GuestState, arguments: &[u8]) -> Outcome {
 }
 
 /// `size` random bytes fit for keys.
-pub(super) fn random(_state: &mut GuestState, arguments: &[u8]) -> Outcome {
+pub(super) fn random(state: &mut GuestState, arguments: &[u8]) -> Outcome {
     let arguments = NamedArguments::read(arguments)?;
     let size = usize::try_from(arguments.number("size")?).unwrap_or(usize::MAX);
     if size > MOST_RANDOM {
         return Err(bad_argument("no more than 64 KiB of random bytes come at once"));
     }
+    state.drew_random = true;
     let mut random = vec![0; size];
     if fill_random(&mut random) {
         Ok(Cow::Owned(random))

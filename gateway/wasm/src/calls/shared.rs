@@ -113,6 +113,7 @@ fn store(guest: &mut Guest<'_>, key: Range, value: Range, cas: Revision) -> Call
 
 fn register(guest: &mut Guest<'_>, range: Range, out: u32) -> CallResult {
     let (memory, state) = memory_and_state(guest)?;
+    state.errands.listens = true;
     let bell = &state.errands.bell;
     let id = state.facts.scope.queues.register(name(memory, range)?, bell).map_err(refused)?;
     write_u32(memory, out, id)

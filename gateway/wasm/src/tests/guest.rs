@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 /// A module of a preamble and a body. In the body, `$"text"` stands for the two arguments address and length
 /// of that text, with escapes as in WebAssembly text (`\00`).
-pub(super) fn module(body: &str) -> String {
+pub(crate) fn module(body: &str) -> String {
     module_of("proxy_abi_version_0_2_1", body)
 }
 

@@ -26,7 +26,8 @@ metadata:
   namespace: edge
   annotations:
     example.com/other: skipped
-    portcullis.dev/limits: memory=32Mi,callback=5ms,start=2s
+    portcullis.dev/limits: memory=32Mi,callback=5ms,start=2s,request=20ms,share=50%,breaker=5/1s,recycle=9,recycle-memory=1Mi,sandboxes=7
+    portcullis.dev/isolation: request
     portcullis.dev/on-headers-pause: head
     portcullis.dev/strict: envoy
 spec:
@@ -90,7 +91,11 @@ fn a_plugin_covers_what_its_selector_or_targets_say() {
     );
     assert_eq!(covered("  targetRefs: [{kind: Gateway, name: other}]\n"), (0, vec!["PC0303"]));
     // What cannot be read as narrower covers everything.
-    assert_eq!(covered("  targetRefs: [{kind: VirtualService, name: a}]\n"), (1, vec!["PC0211"]));
+    assert_eq!(covered("  targetRefs: [{kind: Service, name: a}]\n"), (1, vec!["PC0211"]));
+    assert_eq!(covered("  targetRefs: [{kind: Ingress, name: a}]\n"), (1, vec!["PC0210"]));
+    let foreign =
+        "  targetRefs: [{group: gateway.networking.k8s.io, kind: VirtualService, name: a}]\n";
+    assert_eq!(covered(foreign), (1, vec!["PC0210"]));
     assert_eq!(covered("  selector: {matchLabels: {istio: 1}}\n"), (1, vec!["PC0208"]));
     assert_eq!(covered("  selektor: {matchLabels: {istio: other}}\n"), (1, vec!["PC0206"]));
 }
@@ -152,7 +157,11 @@ fn annotations_of_ours_are_checked() {
     };
     assert!(with("portcullis.dev/limit: 'memory=1Mi'").contains("error[PC0206] WasmPlugin/edge/p metadata.annotations[portcullis.dev/limit]: there is no annotation `portcullis.dev/limit`; did you mean `portcullis.dev/limits`?"));
     assert!(with("portcullis.dev/limits: 'memory=lots'").contains("PC0210"));
-    assert!(with("portcullis.dev/isolation: request").contains("error[PC0211]"));
+    assert!(with("portcullis.dev/limits: 'breaker=5'").contains("breaker=20/10s"));
+    assert!(with("portcullis.dev/limits: 'share=101%'").contains("share=20%"));
+    assert!(with("portcullis.dev/limits: 'sandboxes=5000'").contains("at most 4096"));
+    assert!(with("portcullis.dev/limits: 'recycle=0'").contains("recycle=100000"));
+    assert!(with("portcullis.dev/isolation: thread").contains("write worker or request"));
     assert!(with("portcullis.dev/on-headers-pause: body").contains("write everything or head"));
     assert!(with("portcullis.dev/strict: nginx").contains("write envoy"));
     assert!(with("portcullis.dev/capabilities: all").contains("warning[PC0207]"));

@@ -1,0 +1,88 @@
+//! The engine of sandboxes: memories in one pool, used again and again.
+
+use rustix::system::uname;
+use wasmtime::{
+    Config, Enabled, Engine, InstanceAllocationStrategy, Linker, PoolingAllocationConfig,
+};
+
+use crate::address_space::AddressSpace;
+use crate::compiler_settings::compiler_settings;
+use crate::limits::TABLE_ELEMENTS;
+use crate::linking::host_calls;
+use crate::state::GuestState;
+
+/// So many sandboxes at once, of all plugins and workers; fewer where the address space does not hold so many.
+const POOLS: [u32; 4] = [8192, 2048, 512, 128];
+/// The largest memory that a pool holds, in bytes; a plugin's own limit is smaller.
+const LARGEST_MEMORY: usize = 1 << 32;
+/// The same where the address space is limited.
+const LARGEST_MEMORY_IN_LITTLE_SPACE: usize = 32 << 20;
+/// What of a memory is put back by copying, rather than by giving its pages back and faulting them in again, in bytes.
+const KEPT_RESIDENT: usize = 256 << 10;
+/// From here on the kernel tells which pages were written to (`PAGEMAP_SCAN`).
+const TELLS_WRITTEN_PAGES: (u32, u32) = (6, 7);
+
+/// An engine of its own, so that instances that stay take no room of the pool.
+pub(crate) struct SandboxEngine {
+    wasmtime: Engine,
+    linker: Linker<GuestState>,
+}
+
+impl SandboxEngine {
+    /// The largest pool for which there is room; where there is for none, each memory is mapped as it is needed.
+    pub(crate) fn open() -> wasmtime::Result<Self> {
+        let space = AddressSpace::probe();
+        let pooled = POOLS.into_iter().find_map(|room| Engine::new(&pooled(space, room)).ok());
+        let wasmtime = match pooled {
+            Some(engine) => engine,
+            None => {
+                tracing::warn!(
+                    "there is no address space for a pool of sandboxes: `isolation: request` is slower"
+                );
+                Engine::new(&compiler_settings(space))?
+            }
+        };
+        let linker = host_calls(&wasmtime)?;
+        Ok(SandboxEngine { wasmtime, linker })
+    }
+
+    pub(crate) fn wasmtime(&self) -> &Engine {
+        &self.wasmtime
+    }
+
+    pub(crate) fn linker(&self) -> &Linker<GuestState> {
+        &self.linker
+    }
+}
+
+fn pooled(space: AddressSpace, room: u32) -> Config {
+    let mut pool = PoolingAllocationConfig::default();
+    pool.total_core_instances(room)
+        .total_memories(room)
+        .total_tables(room)
+        .max_tables_per_module(4)
+        .table_elements(TABLE_ELEMENTS)
+        .max_memory_size(match space {
+            AddressSpace::Plenty => LARGEST_MEMORY,
+            AddressSpace::Limited => LARGEST_MEMORY_IN_LITTLE_SPACE,
+        });
+    if kernel_version() >= TELLS_WRITTEN_PAGES {
+        pool.pagemap_scan(Enabled::Auto);
+        pool.linear_memory_keep_resident(KEPT_RESIDENT);
+        pool.table_keep_resident(KEPT_RESIDENT);
+    }
+    let mut config = compiler_settings(space);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    config
+}
+
+/// (0, 0) where it is not told.
+fn kernel_version() -> (u32, u32) {
+    let name = uname();
+    let release = name.release().to_string_lossy();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor),
+        _ => (0, 0),
+    }
+}

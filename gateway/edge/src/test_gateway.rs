@@ -123,6 +123,7 @@ fn answering(server: &str) -> Rule {
         retries: Default::default(),
         mirrors: Vec::new(),
         overrides: RequestOverrides::default(),
+        plugins: Vec::new(),
     }
 }
 

@@ -10,7 +10,7 @@ use http::header::{CONTENT_LENGTH, REFERER, USER_AGENT};
 
 use crate::attribute_headers::{RequestFields, ResponseFields, header_bytes, read_fields};
 use crate::attribute_value::AttributeValue;
-use crate::{Exchange, ResponseHead, UpstreamTlsFacts};
+use crate::{Exchange, Protocol, ResponseHead, UpstreamTlsFacts};
 
 /// Envoy's number for listeners towards the mesh, which a gateway's are.
 const OUTBOUND: i64 = 2;
@@ -38,7 +38,12 @@ pub fn attribute(exchange: &Exchange, path: &[&str]) -> Option<AttributeValue> {
 
 fn of_request(exchange: &Exchange, path: &[&str]) -> Option<AttributeValue> {
     let request = &exchange.request;
+    let is_connection = request.protocol == Protocol::Tcp;
     Some(match path {
+        // A connection whose bytes are passed on has no request, but a beginning and a size.
+        [name, ..] if is_connection && !matches!(*name, "time" | "duration" | "size") => {
+            return None;
+        }
         ["headers", rest @ ..] => return read_fields(&RequestFields(request), rest),
         ["path"] => text(request.path.as_str()),
         ["url_path"] => text(request.path.path()),

@@ -145,6 +145,11 @@ impl<'c> Cursor<'c> {
         matches!(&self.node.value, Value::List(items) if items.is_empty())
     }
 
+    /// Whether it is a list.
+    pub(crate) fn is_list(&self) -> bool {
+        matches!(self.node.value, Value::List(_))
+    }
+
     /// Whether it is `""`.
     pub(crate) fn is_empty_text(&self) -> bool {
         self.node.text() == Some("")

@@ -30,7 +30,7 @@ pub struct RetryPolicy {
 pub enum RemoteLocalities {
     /// Only where the cluster's own balancing would.
     AsBalanced,
-    /// At once.
+    /// After two attempts.
     Allowed,
 }
 

@@ -7,7 +7,7 @@ use http::Method;
 use http::header::HeaderName;
 use portcullis_filters::{DirectResponse, HeaderOperations, PathRewrite, Redirect};
 
-use crate::{ClusterName, Mirror, Origin, RequestOverrides, RetryPolicy};
+use crate::{ClusterName, Mirror, ObjectId, Origin, RequestOverrides, RetryPolicy};
 
 /// One rule of a route, for instance one entry of a VirtualService's `http`.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +33,8 @@ pub struct Rule {
     pub mirrors: Vec<Mirror>,
     /// What it sets otherwise than its listener.
     pub overrides: RequestOverrides,
+    /// The plugins that run on its requests beside its listener's, in running order.
+    pub plugins: Vec<ObjectId>,
 }
 
 /// What a rule does with a request.

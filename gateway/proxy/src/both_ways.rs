@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::one_way::{Failed, OneWay};
+use crate::tcp_step::Stopped;
 
 /// The two directions.
 #[derive(Debug, Default)]
@@ -31,6 +32,8 @@ pub(crate) enum Cause {
     TooOld,
     /// The TLS policy was tightened after the client's handshake.
     Outdated,
+    /// A plugin that it passes ends it.
+    Plugin(Stopped),
 }
 
 impl BothWays {

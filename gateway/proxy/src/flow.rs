@@ -199,6 +199,11 @@ impl Flow {
         !self.touched && !self.may_alter()
     }
 
+    /// Whether anything of the source was read.
+    pub(crate) fn is_touched(&self) -> bool {
+        self.touched
+    }
+
     /// Whether nothing more comes out.
     pub(crate) fn is_ended(&self) -> bool {
         self.out.is_empty() && self.then == Then::End

@@ -7,11 +7,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use portcullis_message::{BodySender, Demand, body_channel};
+use portcullis_telemetry::CallProtocol;
 use portcullis_upstream::UpstreamBody;
 use portcullis_wasm::{Begun, Call, CallLine, GrpcFrames};
 use tokio::task::spawn_local;
 
 use crate::Worker;
+use crate::call_tally::CallTally;
 use crate::grpc::{GRPC_MESSAGE, GRPC_STATUS, grpc_status};
 use crate::http_call::Ended;
 use crate::plugin_call::{CallFailure, Piece, hand_over, next_piece, send_call, whole_body};
@@ -38,6 +40,7 @@ const CANCELLED: u32 = 1;
 /// Carries out a call of one message. The guest gets the reply's message, or a status; never both, as in Envoy.
 pub(crate) async fn unary(worker: &Worker, begun: Begun) {
     let Begun { caller, call, line } = begun;
+    let mut tally = CallTally::begin(&caller, CallProtocol::Grpc);
     let work = tokio::time::timeout(call.timeout.unwrap_or(LONGEST), one_message(worker, &call));
     let result = match first_of(line.hung_up(), work).await {
         Err(hangup) => match Ended::from(hangup) {
@@ -47,6 +50,11 @@ pub(crate) async fn unary(worker: &Worker, begun: Begun) {
         Ok(Err(_late)) => Err(CallFailure::Timeout.into()),
         Ok(Ok(result)) => result,
     };
+    match &result {
+        Ok(_) => tally.answered(),
+        Err(status) => status.count(&mut tally),
+    }
+    drop(tally);
     hand_over(worker, &caller, |caller| match result {
         Ok(message) => caller.on_grpc_message(call.id, message),
         Err(Status { code, message }) => caller.on_grpc_close(call.id, code, message),
@@ -88,6 +96,7 @@ async fn one_message(worker: &Worker, call: &Call) -> Result<Bytes, Status> {
 /// order.
 pub(crate) async fn stream(worker: &Worker, begun: Begun) {
     let Begun { caller, call, line } = begun;
+    let mut tally = CallTally::begin(&caller, CallProtocol::Grpc);
     let (sender, receiver) = body_channel(None);
     let feeding = spawn_local(feed(line.clone(), sender));
     let tell = |result: Told| {
@@ -114,6 +123,7 @@ pub(crate) async fn stream(worker: &Worker, begun: Begun) {
     line.end_sending();
     feeding.abort();
     if let Some(status) = status {
+        status.count(&mut tally);
         tell(Told::Status(status));
     }
 }
@@ -181,6 +191,16 @@ fn status_in(fields: &HeaderMap) -> Option<Status> {
 }
 
 impl Status {
+    /// How a call that ends so is counted: what an upstream says is an answer.
+    fn count(&self, tally: &mut CallTally) {
+        match self.code {
+            DEADLINE_EXCEEDED => tally.failed(CallFailure::Timeout),
+            CANCELLED => tally.failed(CallFailure::Abandoned),
+            UNAVAILABLE | RESOURCE_EXHAUSTED | INTERNAL => tally.failed(CallFailure::Broken),
+            _ => tally.answered(),
+        }
+    }
+
     /// The reply ended without one.
     fn missing() -> Self {
         Status { code: UNKNOWN, message: Bytes::from_static(b"the reply ended without a status") }

@@ -23,6 +23,7 @@ use crate::in_time::in_time;
 use crate::memory::check_memory;
 use crate::request_filter::filter_request;
 use crate::request_pump::RequestPump;
+use crate::reroute::choose_again;
 use crate::respond::{Answer, respond};
 use crate::response_filter::Responded;
 use crate::running::Chain;
@@ -98,8 +99,9 @@ fn decide(flight: &mut Flight, body: Body) -> Result<Decision, ProxyError> {
         if let Some(reply) = redirect_to_https(flight, listener) {
             return Ok(Decision::Reply(reply));
         }
-        if !listener.chain.is_empty() {
-            match run_plugins(flight, &listener.chain, &body)? {
+        let chain = table.chain(listener, flight.choice.rule(&table));
+        if !chain.is_empty() {
+            match run_plugins(flight, chain, &body)? {
                 Passed::All => {}
                 Passed::Reply(reply) => return Ok(Decision::Reply(reply)),
                 passed => return Ok(Decision::Filter(body, passed)),
@@ -112,11 +114,14 @@ fn decide(flight: &mut Flight, body: Body) -> Result<Decision, ProxyError> {
     decide_route(flight, &table, body)
 }
 
-/// The head's way through the plugins that its listener names.
+/// The head's way through the plugins of its listener and its rule; of another rule, where they send it there.
 fn run_plugins(flight: &mut Flight, chain: &Chain, body: &Body) -> Result<Passed, ProxyError> {
     flight.chain = Some(chain.clone());
     let end = if body.is_end_stream() { EndOfStream::Yes } else { EndOfStream::No };
-    pass_request_head(flight, chain, 0, end)
+    match pass_request_head(flight, chain, 0, end)? {
+        Passed::All => Ok(choose_again(flight, end)?.unwrap_or(Passed::All)),
+        stopped => Ok(stopped),
+    }
 }
 
 /// `httpsRedirect`: decided before plugins run, since the request will never be served as it came.

@@ -5,9 +5,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
+use portcullis_telemetry::CallProtocol;
 use portcullis_wasm::{Begun, Call, CallLine, CallReply, Hangup};
 
 use crate::Worker;
+use crate::call_tally::CallTally;
 use crate::plugin_call::{CallFailure, gather, hand_over, send_call, whole_body};
 use crate::race::first_of;
 
@@ -20,11 +22,19 @@ const LONGEST: Duration = Duration::from_secs(3600);
 /// does not await it.
 pub(crate) async fn http_call(worker: &Worker, begun: Begun) {
     let Begun { caller, call, line } = begun;
+    let mut tally = CallTally::begin(&caller, CallProtocol::Http);
     let reply = match await_reply(worker, &call, &line).await {
-        Ok(reply) => reply,
+        Ok(reply) => {
+            tally.answered();
+            reply
+        }
         Err(Ended::Cancelled) => return,
-        Err(Ended::Failed(failure)) => reply_for(failure),
+        Err(Ended::Failed(failure)) => {
+            tally.failed(failure);
+            reply_for(failure)
+        }
     };
+    drop(tally);
     hand_over(worker, &caller, |caller| caller.on_http_call_response(call.id, reply));
 }
 

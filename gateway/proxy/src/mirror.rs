@@ -1,9 +1,7 @@
 //! Mirrors: copies of requests that go elsewhere, whose replies nobody waits for.
 
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,9 +26,6 @@ const MOST_READ: u64 = 1 << 20;
 /// So long a mirror may take.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// So many copies are under way on a worker; further ones are left out.
-const MOST_UNDER_WAY: u32 = 256;
-
 /// Of so many requests a mirror has a part.
 const ALL: u64 = 1_000_000;
 
@@ -49,7 +44,7 @@ pub(crate) fn send_copies(
         rule.mirrors.iter().filter(|mirror| draw_below(ALL) < u64::from(mirror.parts_per_million));
     let mut recording = None;
     for mirror in drawn {
-        let Some(place) = MirrorPlace::take(&flight.worker) else {
+        let Some(place) = flight.worker.mirrors.take() else {
             flight.worker.settings.counts.upstream().mirrored(MirrorEnd::LeftOut);
             continue;
         };
@@ -62,47 +57,27 @@ pub(crate) fn send_copies(
             }
         };
         let copy = Request::from_parts(shadow_of(request), body);
-        tokio::task::spawn_local(carry(place, mirror.cluster.clone(), copy, watch));
-    }
-}
-
-/// One copy under way on a worker.
-struct MirrorPlace(Rc<Worker>);
-
-/// How many there are.
-#[derive(Debug, Default)]
-pub(crate) struct Mirrors(Cell<u32>);
-
-impl MirrorPlace {
-    fn take(worker: &Rc<Worker>) -> Option<Self> {
-        let under_way = worker.mirrors.0.get();
-        (under_way < MOST_UNDER_WAY).then(|| {
-            worker.mirrors.0.set(under_way + 1);
-            MirrorPlace(worker.clone())
-        })
-    }
-}
-
-impl Drop for MirrorPlace {
-    fn drop(&mut self) {
-        let under_way = &self.0.mirrors.0;
-        under_way.set(under_way.get().saturating_sub(1));
+        let (worker, cluster) = (flight.worker.clone(), mirror.cluster.clone());
+        tokio::task::spawn_local(async move {
+            let _place = place;
+            carry(&worker, &cluster, copy, watch).await;
+        });
     }
 }
 
 async fn carry(
-    place: MirrorPlace,
-    cluster: Arc<Cluster>,
+    worker: &Worker,
+    cluster: &Arc<Cluster>,
     copy: Request<RequestBody>,
     watch: Option<FeedWatch>,
 ) {
-    let delivered = tokio::time::timeout(LONGEST, deliver(&place.0, &cluster, copy)).await;
+    let delivered = tokio::time::timeout(LONGEST, deliver(worker, cluster, copy)).await;
     let end = match delivered {
         Ok(Some(())) => MirrorEnd::Answered,
         _ if watch.is_some_and(|watch| watch.is_overrun()) => MirrorEnd::Overrun,
         _ => MirrorEnd::Failed,
     };
-    place.0.settings.counts.upstream().mirrored(end);
+    worker.settings.counts.upstream().mirrored(end);
 }
 
 /// Sends a copy and drops the reply; `None` where there is none.

@@ -10,7 +10,7 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 /// What is read at once, and no more is held.
-const PIECE: usize = 16 << 10;
+pub(crate) const PIECE: usize = 16 << 10;
 
 /// One direction. While nothing passes it holds no memory.
 #[derive(Debug, Default)]
@@ -56,6 +56,16 @@ impl OneWay {
     /// Bytes that the receiver has taken.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Whether anything is to be written.
+    pub(crate) fn holds_any(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// The receiver gets these bytes next.
+    pub(crate) fn hold(&mut self, bytes: &[u8]) {
+        self.held.extend_from_slice(bytes);
     }
 
     /// Carries nothing more: the receiver has left.
@@ -112,7 +122,8 @@ impl OneWay {
         }
     }
 
-    fn poll_write<T: AsyncWrite + Unpin>(
+    /// Writes some of what is held.
+    pub(crate) fn poll_write<T: AsyncWrite + Unpin>(
         &mut self,
         to: &mut T,
         cx: &mut Context<'_>,
@@ -129,7 +140,7 @@ impl OneWay {
     }
 
     /// Before waiting for more: what was written must not lie in a TLS session meanwhile.
-    fn poll_flush<T: AsyncWrite + Unpin>(
+    pub(crate) fn poll_flush<T: AsyncWrite + Unpin>(
         &mut self,
         to: &mut T,
         cx: &mut Context<'_>,

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Request, Uri, Version};
 use http_body::Body as _;
 use portcullis_exchange::Protocol;
 use portcullis_message::Body;
-use portcullis_model::{PreviousEndpoints, RequestPolicy};
+use portcullis_model::{PreviousEndpoints, RemoteLocalities, RequestPolicy};
 use portcullis_snapshot::CompiledRule;
 use portcullis_upstream::{Cluster, Endpoint, EndpointId, Pick, RequestBody, draw_below};
 use smallvec::SmallVec;
@@ -21,6 +21,9 @@ use crate::mirror::send_copies;
 use crate::retry::{Safety, UnsafeRepeats};
 use crate::terms::Terms;
 use crate::upgrade::ask_upstream;
+
+/// So many attempts stay near before others go to other localities, where that is asked for; as in Istio.
+const BEFORE_REMOTE: usize = 2;
 
 /// What is sent, and where to.
 pub(crate) struct Outbound {
@@ -37,6 +40,8 @@ pub(crate) struct Outbound {
     pub(crate) tried: SmallVec<[EndpointId; 3]>,
     /// Whether endpoints that were tried are avoided.
     previous: PreviousEndpoints,
+    /// Whether they go to other localities in the end.
+    remote: RemoteLocalities,
     pub(crate) connection: Connect,
     /// Whether an endpoint that took no connection was asked again.
     pub(crate) asked_twice: bool,
@@ -89,6 +94,7 @@ impl Outbound {
             kept,
             tried: SmallVec::new(),
             previous: retries.previous,
+            remote: retries.remote_localities,
             connection: Connect::Any,
             asked_twice: false,
             accept,
@@ -100,6 +106,12 @@ impl Outbound {
     pub(crate) fn pick(&self) -> Option<Arc<Endpoint>> {
         let avoided = self.avoided();
         let hash = self.affinity.as_ref().and_then(|affinity| affinity.hash);
+        if self.remote == RemoteLocalities::Allowed
+            && self.tried.len() >= BEFORE_REMOTE
+            && let Some(elsewhere) = self.cluster.pick_elsewhere(&Pick { hash, tried: &self.tried })
+        {
+            return Some(elsewhere);
+        }
         let another = self.cluster.pick(&Pick { hash, tried: avoided });
         if another.is_some() || avoided.is_empty() {
             return another;

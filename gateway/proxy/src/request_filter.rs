@@ -22,6 +22,7 @@ use crate::flow_step::FlowStep;
 use crate::in_time::in_time;
 use crate::outbound::{hold_to_chosen_policy, most_body};
 use crate::request_pump::RequestPump;
+use crate::reroute::choose_again;
 use crate::running::Chain;
 use crate::steps::{Passed, pass_request_head};
 use crate::stop::Stop;
@@ -32,14 +33,12 @@ pub(crate) async fn filter_request(
     body: Body,
     passed: Passed,
 ) -> Result<Decision, ProxyError> {
-    let chain = flight.chain.clone().ok_or(ProxyError::NoRoute)?;
     hold_to_chosen_policy(flight);
     let progress = flight.progress.clone();
     let mut filter = RequestFilter {
         flow: Flow::new(flight.worker.clone(), Direction::Request),
         flight,
         body: ClientBody::Untouched(body),
-        chain,
         in_flow: 0,
     };
     let waited = {
@@ -58,23 +57,43 @@ struct RequestFilter<'f> {
     flight: &'f mut Flight,
     flow: Flow,
     body: ClientBody,
-    chain: Chain,
     /// How many of the running steps the flow has.
     in_flow: usize,
 }
 
 impl RequestFilter<'_> {
     /// Until the head may go up; a reply where a plugin answers.
-    async fn await_turn(&mut self, passed: Passed) -> Result<Option<Decision>, Stop> {
-        match self.pass_head(passed).await? {
-            Some(decision) => Ok(Some(decision)),
-            None => self.await_first().await.map(|()| None),
+    async fn await_turn(&mut self, mut passed: Passed) -> Result<Option<Decision>, Stop> {
+        loop {
+            if let Some(decision) = self.pass_head(passed).await? {
+                return Ok(Some(decision));
+            }
+            self.await_first().await?;
+            match choose_again(self.flight, self.end())? {
+                None => return Ok(None),
+                Some(further) => passed = further,
+            }
+            hold_to_chosen_policy(self.flight);
         }
+    }
+
+    /// The plugins so far: another rule may add some.
+    fn chain(&self) -> Chain {
+        self.flight.chain.clone().unwrap_or_default()
+    }
+
+    /// Whether the head is all, as far as plugins are told.
+    fn end(&self) -> EndOfStream {
+        let ended = match self.flow.is_touched() {
+            true => self.flow.is_ended(),
+            false => self.body.is_end_stream(),
+        };
+        if ended { EndOfStream::Yes } else { EndOfStream::No }
     }
 
     /// Until the head has passed all plugins; a reply where one answers.
     async fn pass_head(&mut self, mut passed: Passed) -> Result<Option<Decision>, Stop> {
-        let mut end = if self.body.is_end_stream() { EndOfStream::Yes } else { EndOfStream::No };
+        let mut end = self.end();
         loop {
             match passed {
                 Passed::All => {
@@ -95,7 +114,8 @@ impl RequestFilter<'_> {
                 }
             }
             let next = self.flight.steps.0.last().map_or(0, |step| step.index + 1);
-            passed = pass_request_head(self.flight, &self.chain, next, end)?;
+            let chain = self.chain();
+            passed = pass_request_head(self.flight, &chain, next, end)?;
         }
     }
 
@@ -105,7 +125,7 @@ impl RequestFilter<'_> {
         for position in self.in_flow..count {
             let Some(running) = self.flight.steps.0.get(position) else { break };
             let (instance, stream) = (running.instance.clone(), running.stream);
-            let step = FlowStep::new(instance, stream, self.chain.clone(), running.index);
+            let step = FlowStep::new(instance, stream, self.chain(), running.index);
             let step = match held {
                 Some(action) if position + 1 == count => step.holding_head(action),
                 _ => step,

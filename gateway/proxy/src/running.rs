@@ -37,13 +37,17 @@ impl RunningSteps {
     /// Ends the streams: `on_done`, `on_log`, `on_delete`.
     pub(crate) fn close(&mut self, exchange: &mut Box<Exchange>) {
         for running in std::mem::take(&mut self.0) {
-            let RunningStep { instance, stream, .. } = running;
-            if instance.close_stream(stream, exchange) == Closed::Lingers {
-                spawn_local(async move {
-                    sleep(LONGEST_LINGER).await;
-                    instance.drop_context(stream);
-                });
-            }
+            end_stream(running.instance, running.stream, exchange);
         }
+    }
+}
+
+/// Ends one stream.
+pub(crate) fn end_stream(instance: Rc<Instance>, stream: StreamId, exchange: &mut Box<Exchange>) {
+    if instance.close_stream(stream, exchange) == Closed::Lingers {
+        spawn_local(async move {
+            sleep(LONGEST_LINGER).await;
+            instance.drop_context(stream);
+        });
     }
 }

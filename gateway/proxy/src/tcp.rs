@@ -4,7 +4,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,12 +17,14 @@ use portcullis_upstream::{
 };
 use smallvec::SmallVec;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use crate::Worker;
 use crate::affinity::Affinity;
 use crate::both_ways::{BothWays, Cause};
 use crate::outdated::outdated;
+use crate::sifted_ways::SiftedWays;
+use crate::tcp_filters::TcpFilters;
 use crate::tcp_record::{Ending, TcpRecord};
 
 /// The first attempt and two more: nothing was sent before one succeeds.
@@ -57,14 +59,7 @@ pub async fn forward_connection<I>(
 {
     let mut record = TcpRecord::begin(worker, connection, client.server_name.take());
     let ending = match choose(&mut record) {
-        Ok(cluster) => match connect(&mut record, &cluster).await {
-            Ok(upstream) => {
-                let allowed = Allowed::by(&cluster.settings().pool);
-                drop(cluster);
-                carry(&mut record, &mut client, upstream, allowed).await
-            }
-            Err(ending) => ending,
-        },
+        Ok(cluster) => serve(&mut record, &mut client, cluster).await,
         Err(ending) => ending,
     };
     if matches!(ending, Ending::NoRoute) && !client.farewell.is_empty() {
@@ -75,6 +70,48 @@ pub async fn forward_connection<I>(
         (client.reset)(&client.io);
     }
     record.end(ending);
+}
+
+/// Connects it to its cluster once the plugins let it go, and carries its bytes.
+async fn serve<I>(
+    record: &mut TcpRecord,
+    client: &mut TcpClient<I>,
+    cluster: Arc<Cluster>,
+) -> Ending
+where
+    I: AsyncRead + AsyncWrite + Unpin,
+{
+    let allowed = Allowed::by(&cluster.settings().pool);
+    if record.filters.is_some()
+        && let Err(cause) = pass_plugins(record, allowed).await
+    {
+        return cause.into();
+    }
+    match connect(record, &cluster).await {
+        Ok(upstream) => {
+            drop(cluster);
+            carry(record, client, upstream, allowed).await
+        }
+        Err(ending) => ending,
+    }
+}
+
+/// Until every plugin lets the new connection go, which it may take no more time for than to be silent.
+async fn pass_plugins(record: &mut TcpRecord, allowed: Allowed) -> Result<(), Cause> {
+    let passing = poll_fn(|cx| match record.sieve() {
+        Some(sieve) => sieve.filters.poll_begin(sieve.worker, sieve.exchange, cx),
+        None => Poll::Ready(Ok(())),
+    });
+    match allowed.shortest() {
+        Some(limit) => match timeout(limit, passing).await {
+            Ok(passed) => passed.map_err(Cause::Plugin),
+            Err(_late) => {
+                record.bring_back();
+                Err(Cause::Idle)
+            }
+        },
+        None => passing.await.map_err(Cause::Plugin),
+    }
 }
 
 /// The record of a connection that should have begun with a ClientHello.
@@ -111,6 +148,7 @@ fn choose_in(
         return Err(Ending::Refused);
     }
     let rule = tcp.rule(route).ok_or(Ending::NoRoute)?;
+    record.filters = tcp.chain(route).map(|chain| Box::new(TcpFilters::new(chain.clone())));
     record.exchange.route = Some(rule.rule.id.clone());
     let destination = rule.destination(draw_below(rule.total_weight)).ok_or(Ending::NoCluster)?;
     record.exchange.cluster = Some(destination.label.clone());
@@ -168,7 +206,7 @@ where
     I: AsyncRead + AsyncWrite + Unpin,
 {
     let read_ahead = std::mem::take(&mut client.read_ahead);
-    let mut ways = BothWays::starting_with(&read_ahead);
+    let mut ways = Ways::starting_with(&read_ahead, record);
     drop(read_ahead);
     let look = allowed.look();
     let mut looks = interval_at(Instant::now() + look, look);
@@ -180,7 +218,8 @@ where
         if outdated.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Cause::Outdated);
         }
-        let ended = ways.poll_carry(&mut client.io, &mut upstream, cx);
+        record.bring_back();
+        let ended = ways.poll_carry(&mut client.io, &mut upstream, record, cx);
         record.exchange.bytes_received = ways.received();
         record.exchange.bytes_sent = ways.sent();
         if ended.is_ready() {
@@ -191,6 +230,7 @@ where
                 return Poll::Ready(cause);
             }
         }
+        record.park();
         Poll::Pending
     });
     let ending = Ending::from(cause.await);
@@ -199,6 +239,61 @@ where
         upstream.end_with_reset();
     }
     ending
+}
+
+/// How the bytes of a connection go.
+enum Ways {
+    /// Straight.
+    Plain(BothWays),
+    /// Through plugins.
+    Sifted(Box<SiftedWays>),
+}
+
+impl Ways {
+    fn starting_with(read_ahead: &[u8], record: &mut TcpRecord) -> Self {
+        match &mut record.filters {
+            None => Ways::Plain(BothWays::starting_with(read_ahead)),
+            Some(filters) => {
+                filters.upstream_opened();
+                Ways::Sifted(Box::new(SiftedWays::starting_with(read_ahead)))
+            }
+        }
+    }
+
+    fn received(&self) -> u64 {
+        match self {
+            Ways::Plain(ways) => ways.received(),
+            Ways::Sifted(ways) => ways.received(),
+        }
+    }
+
+    fn sent(&self) -> u64 {
+        match self {
+            Ways::Plain(ways) => ways.sent(),
+            Ways::Sifted(ways) => ways.sent(),
+        }
+    }
+
+    fn poll_carry<D, U>(
+        &mut self,
+        downstream: &mut D,
+        upstream: &mut U,
+        record: &mut TcpRecord,
+        cx: &mut Context<'_>,
+    ) -> Poll<Cause>
+    where
+        D: AsyncRead + AsyncWrite + Unpin,
+        U: AsyncRead + AsyncWrite + Unpin,
+    {
+        match (self, record.sieve()) {
+            (Ways::Plain(ways), _) => ways.poll_carry(downstream, upstream, cx),
+            (Ways::Sifted(ways), Some(mut sieve)) => {
+                ways.poll_carry((downstream, upstream), &mut sieve, cx)
+            }
+            // Where they are sifted there is a sieve.
+            (Ways::Sifted(_), None) => Poll::Ready(Cause::BothEnded),
+        }
+    }
 }
 
 /// How long a connection may go on.
@@ -215,11 +310,15 @@ impl Allowed {
         Allowed { silence: pool.tcp_idle_timeout, age: pool.max_connection_duration }
     }
 
+    /// The shorter of the limits, where there is one.
+    fn shortest(&self) -> Option<Duration> {
+        let limits = [Some(self.silence), self.age].into_iter().flatten();
+        limits.filter(|limit| !limit.is_zero()).min()
+    }
+
     /// How often to look: a limit is passed by a quarter of it at most.
     fn look(&self) -> Duration {
-        let limits = [Some(self.silence), self.age].into_iter().flatten();
-        let shortest = limits.filter(|limit| !limit.is_zero()).min();
-        shortest.map_or(LOOK, |limit| (limit / 4).clamp(CLOSEST_LOOK, LOOK))
+        self.shortest().map_or(LOOK, |limit| (limit / 4).clamp(CLOSEST_LOOK, LOOK))
     }
 }
 

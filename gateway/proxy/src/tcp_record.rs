@@ -7,8 +7,12 @@ use std::time::Instant;
 use portcullis_exchange::{Connection, Exchange, ResponseFlag};
 use portcullis_snapshot::SocketKey;
 use portcullis_telemetry::{ConnectionEvent, RequestTarget};
+use portcullis_wasm::ClosedBy;
 
 use crate::both_ways::Cause;
+use crate::sifted_ways::Sieve;
+use crate::tcp_filters::{Ends, TcpFilters};
+use crate::tcp_step::Stopped;
 use crate::{DrainPhase, Worker};
 
 /// One connection's record. Dropped before it was ended, it says that the connection was cut off.
@@ -19,6 +23,10 @@ pub(crate) struct TcpRecord {
     /// Bytes that the metrics know of, from the client and to it.
     reported: (u64, u64),
     ended: bool,
+    /// The plugins that its bytes pass, where there are any.
+    pub(crate) filters: Option<Box<TcpFilters>>,
+    /// Who ended it, as they are told.
+    ends: Ends,
 }
 
 /// How a connection ended.
@@ -50,6 +58,8 @@ pub(crate) enum Ending {
     TooOld,
     /// The TLS policy was tightened after the client's handshake.
     Outdated,
+    /// A plugin that it passes failed, or broke it off.
+    Plugin(Stopped),
 }
 
 impl TcpRecord {
@@ -61,7 +71,15 @@ impl TcpRecord {
     ) -> Self {
         let mut exchange = Box::new(Exchange::of_connection(connection));
         exchange.passed_name = passed_name;
-        TcpRecord { worker, exchange, target: None, reported: (0, 0), ended: false }
+        TcpRecord {
+            worker,
+            exchange,
+            target: None,
+            reported: (0, 0),
+            ended: false,
+            filters: None,
+            ends: Ending::Idle.ends(),
+        }
     }
 
     /// The server name that chooses its rule.
@@ -96,8 +114,32 @@ impl TcpRecord {
         passed
     }
 
+    /// What the plugins see of the connection, with what they see beside it.
+    pub(crate) fn sieve(&mut self) -> Option<Sieve<'_>> {
+        let (worker, exchange) = (&*self.worker, &mut self.exchange);
+        self.filters.as_deref_mut().map(|filters| Sieve { worker, filters, exchange })
+    }
+
+    /// Leaves the record with a plugin that holds something, until it is asked for.
+    pub(crate) fn park(&mut self) {
+        if let Some(filters) = &mut self.filters {
+            filters.park(&mut self.exchange);
+        }
+    }
+
+    /// Takes it back.
+    pub(crate) fn bring_back(&mut self) {
+        if let Some(filters) = &mut self.filters {
+            filters.bring_back(&mut self.exchange);
+        }
+    }
+
     /// Closes the record.
     pub(crate) fn end(mut self, ending: Ending) {
+        self.ends = ending.ends();
+        if let Ending::Plugin(Stopped::Failed(plugin) | Stopped::Closed(plugin)) = &ending {
+            tracing::debug!(plugin, connection = self.exchange.connection.id, "ends a connection");
+        }
         if let Some((flag, details)) = ending.flag() {
             self.exchange.flags.set(flag);
             self.exchange.code_details = details.into();
@@ -114,6 +156,7 @@ impl TcpRecord {
 
 impl Drop for TcpRecord {
     fn drop(&mut self) {
+        self.bring_back();
         if !self.ended {
             self.exchange.flags.set(ResponseFlag::DurationTimeout);
             if let DrainPhase::Cutting(reason) = self.worker.settings.drain.phase() {
@@ -122,6 +165,9 @@ impl Drop for TcpRecord {
         }
         self.exchange.timings.ended = Some(Instant::now());
         self.report();
+        if let Some(mut filters) = self.filters.take() {
+            filters.end(&mut self.exchange, self.ends);
+        }
         if let Some(target) = &self.target {
             let closed = ConnectionEvent::Closed(self.exchange.flags);
             self.worker.count_connection(target, closed);
@@ -136,6 +182,14 @@ impl Ending {
     /// Whether either side must be able to tell it from a connection that came to its end.
     pub(crate) fn is_failure(&self) -> bool {
         !matches!(self, Ending::Both)
+    }
+
+    fn ends(&self) -> Ends {
+        let peer_if = |left: bool| if left { ClosedBy::Peer } else { ClosedBy::Us };
+        Ends {
+            downstream: peer_if(matches!(self, Ending::Both | Ending::ClientGone)),
+            upstream: peer_if(matches!(self, Ending::Both | Ending::UpstreamFailed(_))),
+        }
     }
 
     fn flag(&self) -> Option<(ResponseFlag, &'static str)> {
@@ -154,6 +208,8 @@ impl Ending {
             Ending::Idle => (Flag::StreamIdleTimeout, "tcp_idle_timeout"),
             Ending::TooOld => (Flag::DurationTimeout, "max_connection_duration"),
             Ending::Outdated => (Flag::LocalReset, "tls_policy_tightened"),
+            Ending::Plugin(Stopped::Failed(_)) => (Flag::LocalReset, "wasm_fail_stream"),
+            Ending::Plugin(Stopped::Closed(_)) => (Flag::LocalReset, "wasm_close_stream"),
         })
     }
 }
@@ -167,6 +223,7 @@ impl From<Cause> for Ending {
             Cause::Idle => Ending::Idle,
             Cause::TooOld => Ending::TooOld,
             Cause::Outdated => Ending::Outdated,
+            Cause::Plugin(stopped) => Ending::Plugin(stopped),
         }
     }
 }

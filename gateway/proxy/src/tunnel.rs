@@ -92,6 +92,8 @@ fn close_record(mut flight: Flight, cause: Cause) -> TunnelEnd {
             flight.exchange.code_details = "max_connection_duration".into();
             flight.finish();
         }
+        // The bytes of a WebSocket pass no plugins.
+        Cause::Plugin(_) => drop(flight),
         Cause::Outdated => {
             flight.exchange.flags.set(ResponseFlag::LocalReset);
             flight.exchange.code_details = "tls_policy_tightened".into();

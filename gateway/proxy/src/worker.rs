@@ -16,7 +16,7 @@ use portcullis_upstream::Pools;
 use portcullis_wasm::WorkerInstances;
 use tokio::sync::Notify;
 
-use crate::mirror::Mirrors;
+use crate::mirror_places::MirrorPlaces;
 use crate::{Drain, Overload, RequestPlace, UnderWay, UnsafeRepeats};
 
 /// What every worker is given.
@@ -68,7 +68,7 @@ pub struct Worker {
     /// What it was given.
     pub settings: WorkerSettings,
     pub(crate) pools: Pools,
-    pub(crate) mirrors: Mirrors,
+    pub(crate) mirrors: MirrorPlaces,
     pub(crate) instances: WorkerInstances,
     /// Tells of each newer generation.
     pub(crate) renewals: Notify,
@@ -83,7 +83,7 @@ impl Worker {
         Rc::new(Worker {
             view: View::new(settings.published.clone()),
             pools: Pools::new(),
-            mirrors: Mirrors::default(),
+            mirrors: MirrorPlaces::default(),
             instances: WorkerInstances::new(index),
             renewals: Notify::new(),
             under_way: Rc::default(),

@@ -127,6 +127,7 @@ fn rule(number: usize, matches: Vec<RequestMatch>) -> Arc<Rule> {
         retries: Default::default(),
         mirrors: Vec::new(),
         overrides: RequestOverrides::default(),
+        plugins: Vec::new(),
     })
 }
 

@@ -1,12 +1,15 @@
-//! The plugins that run on a listener's requests, in running order.
+//! The plugins that run on a listener's requests or connections, in running order, and those that a rule adds.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use portcullis_model::{FailStrategy, ObjectId};
+use portcullis_model::{FailStrategy, Listener, ObjectId, PluginProtocol, Rule};
 use portcullis_wasm::Plugin;
 
 use crate::PluginState;
+
+/// The steps of a chain, shared by all requests that pass it.
+pub type Chain = Arc<[ChainStep]>;
 
 /// One plugin in its place in the chain.
 #[derive(Clone, Debug)]
@@ -15,22 +18,84 @@ pub struct ChainStep {
     pub id: ObjectId,
     /// What its failure means for a request.
     pub fail_strategy: FailStrategy,
+    /// Why it stands here.
+    pub attached: Attached,
     /// The running plugin; `None` for one that never became good and answers by its fail strategy.
     pub plugin: Option<Arc<Plugin>>,
 }
 
-/// The steps for the plugins that a listener names.
-pub(crate) fn chain(
-    ids: &[ObjectId],
-    plugins: &BTreeMap<ObjectId, PluginState>,
-) -> Arc<[ChainStep]> {
-    let step = |id: &ObjectId| {
-        let state = plugins.get(id)?;
+/// What a plugin is attached to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attached {
+    /// The listener, by its Gateway.
+    Listener,
+    /// The rule, or all rules of its VirtualService.
+    Rule,
+}
+
+/// What chains are made of.
+#[derive(Clone, Copy)]
+pub(crate) struct Chains<'c> {
+    pub(crate) plugins: &'c BTreeMap<ObjectId, PluginState>,
+    /// The port of their socket.
+    pub(crate) port: u16,
+}
+
+impl Chains<'_> {
+    /// For the requests of a listener.
+    pub(crate) fn of_requests(&self, listener: &Listener) -> Chain {
+        self.of_listener(listener, PluginProtocol::filters_requests).collect()
+    }
+
+    /// For the connections of a listener.
+    pub(crate) fn of_connections(&self, listener: &Listener) -> Chain {
+        self.of_listener(listener, PluginProtocol::filters_connections).collect()
+    }
+
+    /// A listener's chain with what a rule adds: by phase, then priority; of equal ones the listener's first. What
+    /// stands in both runs once, in the listener's place.
+    pub(crate) fn with_rule(&self, listener: &Chain, rule: &Rule) -> Chain {
+        let own = rule.plugins.iter().filter(|id| listener.iter().all(|step| step.id != **id));
+        let runs = |id: &&ObjectId| {
+            self.plugins.get(id).is_some_and(|state| state.settings().runs_on_port(self.port))
+        };
+        let mut own = own.filter(runs).filter_map(|id| self.step(id, Attached::Rule)).peekable();
+        let mut merged = Vec::new();
+        for step in listener.iter() {
+            while let Some(earlier) = own.next_if(|own| self.precedes(own, step)) {
+                merged.push(earlier);
+            }
+            merged.push(step.clone());
+        }
+        merged.into_iter().chain(own).collect()
+    }
+
+    fn of_listener(
+        &self,
+        listener: &Listener,
+        wants: fn(PluginProtocol) -> bool,
+    ) -> impl Iterator<Item = ChainStep> {
+        let wanted = move |id: &&ObjectId| {
+            self.plugins.get(id).is_some_and(|state| wants(state.settings().protocol))
+        };
+        let ids = listener.plugins.iter().filter(wanted);
+        ids.filter_map(|id| self.step(id, Attached::Listener))
+    }
+
+    fn step(&self, id: &ObjectId, attached: Attached) -> Option<ChainStep> {
+        let state = self.plugins.get(id)?;
         Some(ChainStep {
             id: id.clone(),
             fail_strategy: state.fail_strategy(),
+            attached,
             plugin: state.running().cloned(),
         })
-    };
-    ids.iter().filter_map(step).collect()
+    }
+
+    fn precedes(&self, one: &ChainStep, other: &ChainStep) -> bool {
+        match (self.plugins.get(&one.id), self.plugins.get(&other.id)) {
+            (Some(one), Some(other)) => one.settings().precedes(other.settings()),
+            _ => false,
+        }
+    }
 }

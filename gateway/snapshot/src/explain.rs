@@ -10,14 +10,14 @@ use portcullis_filters::MatchedPath;
 use portcullis_message::{
     HeadError, HeadRules, Health, HealthPath, canonical_head, normalise_host,
 };
-use portcullis_model::{Action, FailStrategy, PluginModule};
+use portcullis_model::Action;
 use portcullis_routing::{ConsideredRule as Considered, Outcome, RouteQuery};
 use portcullis_upstream::Cluster;
 use serde::Serialize;
 
+use crate::explain_plugins::{ExplainedPlugin, explain_chain, refuses_all};
 use crate::{
-    ChainStep, CompiledListener, CompiledRule, CompiledTcpDestination, Handling, PluginState,
-    Snapshot, SocketKey, SocketTable, TcpTable,
+    CompiledRule, CompiledTcpDestination, Handling, Snapshot, SocketKey, SocketTable, TcpTable,
 };
 
 /// The request to explain.
@@ -64,6 +64,8 @@ pub struct Explanation {
     pub filters: Vec<String>,
     /// The plugins that run on it, in order.
     pub plugins: Vec<String>,
+    /// The same with phase, priority and why each runs.
+    pub plugin_chain: Vec<ExplainedPlugin>,
     /// Where it may go.
     pub clusters: Vec<ExplainedCluster>,
     /// What the upstream gets, apart from what plugins change; of the first destination.
@@ -199,7 +201,8 @@ fn explain_routes(
     let Some(listener) = consideration.listener.and_then(|index| table.listeners.get(index)) else {
         return explanation;
     };
-    explain_listener(listener, &mut explanation);
+    let settings = &listener.settings;
+    explanation.listener = Some(format!("Gateway/{}/{}", settings.gateway, settings.server));
     if listener.settings.https_redirect && request.scheme == "http" {
         explanation.outcome = "redirect";
         explanation.status = Some(301);
@@ -212,7 +215,11 @@ fn explain_routes(
     if let Some((rule, matched)) = chosen {
         explain_rule(rule, (matched, listener.head_rules()), request, &mut explanation);
     }
-    if let Some(step) = refuses_all(listener, snapshot) {
+    let chain = table.chain(listener, chosen.as_ref().map(|(rule, _)| *rule));
+    let rule = chosen.as_ref().map(|(rule, _)| &*rule.rule.id);
+    explanation.plugins = chain.iter().map(|step| step.id.to_string()).collect();
+    explanation.plugin_chain = explain_chain(chain, listener, rule, snapshot);
+    if let Some(step) = refuses_all(chain, snapshot) {
         explanation.outcome = "refused";
         explanation.status = Some(503);
         explanation.refusal = Some(format!("wasm_fail_stream: {} cannot run", step.id));
@@ -271,16 +278,6 @@ fn passed_on(table: &SocketTable, tcp: &TcpTable, host: &str) -> Option<Explanat
     Some(explanation)
 }
 
-/// The policy or plugin that cannot even be started and so refuses every request.
-fn refuses_all<'l>(listener: &'l CompiledListener, snapshot: &Snapshot) -> Option<&'l ChainStep> {
-    let closed = |step: &&ChainStep| step.fail_strategy == FailStrategy::Close;
-    listener.chain.iter().filter(closed).find(|step| {
-        let settings = snapshot.plugins.get(&step.id).map(PluginState::settings);
-        step.plugin.is_none()
-            && settings.is_some_and(|plugin| matches!(plugin.module, PluginModule::Broken(_)))
-    })
-}
-
 fn considered(table: &SocketTable, rule: &Considered) -> Option<ConsideredRule> {
     let compiled = table.rules.get(rule.rule_index)?;
     let (matched, reason) = match &rule.outcome {
@@ -300,12 +297,6 @@ fn socket_for(snapshot: &Snapshot, port: u16) -> Option<&Arc<SocketTable>> {
     snapshot.socket(any).or_else(|| {
         snapshot.sockets.iter().find(|(key, _)| key.port == port).map(|(_, table)| table)
     })
-}
-
-fn explain_listener(listener: &CompiledListener, explanation: &mut Explanation) {
-    let settings = &listener.settings;
-    explanation.listener = Some(format!("Gateway/{}/{}", settings.gateway, settings.server));
-    explanation.plugins = listener.chain.iter().map(|step| step.id.to_string()).collect();
 }
 
 fn explain_rule(

@@ -7,7 +7,11 @@
 mod chain;
 mod compile;
 mod explain;
+mod explain_plugins;
 mod parts;
+mod plugin_failure;
+mod plugin_job;
+mod plugin_state;
 mod plugins;
 mod published;
 mod snapshot;
@@ -19,10 +23,13 @@ mod tls_policy;
 mod tls_table;
 mod upstream_head;
 
-pub use chain::ChainStep;
+pub use chain::{Attached, Chain, ChainStep};
 pub use compile::{Compiled, Compiler};
 pub use explain::{Explanation, RequestToExplain, explain};
-pub use plugins::{Builtins, PluginHost, PluginState};
+pub use explain_plugins::ExplainedPlugin;
+pub use plugin_job::News;
+pub use plugin_state::PluginState;
+pub use plugins::{Builtins, PluginHost};
 pub use published::{GenerationRecord, Pinned, Published, View};
 pub use snapshot::{Snapshot, SocketKey};
 pub use table::{CompiledDestination, CompiledListener, CompiledMirror, CompiledRule, SocketTable};

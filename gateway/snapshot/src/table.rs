@@ -5,15 +5,15 @@ use std::sync::Arc;
 use http::HeaderValue;
 use portcullis_message::HeadRules;
 use portcullis_model::{
-    Action, ConnectionPolicy, Destination, Listener, ListenerProtocol, Mirror, Rule,
+    Action, ConnectionPolicy, Destination, Listener, ListenerProtocol, Mirror, ObjectId, Rule,
 };
 use portcullis_routing::RouteTable;
 use portcullis_telemetry::{RequestTarget, TargetLabels};
 use portcullis_upstream::Cluster;
 
-use crate::chain::chain;
+use crate::chain::{Chain, Chains};
 use crate::parts::Parts;
-use crate::{ChainStep, ListenerPolicy, TcpTable, TlsTable};
+use crate::{ListenerPolicy, TcpTable, TlsTable};
 
 /// The listeners that share one socket, compiled.
 pub struct SocketTable {
@@ -41,8 +41,10 @@ pub struct CompiledListener {
     pub settings: Arc<Listener>,
     /// What it has to do with TLS.
     pub tls: ListenerPolicy,
-    /// The plugins that run on its requests.
-    pub chain: Arc<[ChainStep]>,
+    /// The plugins that run on its requests, apart from those of their rule.
+    pub chain: Chain,
+    /// Which of the socket's listener chains it is.
+    chain_number: usize,
 }
 
 /// One rule with its clusters resolved.
@@ -61,6 +63,8 @@ pub struct CompiledRule {
     pub total_weight: u64,
     /// Labels for requests that end at the rule itself.
     pub target: Arc<RequestTarget>,
+    /// The chains of its requests, by the number of their listener's; empty where it has no plugins of its own.
+    chains: Vec<Chain>,
 }
 
 /// One destination with its cluster resolved.
@@ -94,7 +98,10 @@ impl SocketTable {
     ) -> Self {
         let tls = TlsTable::build(listeners, previous.map(|table| &table.tls));
         let routes = RouteTable::build(listeners);
-        let rules = routes.rules().iter().map(|rule| CompiledRule::build(rule, parts)).collect();
+        let port = listeners.first().map_or(0, |listener| listener.port);
+        let chains = ListenerChains::build(listeners, Chains { plugins: parts.plugins, port });
+        let rule = |rule| CompiledRule::build(rule, &chains, parts);
+        let rules = routes.rules().iter().map(rule).collect();
         let protocol =
             listeners.first().map_or(ListenerProtocol::Http, |listener| listener.protocol);
         let connections =
@@ -111,12 +118,62 @@ impl SocketTable {
                 .map(|(index, listener)| CompiledListener {
                     settings: listener.clone(),
                     tls: tls.of_listener(index),
-                    chain: chain(&listener.plugins, parts.plugins),
+                    chain: chains.of(index),
+                    chain_number: chains.numbers.get(index).copied().unwrap_or_default(),
                 })
                 .collect(),
-            tcp: TcpTable::build(listeners, parts),
+            tcp: TcpTable::build(listeners, chains.parts, parts),
             tls,
         }
+    }
+}
+
+impl SocketTable {
+    /// The plugins that run on the requests of a listener that go to a rule.
+    pub fn chain<'t>(
+        &'t self,
+        listener: &'t CompiledListener,
+        rule: Option<&'t CompiledRule>,
+    ) -> &'t Chain {
+        let own = rule.and_then(|rule| rule.chains.get(listener.chain_number));
+        own.unwrap_or(&listener.chain)
+    }
+}
+
+/// The chains of a socket's listeners, each of which most of them share.
+struct ListenerChains<'c> {
+    parts: Chains<'c>,
+    /// By listener, which of the distinct ones it has.
+    numbers: Vec<usize>,
+    distinct: Vec<Chain>,
+}
+
+impl<'c> ListenerChains<'c> {
+    fn build(listeners: &[Arc<Listener>], parts: Chains<'c>) -> Self {
+        let mut seen: Vec<&[ObjectId]> = Vec::new();
+        let (mut numbers, mut distinct) = (Vec::new(), Vec::new());
+        for listener in listeners {
+            let number = seen.iter().position(|plugins| *plugins == listener.plugins.as_slice());
+            numbers.push(number.unwrap_or(seen.len()));
+            if number.is_none() {
+                seen.push(&listener.plugins);
+                distinct.push(parts.of_requests(listener));
+            }
+        }
+        ListenerChains { parts, numbers, distinct }
+    }
+
+    fn of(&self, listener: usize) -> Chain {
+        let number = self.numbers.get(listener).copied().unwrap_or_default();
+        self.distinct.get(number).cloned().unwrap_or_default()
+    }
+
+    /// A rule's own, by the number of the listener's.
+    fn with_rule(&self, rule: &Rule) -> Vec<Chain> {
+        if rule.plugins.is_empty() {
+            return Vec::new();
+        }
+        self.distinct.iter().map(|chain| self.parts.with_rule(chain, rule)).collect()
     }
 }
 
@@ -128,7 +185,7 @@ fn common_head_rules(listeners: &[Arc<Listener>]) -> Option<HeadRules> {
 }
 
 impl CompiledRule {
-    fn build(rule: &Arc<Rule>, parts: &Parts<'_>) -> Self {
+    fn build(rule: &Arc<Rule>, chains: &ListenerChains<'_>, parts: &Parts<'_>) -> Self {
         let destinations: Vec<_> = match &rule.action {
             Action::Forward { destinations, .. } => destinations
                 .iter()
@@ -149,6 +206,7 @@ impl CompiledRule {
             target: parts
                 .registry
                 .target(TargetLabels { route: rule.id.clone(), ..TargetLabels::unknown() }),
+            chains: chains.with_rule(rule),
             rule: rule.clone(),
         }
     }

@@ -8,6 +8,7 @@ pub use portcullis_routing::{ConnectionRoute, Handling};
 use portcullis_telemetry::{RequestTarget, TargetLabels};
 use portcullis_upstream::Cluster;
 
+use crate::chain::{Chain, Chains};
 use crate::parts::Parts;
 
 /// The listeners of a socket on which bytes are passed on, compiled.
@@ -16,6 +17,8 @@ pub struct TcpTable {
     rules: Vec<CompiledTcpRule>,
     /// By listener, whether a policy covers it that is not served, so that its connections are refused.
     refuses: Vec<Option<ObjectId>>,
+    /// By listener, the plugins that its connections pass.
+    chains: Vec<Chain>,
 }
 
 /// A rule with its clusters resolved.
@@ -45,13 +48,26 @@ const PROTECTS_CONNECTIONS: &str = "AuthorizationPolicy";
 
 impl TcpTable {
     /// Compiles the listeners of one socket; `None` where every one of them speaks HTTP.
-    pub(crate) fn build(listeners: &[Arc<Listener>], parts: &Parts<'_>) -> Option<Self> {
+    pub(crate) fn build(
+        listeners: &[Arc<Listener>],
+        chains: Chains<'_>,
+        parts: &Parts<'_>,
+    ) -> Option<Self> {
         let routes = ConnectionTable::build(listeners)?;
         let rules = routes.rules().iter().map(|rule| CompiledTcpRule::build(rule, parts)).collect();
         let policy = |listener: &Arc<Listener>| {
             listener.plugins.iter().find(|id| *id.kind == *PROTECTS_CONNECTIONS).cloned()
         };
-        Some(TcpTable { routes, rules, refuses: listeners.iter().map(policy).collect() })
+        let chain = |listener: &Arc<Listener>| match listener.protocol.is_http() {
+            true => Chain::default(),
+            false => chains.of_connections(listener),
+        };
+        Some(TcpTable {
+            routes,
+            rules,
+            refuses: listeners.iter().map(policy).collect(),
+            chains: listeners.iter().map(chain).collect(),
+        })
     }
 
     /// Who takes a connection, by the server name that the client asks for.
@@ -62,6 +78,11 @@ impl TcpTable {
     /// The rule of a route.
     pub fn rule(&self, route: ConnectionRoute) -> Option<&CompiledTcpRule> {
         self.rules.get(route.rule?)
+    }
+
+    /// The plugins that a route's connections pass; `None` where there are none.
+    pub fn chain(&self, route: ConnectionRoute) -> Option<&Chain> {
+        self.chains.get(route.listener).filter(|chain| !chain.is_empty())
     }
 
     /// The policy because of which a route's connections are refused.

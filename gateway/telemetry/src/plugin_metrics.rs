@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use crate::families::Families;
 use crate::histogram::{ISTIO_BOUNDS, bucket_of};
 use crate::metric_kind::MetricKind;
+use crate::plugin_tallies::PluginTallies;
 
 /// Why a metric call was refused; always the plugin's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,12 +41,12 @@ pub struct PluginMetrics {
     pub budget_exceeded: AtomicU64,
     /// Requests let through although the plugin failed.
     pub fail_open: AtomicU64,
-    /// Host calls that were refused.
-    pub refused_calls: AtomicU64,
     /// Instances alive.
     pub instances: AtomicI64,
     /// Memory of all instances together.
     pub memory_bytes: AtomicU64,
+    /// What is counted apart by phase, by host call, by result.
+    pub tallies: PluginTallies,
     id: u32,
     label: Arc<str>,
     families: Arc<Mutex<Families>>,
@@ -59,9 +60,9 @@ impl PluginMetrics {
             traps: AtomicU64::new(0),
             budget_exceeded: AtomicU64::new(0),
             fail_open: AtomicU64::new(0),
-            refused_calls: AtomicU64::new(0),
             instances: AtomicI64::new(0),
             memory_bytes: AtomicU64::new(0),
+            tallies: PluginTallies::default(),
             id,
             label,
             families,

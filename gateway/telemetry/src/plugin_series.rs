@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crate::admission::Admission;
 use crate::exposition::{Exposition, Labels};
-use crate::histogram::{CALLBACK_BOUNDS, ISTIO_BOUNDS};
+use crate::histogram::{CALLBACK_BOUNDS, ISTIO_BOUNDS, SECOND_BOUNDS};
 use crate::metric_kind::MetricKind;
 use crate::plugin_metrics::{Metric, PluginMetrics};
+use crate::plugin_tallies::PluginTallies;
 use crate::shard::{CallbackCounts, MetricShard};
 
 /// Room for so many series of callback durations.
@@ -25,6 +26,7 @@ pub(crate) fn write_plugins(
 ) {
     write_durations(text, admission, plugins, shards);
     write_counts(text, plugins);
+    write_tallies(text, plugins);
     write_defined(text, plugins);
 }
 
@@ -74,10 +76,10 @@ fn write_counts(text: &mut Exposition, plugins: &[Arc<PluginMetrics>]) {
             |plugin| plugin.fail_open.load(Relaxed) as i64,
         ),
         (
-            "portcullis_plugin_refused_calls_total",
+            "portcullis_plugin_pauses_total",
             Counter,
-            "Host calls that were refused.",
-            |plugin| plugin.refused_calls.load(Relaxed) as i64,
+            "Messages and connections that a plugin held.",
+            |plugin| plugin.tallies.pauses() as i64,
         ),
         ("portcullis_plugin_instances", Gauge, "Instances alive.", |plugin| {
             plugin.instances.load(Relaxed)
@@ -91,6 +93,47 @@ fn write_counts(text: &mut Exposition, plugins: &[Arc<PluginMetrics>]) {
         for plugin in plugins {
             text.sample(name, &labels_of(plugin), read(plugin));
         }
+    }
+}
+
+/// What is counted apart; no series where there is nothing to count.
+fn write_tallies(text: &mut Exposition, plugins: &[Arc<PluginMetrics>]) {
+    let name = "portcullis_plugin_faults_total";
+    text.family(name, MetricKind::Counter, "Callbacks that ended their instance.");
+    each(plugins, |labels, tallies| {
+        for (phase, cause, count) in tallies.faults() {
+            let labels = labels.clone().with("phase", phase.as_str()).with("cause", cause.as_str());
+            text.sample(name, &labels, count);
+        }
+    });
+    let name = "portcullis_plugin_refused_calls_total";
+    text.family(name, MetricKind::Counter, "Host calls that were refused.");
+    each(plugins, |labels, tallies| {
+        for (call, count) in tallies.refused() {
+            text.sample(name, &labels.clone().with("call", call), count);
+        }
+    });
+    let name = "portcullis_plugin_calls_total";
+    text.family(name, MetricKind::Counter, "Calls that plugins made to clusters.");
+    each(plugins, |labels, tallies| {
+        for (protocol, result, count) in tallies.calls() {
+            let labels = labels.clone().with("protocol", protocol.as_str());
+            text.sample(name, &labels.with("result", result.as_str()), count);
+        }
+    });
+    let name = "portcullis_plugin_call_duration_seconds";
+    text.family(name, MetricKind::Histogram, "How long those calls took.");
+    each(plugins, |labels, tallies| {
+        let (buckets, sum) = tallies.call_seconds();
+        if buckets.iter().any(|count| *count > 0) {
+            text.histogram(name, labels, &SECOND_BOUNDS, buckets, sum);
+        }
+    });
+}
+
+fn each(plugins: &[Arc<PluginMetrics>], mut write: impl FnMut(&Labels, &PluginTallies)) {
+    for plugin in plugins {
+        write(&labels_of(plugin), &plugin.tallies);
     }
 }
 

@@ -18,6 +18,7 @@ use crate::identity::Identity;
 use crate::metric_kind::MetricKind;
 use crate::plugin_metrics::PluginMetrics;
 use crate::plugin_series::{callback_admission, write_plugins};
+use crate::plugin_supply_counts::PluginSupplyCounts;
 use crate::request_series::RequestSeries;
 use crate::shard::MetricShard;
 use crate::target::{RequestTarget, TargetLabels};
@@ -47,6 +48,7 @@ pub struct Registry {
     log_write_errors: AtomicU64,
     edge: Arc<EdgeCounts>,
     discovery: Arc<DiscoveryCounts>,
+    plugin_supply: Arc<PluginSupplyCounts>,
 }
 
 /// Which label sets are shown apart.
@@ -101,6 +103,7 @@ impl Registry {
             log_write_errors: AtomicU64::new(0),
             edge: Arc::default(),
             discovery: Arc::default(),
+            plugin_supply: Arc::default(),
         })
     }
 
@@ -130,6 +133,11 @@ impl Registry {
     /// What the edge counts.
     pub fn edge_counts(&self) -> &Arc<EdgeCounts> {
         &self.edge
+    }
+
+    /// What getting plugins ready comes to.
+    pub fn plugin_supply_counts(&self) -> &Arc<PluginSupplyCounts> {
+        &self.plugin_supply
     }
 
     /// What finding endpoints comes to.
@@ -180,6 +188,7 @@ impl Registry {
         self.write_access_log(&mut text);
         self.edge.write(&mut text);
         self.discovery.write(&mut text);
+        self.plugin_supply.write(&mut text);
         write_build(&mut text);
         text.finish()
     }

@@ -9,55 +9,12 @@ use rustc_hash::FxHashMap;
 use crate::connection_counts::{ConnectionCounts, ConnectionEvent, ConnectionKey, ConnectionShard};
 use crate::histogram::{CALLBACK_BOUNDS, Histogram, ISTIO_BOUNDS, SECOND_BOUNDS};
 use crate::plugin_metrics::PluginMetrics;
+use crate::plugin_phase::PluginPhase;
 use crate::series_key::SeriesKey;
 use crate::target::RequestTarget;
 
 /// A worker holds no more than this many counts apart; the rest share one.
 const MOST_KEYS: usize = 10_000;
-
-/// The phases of a plugin, named as everywhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum PluginPhase {
-    /// `on_request_headers`
-    RequestHeaders,
-    /// `on_request_body`
-    RequestBody,
-    /// `on_request_trailers`
-    RequestTrailers,
-    /// `on_response_headers`
-    ResponseHeaders,
-    /// `on_response_body`
-    ResponseBody,
-    /// `on_response_trailers`
-    ResponseTrailers,
-    /// `on_log`
-    Log,
-    /// `on_tick`
-    Tick,
-    /// `on_queue_ready`
-    QueueReady,
-    /// The reply of a call that the plugin made.
-    CallResponse,
-}
-
-impl PluginPhase {
-    /// The value of the label `phase`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            PluginPhase::RequestHeaders => "on_request_headers",
-            PluginPhase::RequestBody => "on_request_body",
-            PluginPhase::RequestTrailers => "on_request_trailers",
-            PluginPhase::ResponseHeaders => "on_response_headers",
-            PluginPhase::ResponseBody => "on_response_body",
-            PluginPhase::ResponseTrailers => "on_response_trailers",
-            PluginPhase::Log => "on_log",
-            PluginPhase::Tick => "on_tick",
-            PluginPhase::QueueReady => "on_queue_ready",
-            PluginPhase::CallResponse => "on_call_response",
-        }
-    }
-}
 
 /// What one worker counted. Clone it to hand it to the control side.
 #[derive(Clone, Debug, Default)]

@@ -1,11 +1,10 @@
 //! Access to a guest's memory from a host call: every pointer is checked, every refusal says why.
 
-use std::sync::atomic::Ordering::Relaxed;
-
 use wasmtime::{Caller, Extern};
 
 use crate::abi::Status;
 use crate::allowance::Taken;
+use crate::capability_gate::admit;
 use crate::state::{GuestState, Nesting, Phase};
 
 /// The caller of a host call.
@@ -17,6 +16,8 @@ pub(crate) enum CallError {
     Refused(Status, &'static str),
     /// Not an error: the guest gets this status.
     Answer(Status),
+    /// The plugin may not make this call, and no status says so: the callback ends; the reason goes to the log.
+    Ended(&'static str),
     /// The guest's allocator failed within the call: the callback ends.
     Trap(wasmtime::Error),
 }
@@ -47,7 +48,7 @@ pub(crate) fn run(
             "it is not allowed while the module initialises or allocates",
         ))
     } else {
-        call(&mut guest)
+        admit(state, name).and_then(|()| call(&mut guest))
     };
     status_of(&mut guest, name, result)
 }
@@ -71,6 +72,10 @@ fn status_of(
         Ok(()) => Ok(Status::Ok as u32),
         Err(CallError::Answer(status)) => Ok(status as u32),
         Err(CallError::Trap(error)) => Err(error),
+        Err(CallError::Ended(reason)) => {
+            note_refusal(guest.data_mut(), name, Status::InternalFailure, reason);
+            Err(wasmtime::Error::msg(format!("`{name}` is refused: {reason}")))
+        }
         Err(CallError::Refused(status, reason)) => {
             note_refusal(guest.data_mut(), name, status, reason);
             Ok(status as u32)

@@ -11,6 +11,10 @@ pub struct Hooks {
     pub response_body: bool,
     /// `proxy_on_response_trailers`
     pub response_trailers: bool,
+    /// `proxy_on_downstream_data`
+    pub downstream_data: bool,
+    /// `proxy_on_upstream_data`
+    pub upstream_data: bool,
     /// It imports `proxy_set_buffer_bytes`: without it no body changes its length.
     pub sets_bodies: bool,
 }
@@ -24,6 +28,8 @@ impl Hooks {
             request_trailers: exports("proxy_on_request_trailers"),
             response_body: exports("proxy_on_response_body"),
             response_trailers: exports("proxy_on_response_trailers"),
+            downstream_data: exports("proxy_on_downstream_data"),
+            upstream_data: exports("proxy_on_upstream_data"),
             sets_bodies: module.imports().any(|import| import.name() == "proxy_set_buffer_bytes"),
         }
     }

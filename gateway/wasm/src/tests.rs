@@ -11,6 +11,7 @@ mod header_calls;
 mod http_calls;
 mod isolation;
 mod loading;
+mod network_calls;
 mod other_calls;
 mod replacement;
 mod shared_calls;

@@ -1,35 +1,59 @@
 //! Which listeners a plugin or policy is for.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use portcullis_model::{Listener, ObjectId};
+use portcullis_model::{Listener, ListenerProtocol, ObjectId, PluginProtocol};
 
 use super::open::OpenGateway;
-use crate::kinds::{Coverage, Gateway};
+use crate::kinds::{Coverage, Gateway, PluginTargetKind, PortReach, Target};
 
 /// The chains of the listeners while plugins are put into them.
 pub(crate) struct Attachment<'a> {
     gateways: &'a [OpenGateway],
-    /// For each listener the Gateways whose requests it takes: its own and, where it is the first of
-    /// several with one host, theirs.
-    takes_for: Vec<Vec<usize>>,
-    chains: Vec<Vec<ObjectId>>,
+    listeners: Vec<Chain>,
+}
+
+/// The chain of a listener.
+struct Chain {
+    plugins: Vec<ObjectId>,
+    port: u16,
+    protocol: ListenerProtocol,
+    /// The servers whose requests it takes, each with the index of its Gateway: itself and, where it is the first of
+    /// several with one host, those.
+    takes_for: Vec<(usize, Arc<str>)>,
+}
+
+/// What a plugin asks of the listeners that it runs on, beside its coverage.
+#[derive(Clone, Copy)]
+pub(crate) struct Fit<'f> {
+    pub(crate) protocol: PluginProtocol,
+    pub(crate) reach: &'f PortReach,
 }
 
 impl<'a> Attachment<'a> {
     /// Empty chains for these listeners, each given with the index of its Gateway.
     pub(crate) fn new(gateways: &'a [OpenGateway], listeners: &[(usize, Listener)]) -> Self {
-        let mut takes_for: Vec<Vec<usize>> =
-            listeners.iter().map(|(gateway, _)| vec![*gateway]).collect();
+        let chain = |(gateway, listener): &(usize, Listener)| Chain {
+            plugins: Vec::new(),
+            port: listener.port,
+            protocol: listener.protocol,
+            takes_for: vec![(*gateway, listener.server.clone())],
+        };
+        let mut chains: Vec<Chain> = listeners.iter().map(chain).collect();
         let mut first = HashMap::new();
         for (index, (gateway, listener)) in listeners.iter().enumerate() {
             for host in &listener.hosts {
                 let first = *first.entry((listener.port, listener.bind, host)).or_insert(index);
-                let gateways = takes_for.get_mut(first).filter(|known| !known.contains(gateway));
-                gateways.into_iter().for_each(|gateways| gateways.push(*gateway));
+                let server = (*gateway, listener.server.clone());
+                if let Some(chain) = chains.get_mut(first)
+                    && !chain.takes_for.contains(&server)
+                {
+                    chain.takes_for.push(server);
+                }
             }
         }
-        Attachment { gateways, chains: vec![Vec::new(); takes_for.len()], takes_for }
+        Attachment { gateways, listeners: chains }
     }
 
     /// The Gateways that listen.
@@ -37,39 +61,70 @@ impl<'a> Attachment<'a> {
         self.gateways.iter().map(|open| &*open.gateway)
     }
 
-    /// Puts a plugin at the end of every chain that it is for; the Gateways that it covers.
-    pub(crate) fn append(&mut self, id: &ObjectId, coverage: &Coverage) -> Vec<&'a Gateway> {
-        self.insert(coverage, |chain| chain.push(id.clone()))
+    /// Puts a plugin at the end of every chain that it is for; the Gateways that it covers, and whether it runs
+    /// anywhere.
+    pub(crate) fn append(
+        &mut self,
+        id: &ObjectId,
+        coverage: &Coverage,
+        fit: Fit<'_>,
+    ) -> (Vec<&'a Gateway>, bool) {
+        let mut runs = false;
+        let covered = self.insert(coverage, |chain| {
+            if fit.takes(chain) {
+                chain.plugins.push(id.clone());
+                runs = true;
+            }
+        });
+        (covered, runs)
     }
 
-    /// Puts a plugin in front of every chain that it is for; the Gateways that it covers.
+    /// Puts a policy in front of every chain that it is for; the Gateways that it covers.
     pub(crate) fn prepend(&mut self, id: &ObjectId, coverage: &Coverage) -> Vec<&'a Gateway> {
-        self.insert(coverage, |chain| chain.insert(0, id.clone()))
+        self.insert(coverage, |chain| chain.plugins.insert(0, id.clone()))
     }
 
     fn insert(
         &mut self,
         coverage: &Coverage,
-        insert: impl Fn(&mut Vec<ObjectId>),
+        mut insert: impl FnMut(&mut Chain),
     ) -> Vec<&'a Gateway> {
-        let is_covered: Vec<bool> =
-            self.gateways().map(|gateway| covers(coverage, gateway)).collect();
-        for (chain, takes_for) in self.chains.iter_mut().zip(&self.takes_for) {
-            if takes_for.iter().any(|gateway| is_covered.get(*gateway) == Some(&true)) {
+        let gateways = self.gateways;
+        for chain in &mut self.listeners {
+            let is_covered = chain.takes_for.iter().any(|(index, server)| {
+                let gateway = gateways.get(*index).map(|open| &*open.gateway);
+                gateway.is_some_and(|gateway| covers(coverage, gateway, Some(server)))
+            });
+            if is_covered {
                 insert(chain);
             }
         }
-        let covered = self.gateways().zip(is_covered).filter(|(_, is_covered)| *is_covered);
-        covered.map(|(gateway, _)| gateway).collect()
+        self.gateways().filter(|gateway| covers(coverage, gateway, None)).collect()
     }
 
     /// The chains, in the order of the listeners.
     pub(crate) fn into_chains(self) -> Vec<Vec<ObjectId>> {
-        self.chains
+        self.listeners.into_iter().map(|chain| chain.plugins).collect()
     }
 }
 
-fn covers(coverage: &Coverage, gateway: &Gateway) -> bool {
+impl Fit<'_> {
+    fn takes(&self, chain: &Chain) -> bool {
+        let speaks = match chain.protocol.is_http() {
+            true => self.protocol.filters_requests(),
+            false => self.protocol.filters_connections(),
+        };
+        speaks
+            && match self.reach {
+                PortReach::Every => true,
+                PortReach::These(ports) => ports.contains(&chain.port),
+                PortReach::Nowhere => false,
+            }
+    }
+}
+
+/// Whether a Gateway is covered, in whole or, where that is asked, with this server.
+fn covers(coverage: &Coverage, gateway: &Gateway, server: Option<&str>) -> bool {
     let id = &gateway.metadata.id;
     match coverage {
         Coverage::Every => true,
@@ -79,8 +134,16 @@ fn covers(coverage: &Coverage, gateway: &Gateway) -> bool {
         Coverage::Labels { labels, .. } => labels.iter().all(|label| {
             gateway.selector.contains(label) || gateway.metadata.labels.contains(label)
         }),
-        Coverage::Named(targets) => {
-            targets.iter().any(|target| target.namespace == id.namespace && target.name == id.name)
-        }
+        Coverage::Named(targets) => targets.iter().any(|target| {
+            target.means(PluginTargetKind::Gateway, id)
+                && (server.is_none() || names_server(target, gateway, server))
+        }),
     }
+}
+
+/// A section that the Gateway does not have leaves none of its servers uncovered.
+fn names_server(target: &Target, gateway: &Gateway, server: Option<&str>) -> bool {
+    let Some(section) = target.section.as_deref() else { return true };
+    let exists = gateway.servers.iter().any(|server| *server.name == *section);
+    !exists || server == Some(section)
 }

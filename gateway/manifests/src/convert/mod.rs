@@ -17,9 +17,11 @@ mod known_service;
 mod listeners;
 mod merge;
 mod open;
+mod plugin_supply;
 mod plugins;
 mod protections;
 mod routes;
+mod rule_plugins;
 mod server_tls;
 mod service_endpoints;
 mod services;
@@ -40,9 +42,11 @@ use self::findings::Findings;
 use self::gather::gather;
 use self::listeners::build_listeners;
 use self::open::open_gateways;
+use self::plugin_supply::settle_supply;
 use self::plugins::attach_plugins;
 use self::protections::refuse_unprotected;
 use self::routes::{Lookup, Lost, build_route};
+use self::rule_plugins::{RulePlugins, in_running_order};
 use self::server_tls::Credentials;
 use self::services::Services;
 use self::tcp_routes::build_tcp_rules;
@@ -87,23 +91,26 @@ pub fn into_model_with(
     let gateways = open_gateways(&objects.gateways, last_good, &mut next, &mut findings);
     check_targets(&objects, &mut findings);
     let mut policies = EdgePolicies::new(&objects.edge_policies);
+    let ordered = in_running_order(&objects.plugins);
+    let on_rules = RulePlugins::new(&ordered, &objects, &mut findings);
     let lookup = Lookup { services: &services, clusters: &clusters, lost: Lost::Requests };
     let mut routes: Vec<_> = objects
         .virtual_services
         .iter()
-        .map(|service| build_route(service, lookup, &mut policies, &mut findings))
+        .map(|service| build_route(service, lookup, (&mut policies, &on_rules), &mut findings))
         .collect();
     build_tcp_rules(&mut routes, lookup, &mut findings);
     let mut credentials = Credentials::new(stores, last_good, &mut next);
     let mut listeners = build_listeners(&gateways, &routes, &mut credentials, &mut findings);
     policies.set_for_listeners(&mut listeners, &gateways, head_rules, &mut findings);
     let mut attachment = Attachment::new(&gateways, &listeners);
-    let mut plugins = attach_plugins(&objects.plugins, &mut attachment, &mut findings);
+    let mut plugins = attach_plugins(&ordered, &on_rules, &mut attachment, &mut findings);
     refuse_unprotected(&objects.protections, &mut attachment, &mut plugins, &mut findings);
     for ((_, listener), chain) in listeners.iter_mut().zip(attachment.into_chains()) {
         listener.plugins = chain;
     }
-    let listeners = listeners.into_iter().map(|(_, listener)| listener).collect();
+    let listeners: Vec<_> = listeners.into_iter().map(|(_, listener)| listener).collect();
+    settle_supply(&objects, &objects.gateways, &listeners, &mut plugins, &mut findings);
     let model = Model { listeners, clusters, plugins };
     Conversion { model, problems: findings.into_problems(), last_good: next }
 }

@@ -11,6 +11,7 @@ use super::clusters::Clusters;
 use super::edge_policies::EdgePolicies;
 use super::findings::{Findings, Spot};
 use super::known_service::KnownService;
+use super::rule_plugins::RulePlugins;
 use super::services::Services;
 use crate::codes;
 use crate::kinds::{HttpRule, RouteAction, RouteDestination, VirtualService, is_catch_all};
@@ -77,14 +78,15 @@ impl Lost {
 pub(crate) fn build_route(
     service: &Arc<VirtualService>,
     lookup: Lookup<'_>,
-    policies: &mut EdgePolicies<'_>,
+    (policies, plugins): (&mut EdgePolicies<'_>, &RulePlugins<'_>),
     findings: &mut Findings,
 ) -> Route {
     let mut rules = Vec::with_capacity(service.rules.len());
     for written in &service.rules {
         let id = &service.metadata.id;
         let overrides = policies.overrides(id, written.name.as_deref(), findings);
-        let rule = Rule { overrides, ..build_rule(id, written, lookup, findings) };
+        let plugins = plugins.of(service, written.name.as_deref());
+        let rule = Rule { overrides, plugins, ..build_rule(id, written, lookup, findings) };
         let split = split_catch_all(rule);
         rules.extend(split.map(|rule| PlacedRule { rule: Arc::new(rule), index: written.index }));
     }
@@ -144,6 +146,7 @@ fn build_rule(
         retries: written.retries.clone(),
         mirrors: build_mirrors(id, written, lookup, findings),
         overrides: RequestOverrides::default(),
+        plugins: Vec::new(),
     }
 }
 

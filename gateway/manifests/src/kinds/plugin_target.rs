@@ -1,16 +1,16 @@
-//! Which Gateways a plugin or policy covers: `selector`, `targetRef`, `targetRefs`.
+//! What a plugin or policy covers: `selector`, `targetRef`, `targetRefs`.
 
 use std::sync::Arc;
 
-use portcullis_model::Origin;
+use portcullis_model::{ObjectId, Origin};
 
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::Gravity;
 
-/// Which Gateways a plugin or policy covers.
+/// What a plugin or policy covers.
 #[derive(Clone, Debug)]
 pub(crate) enum Coverage {
-    /// All: nothing narrows it, or what narrows it cannot be read.
+    /// All Gateways: nothing narrows it, or what narrows it cannot be read.
     Every,
     /// Those of a namespace.
     Namespace(Arc<str>),
@@ -20,28 +20,75 @@ pub(crate) enum Coverage {
     Named(Vec<Target>),
 }
 
-/// A Gateway that a plugin names.
+/// Something that a plugin names.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
+    pub(crate) kind: PluginTargetKind,
     pub(crate) namespace: Arc<str>,
     pub(crate) name: Arc<str>,
+    /// `sectionName`: a server's name, or a rule's.
+    pub(crate) section: Option<Arc<str>>,
     pub(crate) origin: Origin,
     /// The field's path.
     pub(crate) field: String,
+}
+
+/// What a plugin can be attached to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PluginTargetKind {
+    Gateway,
+    VirtualService,
+    /// Known by name; there are no such routes yet.
+    HttpRoute,
+}
+
+impl PluginTargetKind {
+    /// The kind's name.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            PluginTargetKind::Gateway => "Gateway",
+            PluginTargetKind::VirtualService => "VirtualService",
+            PluginTargetKind::HttpRoute => "HTTPRoute",
+        }
+    }
+
+    fn groups(self) -> &'static [&'static str] {
+        match self {
+            PluginTargetKind::Gateway => &["networking.istio.io", "gateway.networking.k8s.io"],
+            PluginTargetKind::VirtualService => &["networking.istio.io"],
+            PluginTargetKind::HttpRoute => &["gateway.networking.k8s.io"],
+        }
+    }
+}
+
+impl Target {
+    /// Whether it means an object of this kind.
+    pub(crate) fn means(&self, kind: PluginTargetKind, id: &ObjectId) -> bool {
+        self.kind == kind && self.namespace == id.namespace && self.name == id.name
+    }
+}
+
+/// Who covers something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Coverer {
+    /// Attached to Gateways and, beyond Istio, to routes and their rules.
+    Plugin,
+    /// Attached to Gateways.
+    Policy,
 }
 
 static SELECTOR: Schema =
     Schema { what: "a selector", served: &["matchLabels"], not_yet: &[], skipped: &[] };
 static TARGET: Schema = Schema {
     what: "a target",
-    served: &["group", "kind", "name", "namespace"],
-    not_yet: &["sectionName"],
+    served: &["group", "kind", "name", "namespace", "sectionName"],
+    not_yet: &[],
     skipped: &[],
 };
 
 /// Reads what a plugin covers. Where that cannot be read it is everything, so that a broken plugin that
 /// should protect something does not leave it open.
-pub(crate) fn read_coverage(spec: &Fields<'_>, namespace: &Arc<str>) -> Coverage {
+pub(crate) fn read_coverage(spec: &Fields<'_>, namespace: &Arc<str>, coverer: Coverer) -> Coverage {
     if spec.exclusive(&["selector", "targetRef", "targetRefs"]) {
         return Coverage::Every;
     }
@@ -50,7 +97,7 @@ pub(crate) fn read_coverage(spec: &Fields<'_>, namespace: &Arc<str>) -> Coverage
     }
     let mut targets = Vec::new();
     let mut all_readable = true;
-    let mut take = |item: &Cursor<'_>| match read_target(item, namespace) {
+    let mut take = |item: &Cursor<'_>| match read_target(item, namespace, coverer) {
         Some(target) => targets.push(target),
         None => all_readable = false,
     };
@@ -73,30 +120,66 @@ fn read_selector(field: &Cursor<'_>) -> Option<Coverage> {
     whole.then(|| Coverage::Labels { labels: read, origin: labels.origin() })
 }
 
-fn read_target(item: &Cursor<'_>, own: &Arc<str>) -> Option<Target> {
+fn read_target(item: &Cursor<'_>, own: &Arc<str>, coverer: Coverer) -> Option<Target> {
     let fields = item.fields(&TARGET)?;
     let namespace = match fields.field("namespace") {
         Some(field) => field.text()?.into(),
         None => own.clone(),
     };
     let name = fields.required("name").and_then(|field| field.text());
-    let kind = fields.required("kind")?;
-    match kind.text()? {
-        "Gateway" if fields.field("sectionName").is_none() => {}
-        "Gateway" => return None,
-        text @ ("VirtualService" | "HTTPRoute" | "GRPCRoute" | "Service" | "ServiceEntry"
-        | "GatewayClass") => {
-            let message = format!("a plugin on a {text} is known, but not served yet");
+    let kind = read_kind(&fields.required("kind")?, coverer)?;
+    if let Some(field) = fields.field("group")
+        && !field.is_empty_text()
+        && !kind.groups().contains(&field.text()?)
+    {
+        let message = format!("a {} is not of this group", kind.as_str());
+        field.refuse(message, format!("write `{}`", kind.groups().join("` or `")));
+        return None;
+    }
+    let section = match fields.field("sectionName") {
+        Some(field) => Some(field.text()?.into()),
+        None => None,
+    };
+    if kind == PluginTargetKind::HttpRoute {
+        let message = "HTTPRoutes are not served yet, so the plugin does not run there";
+        item.not_served(Gravity::Warns, message, "attach it to a VirtualService or a Gateway");
+    }
+    let (origin, field) = (item.origin(), item.path());
+    Some(Target { kind, namespace, name: name?.into(), section, origin, field })
+}
+
+fn read_kind(kind: &Cursor<'_>, coverer: Coverer) -> Option<PluginTargetKind> {
+    match (kind.text()?, coverer) {
+        ("Gateway", _) => Some(PluginTargetKind::Gateway),
+        ("VirtualService", Coverer::Plugin) => Some(PluginTargetKind::VirtualService),
+        ("HTTPRoute", Coverer::Plugin) => Some(PluginTargetKind::HttpRoute),
+        (
+            text @ ("VirtualService" | "HTTPRoute" | "GRPCRoute" | "Service" | "ServiceEntry"
+            | "GatewayClass"),
+            _,
+        ) => {
+            let message = format!("{} on a {text} is known, but not served yet", coverer.said());
             let help =
                 "attach it to a Gateway; until then its failStrategy answers on every Gateway";
             kind.not_served(Gravity::Breaks, message, help);
-            return None;
+            None
         }
-        text => {
-            kind.refuse(format!("a plugin cannot be attached to a {text}"), "write Gateway");
-            return None;
+        (text, _) => {
+            let help = match coverer {
+                Coverer::Plugin => "write Gateway or VirtualService",
+                Coverer::Policy => "write Gateway",
+            };
+            kind.refuse(format!("{} cannot be attached to a {text}", coverer.said()), help);
+            None
         }
     }
-    let (origin, field) = (item.origin(), item.path());
-    Some(Target { namespace, name: name?.into(), origin, field })
+}
+
+impl Coverer {
+    fn said(self) -> &'static str {
+        match self {
+            Coverer::Plugin => "a plugin",
+            Coverer::Policy => "a policy",
+        }
+    }
 }

@@ -1,11 +1,11 @@
-//! Kinds that protect and are not served yet: `AuthorizationPolicy`, `RequestAuthentication`,
-//! `TrafficExtension`. What they cover is all that is read, as it is refused until they are served.
+//! Kinds that protect and are not served yet: `AuthorizationPolicy`, `RequestAuthentication`. What they cover is
+//! all that is read, as it is refused until they are served.
 
 use std::sync::Arc;
 
-use portcullis_model::{FailStrategy, ObjectId, Origin};
+use portcullis_model::{ObjectId, Origin};
 
-use super::plugin_target::{Coverage, read_coverage};
+use super::plugin_target::{Coverage, Coverer, read_coverage};
 use crate::codes;
 use crate::draft::RawObject;
 use crate::metadata::{Created, Metadata, OBJECT, annotations, read_metadata};
@@ -18,7 +18,6 @@ use crate::yaml::Node;
 pub(crate) struct Protection {
     pub(crate) metadata: Metadata,
     pub(crate) coverage: Coverage,
-    pub(crate) fail_strategy: FailStrategy,
 }
 
 /// The namespace whose policies are for every namespace.
@@ -32,8 +31,7 @@ static SPEC: Schema = Schema {
     skipped: &[
         // AuthorizationPolicy
         "rules", "action", "provider", // RequestAuthentication
-        "jwtRules", // TrafficExtension
-        "phase", "priority", "match", "wasm", "lua",
+        "jwtRules",
     ],
 };
 
@@ -60,7 +58,7 @@ pub(crate) fn read_protection(raw: &RawObject, report: &Report) -> Option<Protec
             None => Coverage::Every,
         },
     };
-    Some(Protection { coverage, fail_strategy: fail_strategy(raw), metadata })
+    Some(Protection { coverage, metadata })
 }
 
 impl Protection {
@@ -70,7 +68,6 @@ impl Protection {
         Protection {
             metadata: Metadata { id, origin, labels: Vec::new(), created },
             coverage: Coverage::Every,
-            fail_strategy: FailStrategy::Close,
         }
     }
 }
@@ -83,16 +80,6 @@ fn enforces_nothing(raw: &RawObject) -> bool {
     &*raw.id.kind == "AuthorizationPolicy" && (is(dry_run, "true") || is(action, "AUDIT"))
 }
 
-/// A TrafficExtension says so itself; a policy is never left open.
-fn fail_strategy(raw: &RawObject) -> FailStrategy {
-    let wasm = raw.node.field("spec").and_then(|spec| spec.field("wasm"));
-    let written = wasm.and_then(|wasm| wasm.field("failStrategy")).and_then(Node::text);
-    match (&*raw.id.kind, written) {
-        ("TrafficExtension", Some("FAIL_OPEN")) => FailStrategy::Open,
-        _ => FailStrategy::Close,
-    }
-}
-
 /// Without a selector or target, the object is for its own namespace.
 fn read_reach(spec: &Fields<'_>, namespace: &Arc<str>) -> Coverage {
     let selects_nothing = spec.field("selector").is_some_and(|field| {
@@ -103,10 +90,14 @@ fn read_reach(spec: &Fields<'_>, namespace: &Arc<str>) -> Coverage {
     if selects_nothing || narrowed.iter().all(|name| spec.field(name).is_none()) {
         return of_namespace(namespace);
     }
-    if is_for_others(spec) { Coverage::Named(Vec::new()) } else { read_coverage(spec, namespace) }
+    if is_for_others(spec) {
+        return Coverage::Named(Vec::new());
+    }
+    read_coverage(spec, namespace, Coverer::Policy)
 }
 
-fn of_namespace(namespace: &Arc<str>) -> Coverage {
+/// What an object that selects nothing covers.
+pub(super) fn of_namespace(namespace: &Arc<str>) -> Coverage {
     match &**namespace {
         ROOT_NAMESPACE => Coverage::Every,
         _ => Coverage::Namespace(namespace.clone()),

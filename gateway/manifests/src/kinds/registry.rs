@@ -67,7 +67,7 @@ static GROUPS: [Group; 9] = [
     Group {
         name: "extensions.istio.io",
         versions: &["v1alpha1"],
-        served: &[("WasmPlugin", Kind::WasmPlugin), ("TrafficExtension", Kind::Protection)],
+        served: &[("WasmPlugin", Kind::WasmPlugin), ("TrafficExtension", Kind::WasmPlugin)],
         not_yet: &[],
         skipped: &[],
     },

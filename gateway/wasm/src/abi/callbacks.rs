@@ -31,6 +31,7 @@ pub(crate) struct Callbacks {
     pub(crate) log: Option<TypedFunc<u32, ()>>,
     pub(crate) delete: Option<TypedFunc<u32, ()>>,
     pub(crate) root: RootCallbacks,
+    pub(crate) network: NetworkCallbacks,
 }
 
 impl Callbacks {
@@ -54,6 +55,7 @@ impl Callbacks {
             log: find(instance, store, "proxy_on_log")?,
             delete: find(instance, store, "proxy_on_delete")?,
             root: RootCallbacks::find(instance, store)?,
+            network: NetworkCallbacks::find(instance, store)?,
         })
     }
 }
@@ -88,6 +90,30 @@ impl RootCallbacks {
                 "proxy_on_grpc_receive_trailing_metadata",
             )?,
             grpc_close: find(instance, store, "proxy_on_grpc_close")?,
+        })
+    }
+}
+
+/// Context, and which side closed it.
+pub(crate) type CloseCallback = TypedFunc<(u32, u32), ()>;
+
+/// The callbacks of connections whose bytes are passed on.
+pub(crate) struct NetworkCallbacks {
+    pub(crate) new_connection: Option<TypedFunc<u32, u32>>,
+    pub(crate) downstream_data: Option<BodyCallback>,
+    pub(crate) upstream_data: Option<BodyCallback>,
+    pub(crate) downstream_close: Option<CloseCallback>,
+    pub(crate) upstream_close: Option<CloseCallback>,
+}
+
+impl NetworkCallbacks {
+    fn find(instance: &Instance, store: &mut impl AsContextMut) -> Result<Self, &'static str> {
+        Ok(NetworkCallbacks {
+            new_connection: find(instance, store, "proxy_on_new_connection")?,
+            downstream_data: find(instance, store, "proxy_on_downstream_data")?,
+            upstream_data: find(instance, store, "proxy_on_upstream_data")?,
+            downstream_close: find(instance, store, "proxy_on_downstream_connection_close")?,
+            upstream_close: find(instance, store, "proxy_on_upstream_connection_close")?,
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Host calls for buffers: the bodies and the two configurations.
+//! Host calls for buffers: bodies, the bytes of connections, and the two configurations.
 
 use bytes::{Bytes, BytesMut};
 use portcullis_model::Strictness;
@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 use wasmtime::Linker;
 
 use crate::abi::Status;
+use crate::capability_gate::{admit_body_change, admit_body_read};
 use crate::effects::{Direction, EndOfStream};
 use crate::guest::{
     CallError, CallResult, Guest, Slots, bad_argument, bytes, give, memory_and_state, run,
@@ -15,6 +16,8 @@ use crate::state::{GuestState, Phase};
 
 const REQUEST_BODY: u32 = 0;
 const RESPONSE_BODY: u32 = 1;
+const DOWNSTREAM_DATA: u32 = 2;
+const UPSTREAM_DATA: u32 = 3;
 const CALL_REPLY_BODY: u32 = 4;
 const GRPC_MESSAGE: u32 = 5;
 const VM_CONFIGURATION: u32 = 6;
@@ -67,6 +70,9 @@ pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
 }
 
 fn get(guest: &mut Guest<'_>, buffer: u32, part: (u32, u32), slots: Slots) -> CallResult {
+    if buffer <= UPSTREAM_DATA {
+        admit_body_read(guest.data())?;
+    }
     if let Some(body) = counted(guest.data(), buffer) {
         let body = body.cloned().ok_or(CallError::Answer(Status::NotFound))?;
         return give(guest, slots, cut(&body, part));
@@ -81,7 +87,7 @@ fn counted(state: &GuestState, buffer: u32) -> Option<Option<&Bytes>> {
     match buffer {
         CALL_REPLY_BODY => Some(delivered.reply.as_ref().map(|reply| &reply.body)),
         GRPC_MESSAGE => Some(delivered.grpc_message.as_ref()),
-        _ => body_number(buffer).map(|direction| state.body_of(direction)),
+        _ => half_of(state, buffer).map(|direction| state.body_of(direction)),
     }
 }
 
@@ -94,9 +100,10 @@ fn cut(whole: &[u8], (start, most): (u32, u32)) -> &[u8] {
 
 /// Puts bytes in the place of a part of a body, wherever that lies. A part beyond the end is an empty one at the end.
 fn set(guest: &mut Guest<'_>, buffer: u32, part: (u32, u32), data: (u32, u32)) -> CallResult {
+    admit_body_change(guest.data())?;
     let (memory, state) = memory_and_state(guest)?;
     let data = bytes(memory, data.0, data.1)?;
-    let direction = body_number(buffer);
+    let direction = half_of(state, buffer);
     let direction = direction.ok_or_else(|| bad_argument("this buffer cannot be changed"))?;
     let body = match state.body_of(direction) {
         Some(body) => body,
@@ -134,15 +141,19 @@ fn splice(
     Ok(spliced.freeze())
 }
 
-fn body_number(buffer: u32) -> Option<Direction> {
-    match buffer {
-        REQUEST_BODY => Some(Direction::Request),
-        RESPONSE_BODY => Some(Direction::Response),
+/// The half of a request or of a connection whose bytes a buffer holds.
+fn half_of(state: &GuestState, buffer: u32) -> Option<Direction> {
+    match (buffer, state.means_connection()) {
+        (REQUEST_BODY, false) | (DOWNSTREAM_DATA, true) => Some(Direction::Request),
+        (RESPONSE_BODY, false) | (UPSTREAM_DATA, true) => Some(Direction::Response),
         _ => None,
     }
 }
 
 fn status(guest: &mut Guest<'_>, buffer: u32, length: u32, flags: u32) -> CallResult {
+    if buffer <= UPSTREAM_DATA {
+        admit_body_read(guest.data())?;
+    }
     let (memory, state) = memory_and_state(guest)?;
     let size = contents(state, buffer)?.len();
     write_u32(memory, length, u32::try_from(size).unwrap_or(u32::MAX))?;

@@ -80,8 +80,8 @@ fn done(guest: &mut Guest<'_>) -> CallResult {
 /// Within a callback of the same half of the stream it voids the pause that this callback returns; of what is held
 /// it ends the holding, after the callback. The guest is never re-entered.
 fn continue_stream(guest: &mut Guest<'_>, stream: u32) -> CallResult {
-    let Some(direction) = direction(stream)? else { return Ok(()) };
     let state = guest.data_mut();
+    let Some(direction) = direction(state, stream)? else { return Ok(()) };
     if state.runs_half(direction) {
         state.wishes.resume = true;
     } else {
@@ -92,10 +92,10 @@ fn continue_stream(guest: &mut Guest<'_>, stream: u32) -> CallResult {
 
 /// Breaks the stream off after the callback.
 fn close_stream(guest: &mut Guest<'_>, stream: u32) -> CallResult {
-    if direction(stream)?.is_none() {
+    let state = guest.data_mut();
+    if direction(state, stream)?.is_none() {
         return Ok(());
     }
-    let state = guest.data_mut();
     if state.means_what_runs() && state.phase.direction().is_some() {
         state.wishes.close = true;
     } else if state.streams.contains(&state.effective) {
@@ -104,12 +104,12 @@ fn close_stream(guest: &mut Guest<'_>, stream: u32) -> CallResult {
     Ok(())
 }
 
-/// `None` for the halves of a connection whose bytes are passed on.
-fn direction(stream: u32) -> Result<Option<Direction>, CallError> {
-    match stream {
-        0 => Ok(Some(Direction::Request)),
-        1 => Ok(Some(Direction::Response)),
-        2 | 3 => Ok(None),
+/// `None` where the context has no such half: 0 and 1 are those of requests, 2 and 3 those of connections.
+fn direction(state: &GuestState, stream: u32) -> Result<Option<Direction>, CallError> {
+    match (stream, state.means_connection()) {
+        (0, false) | (2, true) => Ok(Some(Direction::Request)),
+        (1, false) | (3, true) => Ok(Some(Direction::Response)),
+        (0..=3, _) => Ok(None),
         _ => Err(bad_argument("there is no such kind of stream")),
     }
 }

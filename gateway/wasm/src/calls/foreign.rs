@@ -5,6 +5,7 @@ use wasmtime::Linker;
 use super::outcome::Outcome;
 use super::{compression, filter_state, foreign_crypto, foreign_jwt};
 use crate::abi::Status;
+use crate::capability_gate::admit_foreign;
 use crate::guest::{CallError, Guest, Slots, bytes, give, memory_and_state, run};
 use crate::state::GuestState;
 
@@ -22,7 +23,9 @@ pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
             run(guest, "proxy_call_foreign_function", |guest| {
                 let (memory, state) = memory_and_state(guest)?;
                 let arguments = bytes(memory, arguments, arguments_length)?;
-                let function = find(bytes(memory, name, name_length)?)?;
+                let name = bytes(memory, name, name_length)?;
+                let function = find(name)?;
+                admit_foreign(state, name)?;
                 let result = function(state, arguments)?;
                 give(guest, Slots { address, length }, &result)
             })

@@ -8,6 +8,7 @@ use portcullis_exchange::{Exchange, ResponseHead};
 
 use super::header_view::MapKind;
 use crate::abi::{Pair, Status};
+use crate::capability_gate::admit_header_change;
 use crate::effects::EndOfStream;
 use crate::guest::{CallError, CallResult, bad_argument};
 use crate::state::{GuestState, Phase};
@@ -33,9 +34,10 @@ impl<'a> HeadEdit<'a> {
     /// What is under way in the callback that runs, or held of another stream; nothing else can still be changed.
     /// A head that has been sent on can be changed too, which then means nothing: SDKs panic on a refusal.
     pub(super) fn of(state: &'a mut GuestState, kind: MapKind) -> Result<Self, CallError> {
+        admit_header_change(state)?;
         let refused = || bad_argument("this map cannot be changed in this callback");
         let direction = kind.direction();
-        if state.means_what_runs() && !state.runs_half(direction) {
+        if state.means_connection() || state.means_what_runs() && !state.runs_half(direction) {
             return Err(refused());
         }
         let may_add_trailers = state.end == EndOfStream::Yes

@@ -6,6 +6,7 @@ use wasmtime::Linker;
 use super::header_edit::{Existing, HeadEdit};
 use super::header_view::{HeaderView, MapKind};
 use crate::abi::{AbiVersion, Status, decode_pairs, encode_pairs_into, encoded_length};
+use crate::capability_gate::may_read_headers;
 use crate::effects::Direction;
 use crate::guest::{
     CallError, CallResult, Guest, Slots, bad_argument, bytes, give, give_with, memory_and_state,
@@ -163,6 +164,10 @@ fn kind(map: u32) -> Result<MapKind, CallError> {
 fn view(state: &GuestState, kind: MapKind) -> Result<Option<HeaderView<'_>>, CallError> {
     if let MapKind::Delivered(map) = kind {
         return Ok(HeaderView::delivered(&state.errands.delivered, map));
+    }
+    if state.means_connection() || !may_read_headers(state) {
+        // It has none; SDKs panic on anything but an empty map.
+        return Ok(None);
     }
     let exchange = match state.exchange_of(kind.direction()) {
         Some(exchange) => exchange,

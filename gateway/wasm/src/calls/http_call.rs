@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::{HOST, HeaderMap, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{HeaderName, Method};
-use portcullis_model::ClusterName;
+use portcullis_model::{CallableUpstreams, ClusterName};
 use wasmtime::Linker;
 
 use super::header_edit::{authority, field, is_ours, path};
@@ -92,7 +92,15 @@ pub(super) fn cluster(state: &GuestState, name: &[u8]) -> Result<ClusterName, Ca
     let namespace = &state.facts.settings.id.namespace;
     let targets = state.facts.targets.load();
     let found = targets.find(namespace, name);
-    found.cloned().ok_or_else(|| bad_argument("the configuration names no such cluster"))
+    let found = found.ok_or_else(|| bad_argument("the configuration names no such cluster"))?;
+    if let CallableUpstreams::Named(names) = state.facts.capabilities.upstreams() {
+        let is_meant = |name: &String| targets.find(namespace, name) == Some(found);
+        if !names.iter().any(is_meant) {
+            let reason = "its capability `upstreams` does not name this cluster";
+            return Err(CallError::Refused(Status::InternalFailure, reason));
+        }
+    }
+    Ok(found.clone())
 }
 
 /// A timeout of none is the plugin's own.

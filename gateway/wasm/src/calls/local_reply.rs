@@ -61,7 +61,7 @@ fn send(guest: &mut Guest<'_>, asked: &Asked) -> CallResult {
     } else {
         state.streams.contains(&state.effective) && !state.lingering.contains(&state.effective)
     };
-    if !takes_replies {
+    if !takes_replies || state.means_connection() {
         // As in Envoy: SDKs panic on a refusal.
         return Err(CallError::Refused(Status::Ok, "no reply can be sent in this callback"));
     }

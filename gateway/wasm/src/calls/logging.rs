@@ -7,6 +7,7 @@ use tracing::level_filters::LevelFilter;
 use wasmtime::Linker;
 
 use crate::allowance::Taken;
+use crate::capability_gate::may_log;
 use crate::guest::{
     CallResult, Guest, bad_argument, bytes, memory_and_state, run_anytime, write, write_u32,
 };
@@ -48,6 +49,10 @@ pub(crate) fn wall_clock() -> u64 {
 
 /// Writes a guest's message to the gateway's log, as one line at its own level.
 pub(crate) fn emit(state: &mut GuestState, level: Level, message: &[u8]) {
+    if !may_log(state) {
+        state.facts.metrics.tallies.refuse("proxy_log");
+        return;
+    }
     if !state.keeps_log_lines() && level.of_host() > LevelFilter::current() {
         return;
     }

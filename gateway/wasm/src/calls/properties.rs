@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 use wasmtime::Linker;
 
 use crate::abi::{Status, encode_pairs};
+use crate::capability_gate::admit_property;
 use crate::guest::{
     CallError, CallResult, Guest, Slots, bad_argument, bytes, give, memory_and_state, run,
 };
@@ -49,21 +50,22 @@ fn get(guest: &mut Guest<'_>, path: (u32, u32), slots: Slots) -> CallResult {
     }
     let path = std::str::from_utf8(bytes(memory, path.0, path.1)?)
         .map_err(|_| CallError::Refused(Status::NotFound, "the path is not text"))?;
-    let value = value_at(state, path).ok_or(CallError::Answer(Status::NotFound))?;
+    let value = value_at(state, path)?.ok_or(CallError::Answer(Status::NotFound))?;
     give(guest, slots, &value)
 }
 
 /// The parts of a path are joined by zero bytes.
-fn value_at(state: &GuestState, path: &str) -> Option<Encoded> {
+fn value_at(state: &GuestState, path: &str) -> Result<Option<Encoded>, CallError> {
     let path = path.strip_suffix('\0').unwrap_or(path);
     let parts: SmallVec<[&str; 8]> = path.split('\0').collect();
-    lookup(state, &parts)
+    if let Some(text) = of_plugin(state, &parts) {
+        return Ok(Some(Encoded::from_slice(text.as_bytes())));
+    }
+    admit_property(state, &parts)?;
+    Ok(lookup(state, &parts))
 }
 
 fn lookup(state: &GuestState, path: &[&str]) -> Option<Encoded> {
-    if let Some(text) = of_plugin(state, path) {
-        return Some(Encoded::from_slice(text.as_bytes()));
-    }
     let exchange = state.exchange()?;
     if let Some(value) = attribute(exchange, path) {
         return Some(encode(value));

@@ -7,6 +7,7 @@ mod gateway_tls;
 mod gateways;
 mod health_checks;
 mod kubernetes_services;
+mod plugin_attachment;
 mod plugins;
 mod protections;
 mod quarantine;

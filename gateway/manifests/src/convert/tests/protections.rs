@@ -5,12 +5,8 @@ use portcullis_model::{FailStrategy, Phase, PluginModule};
 use super::{Conversion, GATEWAY, convert, convert_after, only_problem, problems};
 
 fn policy(kind: &str, namespace: &str, spec: &str) -> String {
-    let group = match kind {
-        "TrafficExtension" => "extensions.istio.io/v1alpha1",
-        _ => "security.istio.io/v1",
-    };
     format!(
-        "apiVersion: {group}\nkind: {kind}\nmetadata: {{name: p, namespace: {namespace}}}\nspec: {spec}\n"
+        "apiVersion: security.istio.io/v1\nkind: {kind}\nmetadata: {{name: p, namespace: {namespace}}}\nspec: {spec}\n"
     )
 }
 
@@ -116,17 +112,6 @@ fn a_policy_that_cannot_be_read_refuses_too() {
     let conversion = convert(&[("gw.yaml", GATEWAY), ("p.yaml", &text)]);
     assert!(problems(&conversion)[0].contains("error[PC0202]"), "{:?}", problems(&conversion));
     assert_eq!(chains(&conversion), [["AuthorizationPolicy/shop/p"]]);
-}
-
-#[test]
-fn a_traffic_extension_answers_by_its_fail_strategy() {
-    let (chain, codes) =
-        chain_with("TrafficExtension", "edge", "{wasm: {failStrategy: FAIL_OPEN}}");
-    assert_eq!((chain.len(), codes), (1, vec!["PC0205"]));
-    let text = policy("TrafficExtension", "edge", "{wasm: {failStrategy: FAIL_OPEN}}");
-    let conversion = convert(&[("gw.yaml", GATEWAY), ("p.yaml", &text)]);
-    let plugin = conversion.model.plugins.values().next().unwrap();
-    assert_eq!(plugin.fail_strategy, FailStrategy::Open);
 }
 
 #[test]

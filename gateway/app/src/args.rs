@@ -10,7 +10,7 @@ use portcullis_message::HeadRules;
 use portcullis_model::parse_duration;
 use portcullis_proxy::UnsafeRepeats;
 
-use crate::locality::LocalityArgument;
+use crate::locality::{LabelArgument, LocalityArgument};
 use crate::memory::Bytes;
 
 /// An ingress gateway whose filters are WebAssembly plugins.
@@ -111,6 +111,9 @@ pub(crate) struct ServeArguments {
     /// DestinationRule asks for that.
     #[arg(long, env = "PORTCULLIS_LOCALITY", value_name = "LOCALITY")]
     pub locality: Option<LocalityArgument>,
+    /// A label of this gateway, which `failoverPriority` compares with those of endpoints; may be repeated.
+    #[arg(long, env = "PORTCULLIS_LABEL", value_delimiter = ',', value_name = "KEY=VALUE")]
+    pub label: Vec<LabelArgument>,
     /// How long to go on accepting after SIGTERM.
     #[arg(long, env = "PORTCULLIS_DRAIN_DELAY", default_value = "30s", value_parser = parse_duration)]
     pub drain_delay: Duration,
@@ -134,6 +137,15 @@ pub(crate) struct ServeArguments {
     /// Memory that the process may use, as in 512Mi. Default: its control group's limit, else the machine's memory.
     #[arg(long, env = "PORTCULLIS_MEMORY_LIMIT", value_name = "BYTES")]
     pub memory_limit: Option<Bytes>,
+    /// A file of PEM certificates that vouch for servers of plugins, beside those of the operating system.
+    #[arg(long, env = "PORTCULLIS_PLUGIN_CA", value_name = "FILE")]
+    pub plugin_ca: Option<PathBuf>,
+    /// A file of PEM public keys, one of which has to have signed each plugin's image; may be repeated.
+    #[arg(long, env = "PORTCULLIS_PLUGIN_KEY", value_delimiter = ',', value_name = "FILE")]
+    pub plugin_key: Vec<PathBuf>,
+    /// Refuse plugins from the network that are not signed.
+    #[arg(long, env = "PORTCULLIS_REQUIRE_SIGNED_PLUGINS")]
+    pub require_signed_plugins: bool,
     /// A directory for what outlives a restart; made with mode 0700 where it is missing.
     #[arg(long, env = "PORTCULLIS_STATE_DIR", value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
@@ -168,6 +180,9 @@ pub(crate) struct ValidateArguments {
         value_name = "DIR"
     )]
     pub mesh_certificates: PathBuf,
+    /// The gateway's directory for what outlives a restart: plugins that it has pulled are checked too.
+    #[arg(long, env = "PORTCULLIS_STATE_DIR", value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
     /// How to report.
     #[arg(long, env = "PORTCULLIS_OUTPUT", value_enum, default_value = "text")]
     pub output: Output,
@@ -200,6 +215,9 @@ pub(crate) struct ExplainArguments {
     /// DestinationRule asks for that.
     #[arg(long, env = "PORTCULLIS_LOCALITY", value_name = "LOCALITY")]
     pub locality: Option<LocalityArgument>,
+    /// A label of this gateway, which `failoverPriority` compares with those of endpoints; may be repeated.
+    #[arg(long, env = "PORTCULLIS_LABEL", value_delimiter = ',', value_name = "KEY=VALUE")]
+    pub label: Vec<LabelArgument>,
     /// Behave as another gateway where ours is safer.
     #[arg(long, env = "PORTCULLIS_COMPAT", value_enum)]
     pub compat: Option<Compatibility>,

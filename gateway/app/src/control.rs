@@ -10,7 +10,7 @@ use portcullis_edge::Workers;
 use portcullis_manifests::{CertificateFiles, Draft, LastGood, into_model_with};
 use portcullis_message::{HeadRules, TrustedProxies};
 use portcullis_model::{PluginModule, Problem, Severity};
-use portcullis_snapshot::{Compiled, Compiler, Published, Snapshot};
+use portcullis_snapshot::{Compiled, Compiler, News, Published, Snapshot};
 use portcullis_telemetry::Registry;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -24,10 +24,36 @@ pub(crate) struct Control {
     jobs: mpsc::UnboundedSender<Job>,
 }
 
-struct Job {
-    draft: Arc<Draft>,
-    problems: Vec<Problem>,
-    done: oneshot::Sender<Applied>,
+enum Job {
+    /// A configuration is to be applied.
+    Draft { draft: Arc<Draft>, problems: Vec<Problem>, done: oneshot::Sender<Applied> },
+    /// A plugin came up, or failed, for which no configuration waited.
+    PluginNews,
+    /// Modules are to be pulled anew.
+    PullAnew,
+}
+
+/// Where news of plugins go, before there is anybody who acts on them.
+pub(crate) struct Jobs {
+    sender: mpsc::UnboundedSender<Job>,
+    waiting: mpsc::UnboundedReceiver<Job>,
+}
+
+impl Jobs {
+    /// None yet.
+    pub(crate) fn new() -> Self {
+        let (sender, waiting) = mpsc::unbounded_channel();
+        Jobs { sender, waiting }
+    }
+
+    /// Has the configuration compiled again with what came of its plugins.
+    pub(crate) fn plugin_news(&self) -> News {
+        let jobs = self.sender.clone();
+        Arc::new(move || {
+            // Nobody hears it in a process that is ending.
+            let _ = jobs.send(Job::PluginNews);
+        })
+    }
 }
 
 /// What came of a draft.
@@ -65,16 +91,32 @@ impl Control {
     ///
     /// # Errors
     /// Where the system gives no thread.
-    pub(crate) fn start(parts: ControlParts) -> std::io::Result<Self> {
-        let (jobs, mut waiting) = mpsc::unbounded_channel::<Job>();
+    pub(crate) fn start(parts: ControlParts, jobs: Jobs) -> std::io::Result<Self> {
+        let Jobs { sender, mut waiting } = jobs;
         std::thread::Builder::new().name("control".to_owned()).spawn(move || {
-            let mut applier = Applier { parts, last_good: LastGood::default() };
+            let mut applier =
+                Applier { parts, last_good: LastGood::default(), written: Vec::new() };
             while let Some(job) = waiting.blocking_recv() {
-                // Nobody waits for the answer of a draft when the process is ending.
-                let _ = job.done.send(applier.apply(&job.draft, job.problems));
+                match job {
+                    Job::Draft { draft, problems, done } => {
+                        // Nobody waits for the answer of a draft when the process is ending.
+                        let _ = done.send(applier.apply(&draft, problems));
+                    }
+                    Job::PluginNews => applier.compile_again(),
+                    Job::PullAnew => {
+                        applier.parts.compiler.pull_anew();
+                        applier.compile_again();
+                    }
+                }
             }
         })?;
-        Ok(Control { jobs })
+        Ok(Control { jobs: sender })
+    }
+
+    /// Has images pulled anew that always are, and what failed tried again.
+    pub(crate) fn pull_anew(&self) {
+        // Nobody hears it in a process that is ending.
+        let _ = self.jobs.send(Job::PullAnew);
     }
 
     /// Has a draft applied, `problems` being what could not even be read. The answer comes when it is; it ends
@@ -86,7 +128,7 @@ impl Control {
     ) -> oneshot::Receiver<Applied> {
         let (done, applied) = oneshot::channel();
         // Where nobody receives it, `done` is dropped with the job.
-        let _ = self.jobs.send(Job { draft, problems, done });
+        let _ = self.jobs.send(Job::Draft { draft, problems, done });
         applied
     }
 }
@@ -94,6 +136,8 @@ impl Control {
 struct Applier {
     parts: ControlParts,
     last_good: LastGood,
+    /// What is wrong with what was written; what came of its plugins is beside it.
+    written: Vec<Problem>,
 }
 
 impl Applier {
@@ -107,12 +151,27 @@ impl Applier {
         watch.extend(files.into_asked());
         problems.extend(conversion.problems);
         problems.extend(unbelievable_headers(&conversion.model, &self.parts.trusted));
+        self.written.clone_from(&problems);
         let compiled = self.parts.compiler.compile(conversion.model, problems, Some(&previous));
         let generation = match compiled {
             Compiled::Unchanged => self.keep(&previous),
             Compiled::Changed(snapshot) => self.publish(*snapshot, &previous, started.elapsed()),
         };
         Applied { generation, watch }
+    }
+
+    /// The configuration that serves, with what came of its plugins since. Before there is one, there is nothing to do.
+    fn compile_again(&mut self) {
+        let previous = self.parts.published.current();
+        if previous.generation == 0 {
+            return;
+        }
+        let started = Instant::now();
+        let (model, problems) = ((*previous.model).clone(), self.written.clone());
+        let compiled = self.parts.compiler.compile(model, problems, Some(&previous));
+        if let Compiled::Changed(snapshot) = compiled {
+            self.publish(*snapshot, &previous, started.elapsed());
+        }
     }
 
     /// Nothing that is served changed; a listener that could not be opened gets another try.

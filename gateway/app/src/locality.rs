@@ -1,4 +1,4 @@
-//! Where the gateway runs: `--locality`.
+//! Where the gateway runs: `--locality` and `--label`.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -25,13 +25,32 @@ impl FromStr for LocalityArgument {
     }
 }
 
+/// `key=value`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LabelArgument(String, String);
+
+impl FromStr for LabelArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.trim().split_once('=') {
+            Some((key, value)) if !key.is_empty() => {
+                Ok(LabelArgument(key.to_owned(), value.to_owned()))
+            }
+            _ => Err(format!("`{text}` is not KEY=VALUE, as in rack=r7")),
+        }
+    }
+}
+
 /// What clusters are compiled with.
 pub(crate) fn home(
     locality: Option<&LocalityArgument>,
+    labels: &[LabelArgument],
     upkeep: Option<AskForUpkeep>,
 ) -> ClusterHome {
     let locality = locality.map(|locality| locality.0.clone());
-    ClusterHome { here: Arc::new(Surroundings { locality, labels: Vec::new() }), upkeep }
+    let labels = labels.iter().map(|label| (label.0.clone(), label.1.clone())).collect();
+    ClusterHome { here: Arc::new(Surroundings { locality, labels }), upkeep }
 }
 
 #[cfg(test)]
@@ -45,6 +64,16 @@ mod tests {
         assert_eq!(read("eu").unwrap(), "eu");
         for bad in ["", "eu//1", "a/b/c/d", "eu/*"] {
             assert!(read(bad).unwrap_err().contains("REGION"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_label_is_a_key_and_a_value() {
+        let home = home(None, &["rack=r7".parse().unwrap(), "empty=".parse().unwrap()], None);
+        let labels = [("rack", "r7"), ("empty", "")].map(|(key, value)| (key.into(), value.into()));
+        assert_eq!(home.here.labels, labels);
+        for bad in ["", "rack", "=r7"] {
+            assert!(bad.parse::<LabelArgument>().unwrap_err().contains("KEY=VALUE"), "{bad}");
         }
     }
 }

@@ -15,6 +15,7 @@ mod log;
 mod memory;
 mod overload;
 mod own_binary;
+mod plugin_supply;
 mod process;
 mod proxy_headers;
 mod ready_file;

@@ -100,6 +100,7 @@ impl Process {
         if let Some(log) = &self.admin.access_log {
             log.reopen();
         }
+        self.control.pull_anew();
         reload.reload();
         tracing::info!("reload asked for");
     }

@@ -12,6 +12,7 @@ pub mod jose;
 mod message_code;
 mod parameters;
 mod provider;
+mod public_key;
 mod random;
 mod server_names;
 mod server_verification;
@@ -32,6 +33,7 @@ pub use parameters::{
     SuiteName, Tls12Suite, TlsParameters, TlsVersions, cipher_suite, served_suites,
 };
 pub use provider::provider;
+pub use public_key::PublicKey;
 pub use random::fill_random;
 pub use server_names::ServerNames;
 pub use server_verification::{ServerVerification, handshake_failure, is_about_name};

@@ -72,6 +72,22 @@ pub fn verify_signature(
         .map_err(|_| SignatureError::Mismatch)
 }
 
+/// The same with the hash that signers take for such a key: SHA-256, and that of its curve.
+pub(crate) fn verify_by_own_hash(
+    public_key: &[u8],
+    signature: &[u8],
+    text: &[u8],
+) -> Result<(), SignatureError> {
+    let (kind, _) = read_key(public_key).ok_or(SignatureError::Key)?;
+    let of_curve = match kind {
+        KeyKind::Rsa | KeyKind::P256 => Hash::Sha256,
+        KeyKind::P384 => Hash::Sha384,
+        KeyKind::P521 => Hash::Sha512,
+    };
+    verify_signature(of_curve, public_key, signature, text)
+        .or_else(|_| verify_signature(Hash::Sha256, public_key, signature, text))
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum KeyKind {
     Rsa,

@@ -81,7 +81,7 @@ pub const SHADOWED_RULE: Code = Code("PC0309");
 pub const HOST_NOT_TAKEN: Code = Code("PC0310");
 /// A route that is bound to the mesh alone.
 pub const MESH_ONLY: Code = Code("PC0311");
-/// A plugin that runs on no Gateway.
+/// A plugin that runs on no server and no rule.
 pub const PLUGIN_UNATTACHED: Code = Code("PC0312");
 /// A host and port that two services claim.
 pub const DUPLICATE_SERVICE: Code = Code("PC0313");
@@ -116,6 +116,16 @@ pub const PLUGIN_MODULE: Code = Code("PC0404");
 pub const PLUGIN_IMPORT: Code = Code("PC0405");
 /// A plugin refused its configuration.
 pub const PLUGIN_REFUSED: Code = Code("PC0406");
+/// A plugin's module is still on its way.
+pub const PLUGIN_LOADING: Code = Code("PC0407");
+/// A plugin's module cannot be fetched.
+pub const PLUGIN_FETCH: Code = Code("PC0408");
+/// A plugin's image is not signed by the key that it has to be signed by.
+pub const PLUGIN_SIGNATURE: Code = Code("PC0409");
+/// A plugin's module needs what it may not touch, or does not say what it touches where that is demanded.
+pub const PLUGIN_CAPABILITIES: Code = Code("PC0410");
+/// A plugin's module is elsewhere and was not looked at.
+pub const PLUGIN_UNCHECKED: Code = Code("PC0411");
 
 /// A listener's port is in use.
 pub const PORT_IN_USE: Code = Code("PC0501");

@@ -110,7 +110,7 @@ impl Capabilities {
         self
     }
 
-    /// Reads `all`, `compatible`, or names joined by commas, of which `upstreams` may go on `=NAME|NAME`.
+    /// Reads `all`, `compatible`, or names joined by commas, of which `upstreams` may go on `=NAME;NAME`.
     ///
     /// # Errors
     /// The word that is no capability.
@@ -128,7 +128,7 @@ impl Capabilities {
             read = read.with(capability);
             if let Some(clusters) = clusters {
                 let names: Vec<String> = clusters
-                    .split('|')
+                    .split(';')
                     .map(|name| name.trim().to_owned())
                     .filter(|name| !name.is_empty())
                     .collect();
@@ -192,7 +192,7 @@ impl fmt::Display for Capabilities {
             if let (Capability::Upstreams, CallableUpstreams::Named(names)) =
                 (capability, &self.upstreams)
             {
-                write!(f, "={}", names.join("|"))?;
+                write!(f, "={}", names.join(";"))?;
             }
             lead = ",";
         }
@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        for text in ["headers", "headers,body,upstreams=auth|outbound|80||a.b,log", "none"] {
+        for text in ["headers", "headers,body,upstreams=auth;outbound|80||a.b,log", "none"] {
             let read = Capabilities::parse(text);
             if text == "none" {
                 assert_eq!(read, Err("none".to_owned()));
@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn sets_narrow_and_say_what_lies_beyond() {
         let read = |text| Capabilities::parse(text).unwrap();
-        let (asked, granted) = (read("headers,upstreams=a|b"), read("headers,log,upstreams=b"));
+        let (asked, granted) = (read("headers,upstreams=a;b"), read("headers,log,upstreams=b"));
         assert_eq!(asked.and(&granted), read("headers,upstreams=b"));
         assert_eq!(asked.beyond(&granted), ["upstreams=a"]);
         assert_eq!(asked.beyond(&read("log")), ["headers", "upstreams"]);

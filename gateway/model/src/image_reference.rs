@@ -77,8 +77,11 @@ fn split_registry(text: &str) -> (&str, &str) {
 }
 
 fn is_host(text: &str) -> bool {
-    text.parse::<http::uri::Authority>()
-        .is_ok_and(|authority| !authority.host().is_empty() && !text.contains('@'))
+    let Ok(authority) = text.parse::<http::uri::Authority>() else { return false };
+    let has_port = text.len() > authority.host().len();
+    !authority.host().is_empty()
+        && !text.contains('@')
+        && (!has_port || authority.port_u16().is_some())
 }
 
 fn is_component(text: &str) -> bool {

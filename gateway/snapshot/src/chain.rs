@@ -55,7 +55,11 @@ impl Chains<'_> {
     /// A listener's chain with what a rule adds: by phase, then priority; of equal ones the listener's first. What
     /// stands in both runs once, in the listener's place.
     pub(crate) fn with_rule(&self, listener: &Chain, rule: &Rule) -> Chain {
-        let own = rule.plugins.iter().filter(|id| listener.iter().all(|step| step.id != **id));
+        self.merge(listener, &rule.plugins)
+    }
+
+    fn merge(&self, listener: &Chain, own: &[ObjectId]) -> Chain {
+        let own = own.iter().filter(|id| listener.iter().all(|step| step.id != **id));
         let runs = |id: &&ObjectId| {
             self.plugins.get(id).is_some_and(|state| state.settings().runs_on_port(self.port))
         };
@@ -97,5 +101,70 @@ impl Chains<'_> {
             (Some(one), Some(other)) => one.settings().precedes(other.settings()),
             _ => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_model::{Phase, Plugin as Settings};
+
+    use super::*;
+
+    type Written<'w> = (&'w str, Phase, i32, &'w [u16]);
+
+    fn states(plugins: &[Written<'_>]) -> BTreeMap<ObjectId, PluginState> {
+        let state = |(name, phase, priority, ports): &Written<'_>| {
+            let (phase, priority, ports) = (*phase, *priority, ports.to_vec());
+            let settings = Settings { phase, priority, ports, ..Settings::for_test(name) };
+            (settings.id.clone(), PluginState::Refused { settings: Arc::new(settings) })
+        };
+        plugins.iter().map(state).collect()
+    }
+
+    fn id(name: &str) -> ObjectId {
+        ObjectId::new("WasmPlugin", "default", name)
+    }
+
+    /// The chain of a rule with these plugins, whose listener has those.
+    fn merged(plugins: &[Written<'_>], listener: &[&str], rule: &[&str]) -> String {
+        let states = states(plugins);
+        let chains = Chains { plugins: &states, port: 80 };
+        let step = |name: &&str| chains.step(&id(name), Attached::Listener).unwrap();
+        let listener: Chain = listener.iter().map(step).collect();
+        let ids: Vec<ObjectId> = rule.iter().map(|name| id(name)).collect();
+        let names: Vec<String> = chains
+            .merge(&listener, &ids)
+            .iter()
+            .map(|step| match step.attached {
+                Attached::Listener => step.id.name.to_string(),
+                Attached::Rule => format!("+{}", step.id.name),
+            })
+            .collect();
+        names.join(" ")
+    }
+
+    #[test]
+    fn a_rules_plugins_stand_behind_the_listeners_of_the_same_place() {
+        let plugins = [
+            ("a", Phase::Authn, 1, &[][..]),
+            ("b", Phase::Authn, 1, &[]),
+            ("c", Phase::Stats, 0, &[]),
+            ("d", Phase::Authz, 9, &[]),
+            ("e", Phase::Unspecified, 0, &[]),
+        ];
+        assert_eq!(merged(&plugins, &["a", "c"], &["b", "d", "e"]), "a +b +d c +e");
+        assert_eq!(merged(&plugins, &["b", "e"], &["a", "c"]), "b +a +c e");
+        assert_eq!(merged(&plugins, &[], &["a", "d"]), "+a +d");
+        assert_eq!(merged(&plugins, &["a"], &[]), "a");
+    }
+
+    #[test]
+    fn what_both_have_runs_once_and_what_is_for_another_port_does_not() {
+        let plugins = [
+            ("a", Phase::Authn, 0, &[][..]),
+            ("b", Phase::Authz, 0, &[81]),
+            ("c", Phase::Authz, 0, &[80, 81]),
+        ];
+        assert_eq!(merged(&plugins, &["a"], &["a", "b", "c"]), "a +c");
     }
 }

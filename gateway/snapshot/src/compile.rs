@@ -11,6 +11,7 @@ use portcullis_upstream::{Cluster, ClusterHome};
 use rustc_hash::FxHashSet;
 
 use crate::parts::Parts;
+use crate::plugins::Previous;
 use crate::{PluginHost, PluginState, Snapshot, SocketKey, SocketTable};
 
 /// Compiles models one after the other. It lives on the control side.
@@ -43,7 +44,8 @@ impl Compiler {
 
     /// Compiles a model. `problems` are those that the model came with; those of its plugins are added.
     ///
-    /// Blocks while plugins compile and start, each under its start budget.
+    /// Blocks for a moment where plugins change; those that take longer come with a later compilation, of which
+    /// [`PluginHost::serving`] tells.
     pub fn compile(
         &mut self,
         model: Model,
@@ -66,6 +68,13 @@ impl Compiler {
             problems,
             previous,
         )))
+    }
+
+    /// Has plugins that failed tried again, and images pulled anew that always are, with the next compilation.
+    pub fn pull_anew(&mut self) {
+        if let Some(host) = &mut self.plugins {
+            host.pull_anew();
+        }
     }
 
     /// The snapshot before any configuration: generation 0, nothing served.
@@ -114,15 +123,19 @@ impl Compiler {
         if let Some(host) = &self.plugins {
             host.name_call_targets(model);
         }
-        let load = |(id, settings): (&ObjectId, &Arc<portcullis_model::Plugin>)| {
-            let earlier = previous.and_then(|previous| previous.plugins.get(id));
-            let state = match &mut self.plugins {
-                Some(host) => host.load(settings, earlier, problems),
-                None => PluginState::Refused { settings: settings.clone() },
-            };
-            (id.clone(), state)
-        };
-        model.plugins.iter().map(load).collect()
+        match &mut self.plugins {
+            Some(host) => {
+                let is_first = previous.is_none_or(|previous| previous.generation == 0);
+                let plugins = previous.map(|previous| &previous.plugins);
+                host.load(&model.plugins, Previous { plugins, is_first }, problems)
+            }
+            None => {
+                let refused = |settings: &Arc<portcullis_model::Plugin>| PluginState::Refused {
+                    settings: settings.clone(),
+                };
+                model.plugins.iter().map(|(id, settings)| (id.clone(), refused(settings))).collect()
+            }
+        }
     }
 }
 

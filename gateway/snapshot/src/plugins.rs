@@ -1,81 +1,115 @@
-//! Bringing plugins up before a snapshot is published: read, check the digest, compile, link, start.
+//! Bringing plugins up before a snapshot points to them: all at once, off the request path, none holding up another.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use portcullis_crypto::{hex, sha256};
-use portcullis_model::{
-    Code, FailStrategy, Model, Plugin as Settings, PluginModule, Problem, Severity,
-};
+use portcullis_model::{Model, ObjectId, Plugin as Settings, PluginModule, Problem, PullPolicy};
+use portcullis_supply::{Freshness, ModuleRequest, Supply};
 use portcullis_telemetry::Registry;
-use portcullis_wasm::{CallTarget, CallTargets, Engine, LoadError, Module, Plugin};
+use portcullis_wasm::{CallTarget, CallTargets, Engine};
 
-/// No module is larger; those of Go, the largest, have some 10 MiB.
+use crate::PluginState;
+use crate::plugin_failure::{Failure, Meanwhile, problem};
+use crate::plugin_job::{Board, Job, News, Source, Stage, Workshop};
+use crate::plugin_state::{is_same_work, runs_the_same};
+
+/// No file is larger; the limit of what is compiled is each plugin's own.
 const MOST_BYTES: u64 = 128 << 20;
+/// So long the first configuration waits for its plugins.
+const START_PATIENCE: Duration = Duration::from_secs(5);
+/// So long a later one waits for those whose modules are at hand; for a registry it waits never.
+const RELOAD_PATIENCE: Duration = Duration::from_secs(2);
+/// Longer than any plugin takes.
+const FOR_EVER: Duration = Duration::from_secs(24 * 3600);
 
 /// The shipped modules by name, as `builtin:NAME` names them.
 pub type Builtins = fn(&str) -> Option<&'static [u8]>;
 
 /// What starts plugins. It lives on a control thread; nothing here runs on a worker.
 pub struct PluginHost {
-    engine: Arc<Engine>,
-    registry: Arc<Registry>,
+    workshop: Arc<Workshop>,
     builtins: Builtins,
-    workers: usize,
-    compiled: HashMap<[u8; 32], Weak<Module>>,
+    purpose: Purpose,
+    jobs: HashMap<ObjectId, Job>,
+    /// Counted up where modules are to be pulled anew.
+    epoch: u64,
+    pulled: HashMap<ObjectId, u64>,
 }
 
-/// What became of a plugin object.
-#[derive(Clone, Debug)]
-pub enum PluginState {
-    /// It runs. The settings may be newer than those it was started with, where the newer were refused.
-    Running {
-        /// What was last asked for.
-        settings: Arc<Settings>,
-        /// What runs.
-        plugin: Arc<Plugin>,
-        /// The digest of the module that runs.
-        digest: [u8; 32],
-    },
-    /// It never became good; requests are answered by its fail strategy.
-    Refused {
-        /// What was asked for.
-        settings: Arc<Settings>,
-    },
+/// What plugins are brought up for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// To serve: nothing waits long, modules are fetched.
+    Serving,
+    /// To see whether they would come up: each one is waited for, nothing is fetched.
+    Checking,
 }
 
-impl PluginState {
-    /// The running plugin.
-    pub fn running(&self) -> Option<&Arc<Plugin>> {
-        match self {
-            PluginState::Running { plugin, .. } => Some(plugin),
-            PluginState::Refused { .. } => None,
-        }
-    }
-
-    /// What was last asked for.
-    pub fn settings(&self) -> &Arc<Settings> {
-        match self {
-            PluginState::Running { settings, .. } | PluginState::Refused { settings } => settings,
-        }
-    }
-
-    /// What its failure means.
-    pub fn fail_strategy(&self) -> FailStrategy {
-        self.settings().fail_strategy
-    }
+/// How far an object is when a configuration is compiled.
+enum Begun {
+    Settled(PluginState),
+    Failed(Failure),
+    AtWork,
 }
 
 impl PluginHost {
-    /// A host that starts one instance for each of so many workers.
+    /// A host that starts one instance for each of so many workers, of modules that are at hand.
     pub fn new(
         engine: Arc<Engine>,
         registry: Arc<Registry>,
         builtins: Builtins,
         workers: usize,
     ) -> Self {
-        PluginHost { engine, registry, builtins, workers, compiled: HashMap::new() }
+        let workshop = Workshop {
+            engine,
+            registry,
+            workers,
+            supply: None,
+            board: Board::default(),
+            compiled: Mutex::default(),
+        };
+        PluginHost {
+            workshop: Arc::new(workshop),
+            builtins,
+            purpose: Purpose::Checking,
+            jobs: HashMap::new(),
+            epoch: 0,
+            pulled: HashMap::new(),
+        }
+    }
+
+    /// Has modules that are elsewhere taken from what is kept of them; nothing is fetched.
+    #[must_use]
+    pub fn with_kept(mut self, supply: Arc<Supply>) -> Self {
+        self.change(|workshop| workshop.supply = Some(supply));
+        self
+    }
+
+    /// Has modules fetched, and `news` told when a plugin comes up, or fails, for which no configuration waited.
+    #[must_use]
+    pub fn serving(mut self, supply: Arc<Supply>, news: News) -> Self {
+        self.purpose = Purpose::Serving;
+        self.change(|workshop| {
+            workshop.supply = Some(supply);
+            workshop.board.news = Some(news);
+        });
+        self
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut Workshop)) {
+        // Before the first job nobody else holds it.
+        if let Some(workshop) = Arc::get_mut(&mut self.workshop) {
+            change(workshop);
+        }
+    }
+
+    /// Has what failed tried again, and pulled anew what is always pulled, with the next configuration.
+    pub fn pull_anew(&mut self) {
+        self.epoch += 1;
+        self.jobs.retain(|_, job| !matches!(job.stage(), Stage::Failed(_)));
     }
 
     /// Tells plugins which clusters they may call, before they start: they may call while they are configured.
@@ -85,76 +119,230 @@ impl PluginHost {
             service: &cluster.service,
             namespace: &cluster.namespace,
         });
-        self.engine.set_call_targets(CallTargets::new(targets));
+        self.workshop.engine.set_call_targets(CallTargets::new(targets));
     }
 
-    /// Brings one plugin object up. What did not change is carried over, running instances and all; what
-    /// fails keeps its last good version.
+    /// Brings all plugin objects up, side by side. What did not change is carried over, running instances and all;
+    /// what fails, or takes longer than a configuration waits, keeps its last good version.
     pub(crate) fn load(
         &mut self,
-        settings: &Arc<Settings>,
-        previous: Option<&PluginState>,
+        wanted: &BTreeMap<ObjectId, Arc<Settings>>,
+        previous: Previous<'_>,
         problems: &mut Vec<Problem>,
-    ) -> PluginState {
-        if matches!(settings.module, PluginModule::Broken(_)) {
-            // Whoever read the object has said what is wrong with it.
-            return fall_back(settings, previous);
-        }
-        let loaded = self.read(settings).and_then(|bytes| {
-            let digest = sha256(&bytes);
-            check_digest(settings, &digest)?;
-            if let Some(carried) = carry_over(settings, &digest, previous) {
-                return Ok(carried);
-            }
-            let plugin = self.start(settings, &bytes, digest)?;
-            Ok(PluginState::Running { settings: settings.clone(), plugin, digest })
-        });
-        loaded.unwrap_or_else(|failure| {
-            problems.push(problem(settings, &failure, previous));
-            fall_back(settings, previous)
-        })
+    ) -> BTreeMap<ObjectId, PluginState> {
+        // Whoever left the configuration is given up.
+        self.jobs.retain(|id, _| wanted.contains_key(id));
+        self.pulled.retain(|id, _| wanted.contains_key(id));
+        let begun: Vec<_> = wanted
+            .iter()
+            .map(|(id, settings)| (id, settings, self.begin(settings, previous)))
+            .collect();
+        self.wait();
+        begun
+            .into_iter()
+            .map(|(id, settings, begun)| {
+                let earlier = previous.plugins.and_then(|plugins| plugins.get(id));
+                (id.clone(), self.settle(settings, earlier, begun, problems))
+            })
+            .collect()
     }
 
-    fn start(
+    fn begin(&mut self, settings: &Arc<Settings>, previous: Previous<'_>) -> Begun {
+        let earlier = previous.plugins.and_then(|plugins| plugins.get(&settings.id));
+        match &settings.module {
+            // Whoever read the object has said what is wrong with it.
+            PluginModule::Broken(_) => {
+                self.jobs.remove(&settings.id);
+                Begun::Settled(PluginState::without(settings, earlier))
+            }
+            PluginModule::Builtin(_) | PluginModule::File(_) => {
+                self.begin_at_hand(settings, earlier, previous)
+            }
+            PluginModule::Web(_) | PluginModule::Image(_) => {
+                self.begin_elsewhere(settings, earlier, previous)
+            }
+        }
+    }
+
+    fn begin_at_hand(
         &mut self,
         settings: &Arc<Settings>,
-        bytes: &[u8],
-        digest: [u8; 32],
-    ) -> Result<Arc<Plugin>, Failure> {
-        let module = self.module(bytes, digest).map_err(Failure::Load)?;
-        let name = settings.id.to_string();
-        let metrics = self.registry.plugin_metrics(&name);
-        Plugin::start(&self.engine, &module, settings, self.workers, metrics).map_err(Failure::Load)
+        earlier: Option<&PluginState>,
+        previous: Previous<'_>,
+    ) -> Begun {
+        let bytes = match read(settings, self.builtins) {
+            Ok(bytes) => bytes,
+            Err(failure) => {
+                self.jobs.remove(&settings.id);
+                return Begun::Failed(failure);
+            }
+        };
+        let digest = sha256(&bytes);
+        if let Some(carried) = carry_over(settings, earlier, |plugin, running| {
+            running == digest && runs_the_same(plugin, settings)
+        }) {
+            self.jobs.remove(&settings.id);
+            return Begun::Settled(carried);
+        }
+        let is_same =
+            |job: &Job| job.digest == Some(digest) && runs_the_same(&job.settings, settings);
+        if self.jobs.get(&settings.id).is_some_and(is_same) {
+            return Begun::AtWork;
+        }
+        self.set_to_work(settings, Source::AtHand { bytes, digest }, previous)
     }
 
-    /// The compiled module, shared by all plugin objects that use the same bytes.
-    fn module(&mut self, bytes: &[u8], digest: [u8; 32]) -> Result<Arc<Module>, LoadError> {
-        if let Some(module) = self.compiled.get(&digest).and_then(Weak::upgrade) {
-            return Ok(module);
+    fn begin_elsewhere(
+        &mut self,
+        settings: &Arc<Settings>,
+        earlier: Option<&PluginState>,
+        previous: Previous<'_>,
+    ) -> Begun {
+        let id = &settings.id;
+        let is_same = |job: &Job| job.digest.is_none() && is_same_work(&job.settings, settings);
+        let pulled_anew = self.pulled.get(id) == Some(&self.epoch);
+        let due = settings.supply.pull == PullPolicy::Always && !pulled_anew;
+        if self.jobs.get(id).is_some_and(is_same) && !due {
+            return Begun::AtWork;
         }
-        let module = self.engine.compile(bytes)?;
-        self.compiled.retain(|_, module| module.strong_count() > 0);
-        self.compiled.insert(digest, Arc::downgrade(&module));
-        Ok(module)
+        let running = carry_over(settings, earlier, |plugin, _| is_same_work(plugin, settings));
+        if let Some(carried) = &running
+            && !due
+        {
+            self.jobs.remove(id);
+            return Begun::Settled(carried.clone());
+        }
+        let running = match &running {
+            Some(PluginState::Running { digest, .. }) => Some(*digest),
+            _ => None,
+        };
+        self.pulled.insert(id.clone(), self.epoch);
+        let freshness = match (self.purpose, settings.supply.pull) {
+            (Purpose::Checking, _) => Freshness::KeptOnly,
+            (Purpose::Serving, PullPolicy::Always) => Freshness::Anew,
+            (Purpose::Serving, PullPolicy::IfNotPresent) => Freshness::Kept,
+        };
+        let request = ModuleRequest {
+            module: settings.module.clone(),
+            sha256: settings.sha256.clone(),
+            supply: settings.supply.clone(),
+            limit: settings.limits.module,
+        };
+        let source = Source::Elsewhere { request: Box::new(request), freshness, running };
+        self.set_to_work(settings, source, previous)
     }
 
-    fn read(&self, settings: &Settings) -> Result<std::borrow::Cow<'static, [u8]>, Failure> {
-        match &settings.module {
-            PluginModule::Builtin(name) => (self.builtins)(name)
-                .map(Into::into)
-                .ok_or_else(|| Failure::NoBuiltin(name.clone())),
-            PluginModule::File(path) => read_file(path).map(Into::into),
-            PluginModule::Broken(why) => Err(Failure::Unreadable(why.clone())),
+    /// A newer version ends the work on the older.
+    fn set_to_work(
+        &mut self,
+        settings: &Arc<Settings>,
+        source: Source,
+        previous: Previous<'_>,
+    ) -> Begun {
+        self.jobs.remove(&settings.id);
+        let patience = match (self.purpose, previous.is_first, &source) {
+            (Purpose::Checking, ..) => Some(FOR_EVER),
+            (Purpose::Serving, true, _) => Some(START_PATIENCE),
+            (Purpose::Serving, false, Source::AtHand { .. }) => Some(RELOAD_PATIENCE),
+            (Purpose::Serving, false, Source::Elsewhere { .. }) => None,
+        };
+        let until = patience.map(|patience| Instant::now() + patience);
+        match Job::begin(&self.workshop, settings, source, until) {
+            Ok(job) => {
+                self.jobs.insert(settings.id.clone(), job);
+                Begun::AtWork
+            }
+            Err(failure) => Begun::Failed(failure),
         }
+    }
+
+    /// Until each job that is waited for has come to something, or its time is over.
+    fn wait(&self) {
+        let latest = self.jobs.values().filter_map(|job| job.waited_until).max();
+        let Some(latest) = latest else { return };
+        let is_done = || {
+            let now = Instant::now();
+            !self.jobs.values().any(|job| job.is_waited_for(now))
+        };
+        let longest = latest.saturating_duration_since(Instant::now());
+        self.workshop.board.wait(longest, is_done);
+    }
+
+    fn settle(
+        &mut self,
+        settings: &Arc<Settings>,
+        earlier: Option<&PluginState>,
+        begun: Begun,
+        problems: &mut Vec<Problem>,
+    ) -> PluginState {
+        let failure = match begun {
+            Begun::Settled(state) => return state,
+            Begun::Failed(failure) => failure,
+            Begun::AtWork => match self.jobs.get(&settings.id).map(Job::stage) {
+                None | Some(Stage::Same) => {
+                    self.jobs.remove(&settings.id);
+                    return PluginState::without(settings, earlier);
+                }
+                Some(Stage::Ready(plugin, digest)) => {
+                    self.jobs.remove(&settings.id);
+                    return PluginState::Running { settings: settings.clone(), plugin, digest };
+                }
+                Some(Stage::Failed(failure)) => failure,
+                Some(Stage::Working) => Failure::OnItsWay,
+            },
+        };
+        let has_good = earlier.is_some_and(|state| state.running().is_some());
+        let meanwhile = if has_good { Meanwhile::LastGood } else { Meanwhile::Nothing };
+        problems.push(problem(settings, &failure, meanwhile));
+        if failure == Failure::OnItsWay && !has_good {
+            return PluginState::Loading { settings: settings.clone() };
+        }
+        PluginState::without(settings, earlier)
     }
 }
 
-/// Why a plugin did not come up.
-enum Failure {
-    Unreadable(String),
-    NoBuiltin(String),
-    Digest { wanted: String, found: String },
-    Load(LoadError),
+/// What served before.
+#[derive(Clone, Copy)]
+pub(crate) struct Previous<'a> {
+    pub(crate) plugins: Option<&'a BTreeMap<ObjectId, PluginState>>,
+    /// Nothing has been served yet.
+    pub(crate) is_first: bool,
+}
+
+fn carry_over(
+    settings: &Arc<Settings>,
+    earlier: Option<&PluginState>,
+    fits: impl FnOnce(&Settings, [u8; 32]) -> bool,
+) -> Option<PluginState> {
+    match earlier? {
+        PluginState::Running { plugin, digest, .. } if fits(plugin.settings(), *digest) => {
+            Some(PluginState::Running {
+                settings: settings.clone(),
+                plugin: plugin.clone(),
+                digest: *digest,
+            })
+        }
+        _ => None,
+    }
+}
+
+/// A module that is at hand, with the digest that is demanded.
+fn read(
+    settings: &Settings,
+    builtins: Builtins,
+) -> Result<std::borrow::Cow<'static, [u8]>, Failure> {
+    let bytes: std::borrow::Cow<'static, [u8]> = match &settings.module {
+        PluginModule::Builtin(name) => {
+            builtins(name).map(Into::into).ok_or_else(|| Failure::NoBuiltin(name.clone()))
+        }
+        PluginModule::File(path) => read_file(path).map(Into::into),
+        other => Err(Failure::Unreadable(other.to_string())),
+    }?;
+    let found = hex(&sha256(&bytes));
+    match &settings.sha256 {
+        Some(wanted) if *wanted != found => Err(Failure::Digest { wanted: wanted.clone(), found }),
+        _ => Ok(bytes),
+    }
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
@@ -169,123 +357,4 @@ fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
         return Err(unreadable(&format_args!("it is larger than {} MiB", MOST_BYTES >> 20)));
     }
     std::fs::read(path).map_err(|error| unreadable(&error))
-}
-
-fn check_digest(settings: &Settings, digest: &[u8; 32]) -> Result<(), Failure> {
-    let found = hex(digest);
-    match &settings.sha256 {
-        Some(wanted) if *wanted != found => Err(Failure::Digest { wanted: wanted.clone(), found }),
-        _ => Ok(()),
-    }
-}
-
-fn carry_over(
-    settings: &Arc<Settings>,
-    digest: &[u8; 32],
-    previous: Option<&PluginState>,
-) -> Option<PluginState> {
-    match previous? {
-        PluginState::Running { plugin, digest: running, .. }
-            if running == digest && runs_the_same(plugin.settings(), settings) =>
-        {
-            Some(PluginState::Running {
-                settings: settings.clone(),
-                plugin: plugin.clone(),
-                digest: *digest,
-            })
-        }
-        _ => None,
-    }
-}
-
-/// Whether a running plugin would notice the difference: its place in the chain and its fail strategy are
-/// the chain's matter, not its own.
-fn runs_the_same(running: &Settings, wanted: &Settings) -> bool {
-    running.root_id == wanted.root_id
-        && running.configuration == wanted.configuration
-        && running.environment == wanted.environment
-        && running.limits == wanted.limits
-        && running.compatibility == wanted.compatibility
-        && running.vm_id == wanted.vm_id
-}
-
-fn fall_back(settings: &Arc<Settings>, previous: Option<&PluginState>) -> PluginState {
-    match previous {
-        Some(PluginState::Running { plugin, digest, .. }) => PluginState::Running {
-            settings: settings.clone(),
-            plugin: plugin.clone(),
-            digest: *digest,
-        },
-        _ => PluginState::Refused { settings: settings.clone() },
-    }
-}
-
-fn problem(settings: &Settings, failure: &Failure, previous: Option<&PluginState>) -> Problem {
-    let (code, field, message, help) = match failure {
-        Failure::Unreadable(error) => (
-            "PC0401",
-            "spec.url",
-            format!("the module cannot be read: {error}"),
-            "put the module there, or correct the url; a relative path starts at the manifest's directory"
-                .to_owned(),
-        ),
-        Failure::NoBuiltin(name) => (
-            "PC0402",
-            "spec.url",
-            format!("there is no shipped plugin `{name}`"),
-            "the shipped plugins are `builtin:jwt-auth` and `builtin:telemetry`".to_owned(),
-        ),
-        Failure::Digest { wanted, found } => (
-            "PC0403",
-            "spec.sha256",
-            format!("the module's SHA-256 is {found}, not {wanted}"),
-            "correct sha256, or find out who changed the module".to_owned(),
-        ),
-        Failure::Load(error) => load_problem(error),
-    };
-    let consequence = match (previous.and_then(PluginState::running), settings.fail_strategy) {
-        (Some(_), _) => "the last good version serves on",
-        (None, FailStrategy::Close) => {
-            "until then its requests are refused with 503 (failStrategy FAIL_CLOSE)"
-        }
-        (None, FailStrategy::Open) => {
-            "until then its requests pass without it (failStrategy FAIL_OPEN)"
-        }
-    };
-    Problem {
-        code: Code(code),
-        severity: Severity::Error,
-        object: Some(settings.id.clone()),
-        field: field.to_owned(),
-        origin: settings.origin.clone(),
-        message: format!("{message} ({})", url(&settings.module)),
-        help: format!("{help}; {consequence}"),
-    }
-}
-
-fn load_problem(error: &LoadError) -> (&'static str, &'static str, String, String) {
-    let code = match error {
-        LoadError::Import { .. } => "PC0405",
-        LoadError::Refused { .. } => "PC0406",
-        _ => "PC0404",
-    };
-    let field = if code == "PC0406" { "spec.pluginConfig" } else { "spec.url" };
-    let help = match code {
-        "PC0405" => {
-            "build the module against Proxy-Wasm 0.1.0, 0.2.0 or 0.2.1, without host functions of another host"
-        }
-        "PC0406" => "correct pluginConfig; the plugin's own words are above",
-        _ => {
-            "build the module anew for wasm32-wasip1 or wasm32-unknown-unknown with a Proxy-Wasm SDK"
-        }
-    };
-    (code, field, error.to_string(), help.to_owned())
-}
-
-fn url(module: &PluginModule) -> String {
-    match module {
-        PluginModule::File(path) => format!("file://{}", path.display()),
-        PluginModule::Builtin(name) => format!("builtin:{name}"),
-        PluginModule::Broken(why) => why.clone(),
-    }
 }

@@ -22,7 +22,7 @@ pub(crate) fn explain(arguments: &ExplainArguments) -> Result<ExitCode, CommandE
     let head_rules = Compatibility::head_rules(arguments.compat);
     let (model, problems) =
         read_configuration(&arguments.config, &arguments.mesh_certificates, head_rules)?;
-    let home = home(arguments.locality.as_ref(), None);
+    let home = home(arguments.locality.as_ref(), &arguments.label, None);
     let mut compiler = Compiler::new(Registry::new(), None).with_home(home);
     let snapshot = match compiler.compile(model, problems, None) {
         Compiled::Changed(snapshot) => *snapshot,

@@ -8,24 +8,23 @@ use portcullis_admin::{AdminState, Readiness, ServerInfo, SetLogLevel};
 use portcullis_discovery::{Discovery, DiscoverySettings};
 use portcullis_edge::{Settings as EdgeSettings, Workers};
 use portcullis_proxy::{DebugHeaders, Drain, Overload, WorkerSettings};
-use portcullis_snapshot::{Compiler, PluginHost, Published};
+use portcullis_snapshot::{Compiler, Published};
 use portcullis_sources::FileSource;
 use portcullis_telemetry::{AccessLog, AccessLogFormat, LogTarget, Registry};
 use portcullis_upstream::Upkeep;
-use portcullis_wasm::Engine;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::{control_runtime, require_paths};
 use crate::args::{Compatibility, ServeArguments};
-use crate::builtin::builtin;
 use crate::command_error::CommandError;
-use crate::control::{Control, ControlParts};
+use crate::control::{Control, ControlParts, Jobs};
 use crate::inheritance::take_over;
 use crate::locality::home;
 use crate::memory::Memory;
 use crate::overload::{Overloaded, watch};
 use crate::own_binary::OwnCommand;
+use crate::plugin_supply::plugin_host;
 use crate::process::Process;
 use crate::side_ports::SideListeners;
 use crate::signals::Signals;
@@ -73,8 +72,10 @@ async fn start(
     let worker_count = arguments.workers.map_or_else(usable_cores, Into::into);
     let (upkeep, ask) = Upkeep::new();
     tokio::spawn(upkeep.run());
-    let home = home(arguments.locality.as_ref(), Some(ask));
-    let compiler = compiler(&registry, worker_count)?.with_home(home);
+    let home = home(arguments.locality.as_ref(), &arguments.label, Some(ask));
+    let jobs = Jobs::new();
+    let plugins = plugin_host(&arguments, &registry, worker_count, jobs.plugin_news())?;
+    let compiler = Compiler::new(registry.clone(), Some(plugins)).with_home(home);
     let published = Published::new(compiler.empty());
     let discovery = Arc::new(discovery(&arguments, &registry));
     let settings = worker_settings(&arguments, &published, &registry, &discovery)?;
@@ -106,7 +107,7 @@ async fn start(
         sides.serve().map_err(|error| CommandError::failure("the side ports", error))?;
     }
     descriptors::report();
-    let control = Control::start(ControlParts {
+    let parts = ControlParts {
         compiler,
         mesh_certificates: arguments.mesh_certificates.clone(),
         head_rules: Compatibility::head_rules(arguments.compat),
@@ -116,8 +117,9 @@ async fn start(
         discovery,
         runtime: Handle::current(),
         registry,
-    })
-    .map_err(|error| CommandError::failure("the control thread does not start", error))?;
+    };
+    let control = Control::start(parts, jobs)
+        .map_err(|error| CommandError::failure("the control thread does not start", error))?;
     let source = FileSource::new(arguments.config.clone());
     Ok(Process {
         arguments,
@@ -131,13 +133,6 @@ async fn start(
         predecessor,
         announced: false,
     })
-}
-
-fn compiler(registry: &Arc<Registry>, workers: usize) -> Result<Compiler, CommandError> {
-    let engine = Engine::new()
-        .map_err(|error| CommandError::failure("the Wasm engine does not start", error))?;
-    let host = PluginHost::new(engine, registry.clone(), builtin, workers);
-    Ok(Compiler::new(registry.clone(), Some(host)))
 }
 
 fn discovery(arguments: &ServeArguments, registry: &Registry) -> Discovery {

@@ -3,27 +3,25 @@
 use std::process::ExitCode;
 
 use portcullis_message::HeadRules;
-use portcullis_snapshot::{Compiled, Compiler, PluginHost};
+use portcullis_snapshot::{Compiled, Compiler};
 use portcullis_telemetry::Registry;
-use portcullis_wasm::Engine;
 
 use super::read_configuration;
 use crate::args::ValidateArguments;
-use crate::builtin::builtin;
 use crate::command_error::CommandError;
+use crate::plugin_supply::checking_host;
 use crate::report::{has_errors, write_problems};
-
-/// Plugins are started once each, on one imagined worker.
-const WORKERS: usize = 1;
+use crate::state_dir;
 
 /// Reports on standard output; exit status 1 where there are errors.
 pub(crate) fn validate(arguments: &ValidateArguments) -> Result<ExitCode, CommandError> {
     let (model, problems) =
         read_configuration(&arguments.paths, &arguments.mesh_certificates, HeadRules::SAFEST)?;
     let registry = Registry::new();
-    let engine = Engine::new()
-        .map_err(|error| CommandError::failure("the Wasm engine does not start", error))?;
-    let plugins = PluginHost::new(engine, registry.clone(), builtin, WORKERS);
+    if let Some(directory) = &arguments.state_dir {
+        state_dir::prepare(directory).map_err(CommandError::Failure)?;
+    }
+    let plugins = checking_host(arguments.state_dir.as_deref(), &registry)?;
     let mut compiler = Compiler::new(registry, Some(plugins));
     let problems = match compiler.compile(model, problems, None) {
         Compiled::Changed(snapshot) => snapshot.problems,

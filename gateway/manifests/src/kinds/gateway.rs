@@ -4,11 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use portcullis_message::HostPattern;
-use portcullis_model::{ListenerProtocol, Origin};
+use portcullis_model::{ListenerProtocol, ManifestDemand, Origin};
 
 use crate::draft::RawObject;
 use crate::kinds::edge_setting::PlacedSetting;
-use crate::kinds::gateway_annotations::read_annotations;
+use crate::kinds::gateway_annotations::{read_annotations, read_manifest_demand};
 use crate::kinds::gateway_protocol::read_protocol_and_tls;
 use crate::kinds::gateway_tls::TLS;
 use crate::kinds::gateway_tls_settings::ServerTls;
@@ -26,6 +26,8 @@ pub(crate) struct Gateway {
     pub(crate) servers: Vec<Server>,
     /// What its annotations set.
     pub(crate) settings: Vec<PlacedSetting>,
+    /// Whether plugins that it serves need a manifest.
+    pub(crate) manifest_demand: ManifestDemand,
 }
 
 /// One of its servers; those that are not served yet are left out.
@@ -91,7 +93,8 @@ pub(crate) fn read_gateway(raw: &RawObject, report: &Report) -> Option<Gateway> 
         }
     }
     let settings = read_annotations(raw, report);
-    Some(Gateway { metadata, selector, servers, settings })
+    let manifest_demand = read_manifest_demand(raw, report);
+    Some(Gateway { metadata, selector, servers, settings, manifest_demand })
 }
 
 fn read_server(fields: &Fields<'_>, index: usize, namespace: &Arc<str>) -> Option<Server> {

@@ -1,6 +1,6 @@
 //! The annotations of a Gateway, `portcullis.dev/…`.
 
-use portcullis_model::ProxyProtocol;
+use portcullis_model::{ManifestDemand, ProxyProtocol};
 
 use super::edge_setting::{PlacedSetting, Setting};
 use crate::codes;
@@ -13,6 +13,7 @@ use crate::suggest::closest;
 
 const PREFIX: &str = "portcullis.dev/";
 const PROXY_PROTOCOL: &str = "proxy-protocol";
+const PLUGIN_MANIFESTS: &str = "plugin-manifests";
 
 /// Reads what a Gateway's annotations set for its sockets, and reports annotations of ours that are unknown.
 pub(super) fn read_annotations(raw: &RawObject, report: &Report) -> Vec<PlacedSetting> {
@@ -24,13 +25,31 @@ pub(super) fn read_annotations(raw: &RawObject, report: &Report) -> Vec<PlacedSe
         }
         for (name, value) in all.entries() {
             match name.strip_prefix(PREFIX) {
-                None => {}
+                None | Some(PLUGIN_MANIFESTS) => {}
                 Some(PROXY_PROTOCOL) => settings.extend(read_proxy_protocol(&value)),
                 Some(name) => unknown(&value, name),
             }
         }
     });
     settings
+}
+
+/// Whether `portcullis.dev/plugin-manifests: required` is there. What cannot be read demands them.
+pub(super) fn read_manifest_demand(raw: &RawObject, report: &Report) -> ManifestDemand {
+    let mut demand = ManifestDemand::None;
+    let Some(annotations) = annotations(raw) else { return demand };
+    let words = [("required", ManifestDemand::Required), ("optional", ManifestDemand::None)];
+    Cursor::root(&raw.node, report).within(&["metadata", "annotations"], annotations, |all| {
+        if all.is_null() {
+            return;
+        }
+        for (name, value) in all.entries() {
+            if name.strip_prefix(PREFIX) == Some(PLUGIN_MANIFESTS) {
+                demand = choice(&value, &words).unwrap_or(ManifestDemand::Required);
+            }
+        }
+    });
+    demand
 }
 
 fn read_proxy_protocol(value: &Cursor<'_>) -> Option<PlacedSetting> {
@@ -44,9 +63,9 @@ fn read_proxy_protocol(value: &Cursor<'_>) -> Option<PlacedSetting> {
 }
 
 fn unknown(value: &Cursor<'_>, name: &str) {
-    let help = match closest(name, [PROXY_PROTOCOL].into_iter()) {
+    let help = match closest(name, [PROXY_PROTOCOL, PLUGIN_MANIFESTS].into_iter()) {
         Some(near) => format!("did you mean `{PREFIX}{near}`?"),
-        None => format!("known is {PREFIX}{PROXY_PROTOCOL}"),
+        None => format!("known are {PREFIX}{PROXY_PROTOCOL} and {PREFIX}{PLUGIN_MANIFESTS}"),
     };
     let message = format!("there is no annotation `{PREFIX}{name}` of a Gateway");
     value.report(Gravity::Breaks, codes::UNKNOWN_FIELD, message, help);

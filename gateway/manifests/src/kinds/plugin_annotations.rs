@@ -69,7 +69,7 @@ fn read_capabilities(value: &Cursor<'_>, text: &str) -> Option<Capabilities> {
         Err(word) => {
             let names = Capability::ALL.map(Capability::name).join(", ");
             let help = format!(
-                "write all, compatible, or some of {names}; upstreams may name clusters as in `upstreams=auth|stats`"
+                "write all, compatible, or some of {names}; upstreams may name clusters as in `upstreams=auth;stats`"
             );
             value.refuse(format!("`{word}` is no capability"), help);
             // What was to be narrowed is not left wide.

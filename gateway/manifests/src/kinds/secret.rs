@@ -3,7 +3,9 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use portcullis_crypto::{Credential, CredentialError, TrustAnchors, TrustError};
+use portcullis_model::RegistryCredentials;
 
+use super::pull_credentials::read_pull_credentials;
 use crate::codes;
 use crate::draft::RawObject;
 use crate::metadata::{Metadata, read_metadata};
@@ -18,6 +20,8 @@ pub(crate) struct Secret {
     pub(crate) credential: Option<Credential>,
     /// Who vouches for clients.
     pub(crate) authorities: Authorities,
+    /// Who pulls images; `None` where it does not say.
+    pub(crate) pull: Option<RegistryCredentials>,
 }
 
 /// The CA certificates of a Secret, with their revocation lists.
@@ -42,6 +46,7 @@ static SECRET: Schema = Schema {
 const NAMES: [(&str, &str); 2] = [("tls.crt", "tls.key"), ("cert", "key")];
 const AUTHORITY_NAMES: [&str; 2] = ["ca.crt", "cacert"];
 const REVOCATION_NAMES: [&str; 2] = ["ca.crl", "crl"];
+const PULL_NAMES: [&str; 2] = [".dockerconfigjson", ".dockercfg"];
 const STAPLE: &str = "tls.ocsp-staple";
 
 /// Reads a Secret. No message ever shows a value.
@@ -62,7 +67,24 @@ pub(crate) fn read_secret(raw: &RawObject, report: &Report) -> Option<Secret> {
         }
     }
     let credential = credential.and_then(|credential| add_staple(&root, credential));
-    Some(Secret { metadata, credential, authorities: read_authorities(&root) })
+    let pull = read_pull(&root);
+    Some(Secret { metadata, credential, authorities: read_authorities(&root), pull })
+}
+
+/// Names and passwords of registries.
+fn read_pull(root: &Fields<'_>) -> Option<RegistryCredentials> {
+    let name = PULL_NAMES.into_iter().find(|name| has_entry(root, name))?;
+    match read_pull_credentials(&read_entry(root, name)?) {
+        Ok(credentials) => Some(credentials),
+        Err(why) => {
+            let message = format!("`{name}` {why}");
+            let help = "make the Secret with `kubectl create secret docker-registry`";
+            with_entry(root, name, |entry| {
+                entry.report(Gravity::Degrades, codes::CREDENTIAL, message, help);
+            });
+            None
+        }
+    }
 }
 
 /// An OCSP response beside the certificate.

@@ -13,6 +13,7 @@ fn call(bench: &Bench, name: &str, arguments: &[u8]) -> Result<Vec<u8>, Status> 
             .and_then(|function| function(vm.store.data_mut(), arguments));
         Ok(result.map(|bytes| bytes.into_owned()).map_err(|error| match error {
             CallError::Refused(status, _) | CallError::Answer(status) => status,
+            CallError::Ended(reason) => panic!("{reason}"),
             CallError::Trap(error) => panic!("{error}"),
         }))
     });

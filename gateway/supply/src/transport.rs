@@ -1,0 +1,191 @@
+//! One request over HTTP/1.1, most often within TLS, and the whole answer.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, HOST, HeaderMap, HeaderValue, USER_AGENT};
+use http::{Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use crate::SupplyError;
+use crate::origin::{NamedBy, why_not};
+
+/// For names, connections and handshakes together.
+const CONNECT: Duration = Duration::from_secs(10);
+/// For each next piece of an answer.
+const SILENCE: Duration = Duration::from_secs(15);
+const MOST_FIELDS: usize = 100;
+const MOST_HEAD_BYTES: usize = 64 << 10;
+
+/// What connects to servers.
+pub(crate) struct Transport {
+    tls: Arc<ClientConfig>,
+}
+
+/// A request.
+#[derive(Clone)]
+pub(crate) struct Ask {
+    pub(crate) url: Uri,
+    pub(crate) accept: &'static str,
+    pub(crate) authorization: Option<HeaderValue>,
+    /// The answer has at most so many bytes.
+    pub(crate) limit: usize,
+    pub(crate) named_by: NamedBy,
+}
+
+/// An answer, whatever its status.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Transport {
+    /// Servers are verified by these authorities, in PEM; what cannot be read of them is left out.
+    pub(crate) fn new(authorities: &[u8]) -> Result<Self, rustls::Error> {
+        let mut roots = RootCertStore::empty();
+        let readable = CertificateDer::pem_slice_iter(authorities).filter_map(Result::ok);
+        roots.add_parsable_certificates(readable);
+        let mut tls = ClientConfig::builder_with_provider(portcullis_crypto::provider())
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Transport { tls: Arc::new(tls) })
+    }
+
+    /// Asks once, on a connection of its own.
+    pub(crate) async fn get(&self, ask: &Ask) -> Result<Answer, SupplyError> {
+        let shown = shown(&ask.url);
+        let response = timeout(CONNECT, self.begin(ask))
+            .await
+            .map_err(|_| unreachable(&shown, &"no answer within ten seconds"))??;
+        let (head, body) = response.into_parts();
+        let body = read_body(body, ask.limit, &shown).await?;
+        Ok(Answer { status: head.status, headers: head.headers, body })
+    }
+
+    async fn begin(&self, ask: &Ask) -> Result<http::Response<Incoming>, SupplyError> {
+        let shown = shown(&ask.url);
+        let host = ask.url.host().unwrap_or_default();
+        let is_tls = ask.url.scheme_str() == Some("https");
+        let port = ask.url.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+        let stream = connect(bare(host), port, ask.named_by, &shown).await?;
+        if !is_tls {
+            return exchange(stream, ask, &shown).await;
+        }
+        let name = ServerName::try_from(bare(host).to_owned())
+            .map_err(|_| SupplyError::Malformed(format!("{shown}: the host is no name")))?;
+        let stream = TlsConnector::from(self.tls.clone())
+            .connect(name, stream)
+            .await
+            .map_err(|error| unreachable(&shown, &format_args!("TLS: {error}")))?;
+        exchange(stream, ask, &shown).await
+    }
+}
+
+/// To the first address that takes it. The address is checked that is connected to, so a name cannot mean another one
+/// a moment later.
+async fn connect(
+    host: &str,
+    port: u16,
+    named_by: NamedBy,
+    shown: &str,
+) -> Result<TcpStream, SupplyError> {
+    let addresses =
+        tokio::net::lookup_host((host, port)).await.map_err(|error| unreachable(shown, &error))?;
+    let mut failure = unreachable(shown, &"the name has no address");
+    for address in addresses {
+        match connect_to(address, named_by, shown).await {
+            Ok(stream) => return Ok(stream),
+            Err(error @ SupplyError::Forbidden(_)) => return Err(error),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+async fn connect_to(
+    address: SocketAddr,
+    named_by: NamedBy,
+    shown: &str,
+) -> Result<TcpStream, SupplyError> {
+    if let Some(why) = why_not(address.ip(), named_by) {
+        return Err(SupplyError::Forbidden(format!("{shown} leads to {}: {why}", address.ip())));
+    }
+    let stream = TcpStream::connect(address).await;
+    stream.map_err(|error| unreachable(shown, &format_args!("{address}: {error}")))
+}
+
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    ask: &Ask,
+    shown: &str,
+) -> Result<http::Response<Incoming>, SupplyError> {
+    let failed = |error: hyper::Error| unreachable(shown, &error);
+    let (mut sender, connection) = http1::Builder::new()
+        .max_headers(MOST_FIELDS)
+        .max_buf_size(MOST_HEAD_BYTES)
+        .handshake::<_, Empty<Bytes>>(TokioIo::new(stream))
+        .await
+        .map_err(failed)?;
+    // It ends with the answer's body, which is read or dropped.
+    tokio::spawn(connection);
+    sender.send_request(request(ask)?).await.map_err(failed)
+}
+
+fn request(ask: &Ask) -> Result<Request<Empty<Bytes>>, SupplyError> {
+    let path = ask.url.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    let authority = ask.url.authority().map_or("", http::uri::Authority::as_str);
+    let mut request = Request::get(path)
+        .header(HOST, authority)
+        .header(USER_AGENT, concat!("portcullis/", env!("CARGO_PKG_VERSION")))
+        .header(ACCEPT, ask.accept);
+    if let Some(authorization) = &ask.authorization {
+        request = request.header(AUTHORIZATION, authorization);
+    }
+    let built = request.body(Empty::new());
+    built.map_err(|error| SupplyError::Malformed(format!("{}: {error}", shown(&ask.url))))
+}
+
+async fn read_body(mut body: Incoming, limit: usize, shown: &str) -> Result<Vec<u8>, SupplyError> {
+    let mut read = Vec::new();
+    loop {
+        let next = timeout(SILENCE, body.frame()).await;
+        let next = next.map_err(|_| unreachable(shown, &"the answer stopped in its middle"))?;
+        let Some(frame) = next else { return Ok(read) };
+        let frame = frame.map_err(|error| unreachable(shown, &error))?;
+        let Ok(piece) = frame.into_data() else { continue };
+        if read.len() + piece.len() > limit {
+            return Err(SupplyError::TooLarge { what: format!("the answer to {shown}"), limit });
+        }
+        read.extend_from_slice(&piece);
+    }
+}
+
+/// An address of IPv6 has brackets in a URL.
+fn bare(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
+/// A URL without its query, in which there may be secrets.
+pub(crate) fn shown(url: &Uri) -> String {
+    let authority = url.authority().map_or("", http::uri::Authority::as_str);
+    format!("{}://{authority}{}", url.scheme_str().unwrap_or("?"), url.path())
+}
+
+fn unreachable(shown: &str, why: &dyn std::fmt::Display) -> SupplyError {
+    SupplyError::Unreachable(format!("{shown}: {why}"))
+}

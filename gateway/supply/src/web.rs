@@ -1,0 +1,98 @@
+//! Getting a URL, with redirects within bounds.
+
+use http::header::{LOCATION, WWW_AUTHENTICATE};
+use http::{StatusCode, Uri};
+
+use crate::SupplyError;
+use crate::challenge::{Challenge, read_challenges};
+use crate::origin::NamedBy;
+use crate::transport::{Answer, Ask, Transport, shown};
+
+const MOST_REDIRECTS: usize = 5;
+
+/// The answer to a request, which is a good one. A redirect is followed a few times, never to another scheme and never
+/// inward; another host learns nothing of who asks.
+pub(crate) async fn get(transport: &Transport, first: Ask) -> Result<Answer, SupplyError> {
+    let mut ask = first.clone();
+    for _ in 0..=MOST_REDIRECTS {
+        let answer = transport.get(&ask).await?;
+        if !is_redirect(answer.status) {
+            return good(answer, &ask.url);
+        }
+        let target = answer.headers.get(LOCATION).and_then(|target| target.to_str().ok());
+        let url = target.and_then(|target| resolve(&ask.url, target)).ok_or_else(|| {
+            SupplyError::Malformed(format!("{} redirects nowhere", shown(&ask.url)))
+        })?;
+        if url.scheme() != first.url.scheme() {
+            let message =
+                format!("{} redirects to {}: another scheme", shown(&ask.url), shown(&url));
+            return Err(SupplyError::Forbidden(message));
+        }
+        if url.authority() != first.url.authority() {
+            (ask.authorization, ask.named_by) = (None, NamedBy::Answer);
+        }
+        ask.url = url;
+    }
+    Err(SupplyError::Forbidden(format!("{} redirects more than five times", shown(&first.url))))
+}
+
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+fn good(answer: Answer, url: &Uri) -> Result<Answer, SupplyError> {
+    let asked = || shown(url);
+    match answer.status.as_u16() {
+        200 => Ok(answer),
+        401 => {
+            let fields = answer.headers.get_all(WWW_AUTHENTICATE);
+            let readable = fields.iter().filter_map(|value| value.to_str().ok());
+            let challenges: Vec<Challenge> = readable.flat_map(read_challenges).collect();
+            Err(SupplyError::Unauthorized { asked: asked(), challenges })
+        }
+        // As with one that does not answer: it may be well again soon.
+        status @ (408 | 429 | 500..) => {
+            Err(SupplyError::Unreachable(format!("{} answers {status}", asked())))
+        }
+        status => Err(SupplyError::Status { asked: asked(), status, hint: hint(status) }),
+    }
+}
+
+fn hint(status: u16) -> &'static str {
+    match status {
+        403 => ": who asks may not have it",
+        404 => ": there is no such thing, or who asks may not know of it",
+        _ => "",
+    }
+}
+
+/// An absolute URL, or a path on the same host.
+fn resolve(base: &Uri, target: &str) -> Option<Uri> {
+    let target: Uri = target.split('#').next()?.parse().ok()?;
+    if target.scheme().is_some() {
+        return target.host().filter(|host| !host.is_empty()).is_some().then_some(target);
+    }
+    let path = target.path_and_query()?.clone();
+    if !path.as_str().starts_with('/') {
+        return None;
+    }
+    let mut parts = base.clone().into_parts();
+    parts.path_and_query = Some(path);
+    Uri::from_parts(parts).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redirects_lead_to_urls_or_paths() {
+        let base: Uri = "https://a.example:8443/x?y".parse().unwrap();
+        let to = |target| resolve(&base, target).map(|url| url.to_string());
+        assert_eq!(to("/z?q=1"), Some("https://a.example:8443/z?q=1".to_owned()));
+        assert_eq!(to("http://b.example/z#f"), Some("http://b.example/z".to_owned()));
+        for nowhere in ["", "z", "https://", "https:///x"] {
+            assert_eq!(to(nowhere), None, "{nowhere}");
+        }
+    }
+}

@@ -29,6 +29,10 @@ use crate::socket::Socket;
 /// are some that do not know it (RFC 9110 section 10.1.1).
 const LONGEST_HOLD: Duration = Duration::from_secs(1);
 
+/// The memory of a head up to this size, in bytes, is kept for the next one's: few are larger, and a connection may lie
+/// idle for long.
+const LARGEST_KEPT: usize = 16 << 10;
+
 /// The end of a chunk and of the body after it, in one piece.
 const CHUNK_END_AND_LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";
 
@@ -52,6 +56,7 @@ pub(crate) struct Upload {
     taken_unsent: Bytes,
     /// The `Trailer` fields, which name the trailers that may be sent.
     announced: Vec<HeaderValue>,
+    head_is_large: bool,
 }
 
 /// Whether there is more of a body.
@@ -96,6 +101,7 @@ impl Upload {
         if parts.extensions.get::<Upgrade>().is_some() {
             add_upgrade(&mut self.prefix, &WEBSOCKET);
         }
+        self.head_is_large = self.prefix.len() > LARGEST_KEPT;
         self.body_stage = if framing.is_empty() { BodyStage::Ended } else { BodyStage::Flowing };
         // Only what has a body can be expected to go on, so others need not be looked at.
         let waits = !framing.is_empty() && parts.headers.contains_key(EXPECT);
@@ -173,6 +179,9 @@ impl Upload {
     pub(crate) fn rest(&mut self) {
         self.body = None;
         self.announced.clear();
+        if std::mem::take(&mut self.head_is_large) {
+            self.prefix = BytesMut::new();
+        }
     }
 
     fn is_queue_empty(&self) -> bool {

@@ -100,6 +100,10 @@ mod tests {
         assert_eq!(request.uri(), "http://shop.example:8080/a?b=c");
         assert_eq!(request.headers().len(), 1);
         assert_eq!(request.headers()["te"], "trailers");
+        // Whatever a client may say: a failure here would be held against the endpoint.
+        for host in ["a.", "a:", "a.:80", "[::1]:80", "[::1]", "1.2.3.4:", "x_y.a"] {
+            assert!(request_head(&head(&[("host", host)]), None, Scheme::HTTP).is_ok(), "{host}");
+        }
     }
 
     #[test]

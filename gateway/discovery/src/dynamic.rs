@@ -21,6 +21,10 @@ const MOST_HOSTS: usize = 1024;
 const UNUSED: Duration = Duration::from_secs(60);
 /// One that nobody asked for through this time is forgotten.
 const FORGOTTEN: Duration = Duration::from_secs(300);
+/// New hosts that are looked up at once, and each second after that: each costs its worker a moment and the servers two
+/// questions, and clients can think of any number.
+const MOST_NEW: u64 = 2 * MOST_HOSTS as u64;
+const NEW_EACH_SECOND: u64 = 100;
 /// How long a request waits for the first answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -31,7 +35,7 @@ pub(crate) struct DynamicHosts {
     began: Instant,
     known: ArcSwap<Hosts>,
     /// Held while hosts come and go; requests to known hosts do without.
-    changing: Mutex<()>,
+    changing: Mutex<Newcomers>,
 }
 
 /// By the cluster's label and the host.
@@ -45,6 +49,22 @@ struct Host {
     used: AtomicU64,
 }
 
+/// How many hosts may still come.
+struct Newcomers {
+    left: u64,
+    second: u64,
+}
+
+impl Newcomers {
+    fn let_in(&mut self, second: u64) -> Result<(), HostRefused> {
+        let passed = second.saturating_sub(std::mem::replace(&mut self.second, second));
+        let earned = passed.saturating_mul(NEW_EACH_SECOND);
+        let left = self.left.saturating_add(earned).min(MOST_NEW);
+        self.left = left.saturating_sub(1);
+        if left == 0 { Err(HostRefused::TooManyNew) } else { Ok(()) }
+    }
+}
+
 /// Why a request's host is not served.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HostRefused {
@@ -54,6 +74,9 @@ pub enum HostRefused {
     /// Too many others are in use.
     #[error("too many hosts are in use")]
     Full,
+    /// Too many came of late that nobody had asked for before.
+    #[error("too many new hosts at a time")]
+    TooManyNew,
     /// It has no address, or none that may be reached.
     #[error("the host's name gave no address: {0}")]
     NoAddress(String),
@@ -62,7 +85,8 @@ pub enum HostRefused {
 impl DynamicHosts {
     pub(crate) fn new(names: Arc<Names>, counts: Arc<DiscoveryCounts>) -> Self {
         let (began, known) = (Instant::now(), ArcSwap::default());
-        DynamicHosts { names, counts, began, known, changing: Mutex::default() }
+        let changing = Mutex::new(Newcomers { left: MOST_NEW, second: 0 });
+        DynamicHosts { names, counts, began, known, changing }
     }
 
     /// The cluster that stands for one host of a cluster, once its name was looked up.
@@ -118,11 +142,12 @@ impl DynamicHosts {
         parent: &Arc<Cluster>,
         key: (Arc<str>, Box<str>),
     ) -> Result<Arc<Host>, HostRefused> {
-        let _changing = self.changing.lock();
-        let mut hosts = Hosts::clone(&self.known.load());
-        if let Some(known) = hosts.get(&key) {
+        let mut changing = self.changing.lock();
+        if let Some(known) = self.known.load().get(&key) {
             return Ok(known.clone());
         }
+        changing.let_in(self.began.elapsed().as_secs())?;
+        let mut hosts = Hosts::clone(&self.known.load());
         self.make_room(&mut hosts)?;
         let settings = settings_for(parent.settings(), &key.1);
         let cluster = parent.compile_beside(&Arc::new(settings), None);
@@ -310,6 +335,23 @@ mod tests {
         assert!(cluster.pick_endpoint(&[]).is_none());
         tokio::time::sleep(Duration::from_secs(31)).await;
         assert!(cluster.pick_endpoint(&[]).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn new_hosts_come_no_faster_than_they_may() {
+        let asker = Scripted::new();
+        let (hosts, parent) = (hosts(&asker, &[]), parent(None));
+        let mut refused = Vec::new();
+        for n in 0..=MOST_NEW {
+            refused.push(hosts.cluster_of(&parent, &format!("h{n}.dyn.test")).await.err().unwrap());
+        }
+        assert_eq!(refused.pop(), Some(HostRefused::TooManyNew));
+        assert!(refused.iter().all(|each| matches!(each, HostRefused::NoAddress(_))));
+        let again = hosts.cluster_of(&parent, &format!("h{}.dyn.test", MOST_NEW - 1)).await;
+        assert!(matches!(again, Err(HostRefused::NoAddress(_))), "it is known");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let next = hosts.cluster_of(&parent, "next.dyn.test").await;
+        assert!(matches!(next, Err(HostRefused::NoAddress(_))));
     }
 
     #[tokio::test(start_paused = true)]

@@ -19,6 +19,7 @@ mod deadlines;
 mod deploy;
 mod dns;
 mod drain;
+mod endpoint_swaps;
 mod envoy;
 mod examples;
 mod expect;

@@ -46,6 +46,8 @@ mod overload;
 mod passthrough;
 mod plugin_bodies;
 mod plugin_calls;
+mod plugin_containment;
+mod plugin_isolation;
 mod plugin_pauses;
 mod plugin_shared;
 mod plugin_ticks;

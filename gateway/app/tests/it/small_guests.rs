@@ -15,6 +15,13 @@ pub fn small_guest(functions: &str) -> Vec<u8> {
     module(&format!("(module {PREAMBLE}\n{functions}\n{data})"))
 }
 
+/// The same for a text that begins with further imports.
+pub fn small_guest_importing(text: &str) -> Vec<u8> {
+    let (imports, functions) = text.split_once(") (func (export").expect("imports, then functions");
+    let (functions, data) = place_texts(&format!("(func (export{functions}"));
+    module(&format!("(module {imports})\n{PREAMBLE}\n{functions}\n{data})"))
+}
+
 /// A function that the gateway calls with context, size or number of fields, and end of stream.
 pub fn callback(name: &str, code: &str) -> String {
     format!(
@@ -38,11 +45,30 @@ pub async fn shop_with_guests(guests: &[(&str, Vec<u8>, &str)], spec: &[String])
         documents.push(wasm_plugin(name, &format!("./{name}.wasm"), fields));
     }
     documents.extend_from_slice(spec);
-    let directory = directory_with(&join(&documents));
+    open(&documents, guests, "text", [blue, green]).await
+}
+
+/// The same, with an access log of this format.
+pub async fn shop_with_log(guests: &[(&str, Vec<u8>, &str)], format: &str) -> Shop {
+    let (blue, green) = (Upstream::start("blue"), Upstream::start("green"));
+    let mut documents = vec![shop::manifests(TO_BLUE), backends(&blue, &green)];
+    for (name, _, fields) in guests {
+        documents.push(wasm_plugin(name, &format!("./{name}.wasm"), fields));
+    }
+    open(&documents, guests, format, [blue, green]).await
+}
+
+async fn open(
+    documents: &[String],
+    guests: &[(&str, Vec<u8>, &str)],
+    log: &str,
+    [blue, green]: [Upstream; 2],
+) -> Shop {
+    let directory = directory_with(&join(documents));
     for (name, module, _) in guests {
         std::fs::write(directory.path().join(format!("config/{name}.wasm")), module).unwrap();
     }
-    let gateway = Gateway::start_in(directory, &["--workers", "1", "--access-log", "text"]).await;
+    let gateway = Gateway::start_in(directory, &["--workers", "1", "--access-log", log]).await;
     let client = Client::http1(gateway.address("http")).await.unwrap();
     Shop { gateway, client, blue, green }
 }
@@ -50,6 +76,25 @@ pub async fn shop_with_guests(guests: &[(&str, Vec<u8>, &str)], spec: &[String])
 /// The same with one plugin.
 pub async fn shop_with_guest(functions: &str) -> Shop {
     shop_with_guests(&[("guest", small_guest(functions), "")], &[]).await
+}
+
+/// A shop of one plugin, `guest`, with these annotations of its object (YAML on one line) and further fields.
+pub async fn shop_with_annotated(functions: &str, annotations: &str, fields: &str) -> Shop {
+    let (blue, green) = (Upstream::start("blue"), Upstream::start("green"));
+    let object = annotated("guest", annotations, fields);
+    let documents = [shop::manifests(TO_BLUE), backends(&blue, &green), object];
+    let directory = directory_with(&join(&documents));
+    std::fs::write(directory.path().join("config/guest.wasm"), small_guest(functions)).unwrap();
+    let gateway = Gateway::start_in(directory, &["--workers", "1", "--access-log", "text"]).await;
+    let client = Client::http1(gateway.address("http")).await.unwrap();
+    Shop { gateway, client, blue, green }
+}
+
+/// A plugin object with annotations, whose module lies beside it.
+pub fn annotated(name: &str, annotations: &str, fields: &str) -> String {
+    let object = wasm_plugin(name, &format!("./{name}.wasm"), fields);
+    let head = format!("  name: {name}\n");
+    object.replace(&head, &format!("{head}  annotations: {{{annotations}}}\n"))
 }
 
 /// The two arguments address and length of these pairs in the format of header maps.

@@ -17,8 +17,9 @@ use crate::config_dump::config_dump;
 use crate::drain_listeners::drain_listeners;
 use crate::guard::refuse_foreigners;
 use crate::metrics::{prometheus, rendered};
+use crate::plugin_dump::plugins;
 use crate::state::AdminState;
-use crate::tables::{generations, listeners, plugins};
+use crate::tables::{generations, listeners};
 
 /// Every path of the admin port, with one line on each.
 const INDEX: &str = "Portcullis admin\n\
@@ -30,7 +31,7 @@ const INDEX: &str = "Portcullis admin\n\
     /generations          the latest configurations, and which of them requests still hold\n\
     /listeners            bound addresses\n\
     /logging?level=LEVEL  POST: change the level of the program's own log\n\
-    /plugins              plugins, their instances, traps and memory\n\
+    /plugins              plugins: what runs, where they are attached, how they failed last\n\
     /ready                whether traffic should be sent here\n\
     /server_info          version and uptime\n\
     /stats                metrics, a line each\n\

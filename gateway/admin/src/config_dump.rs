@@ -60,6 +60,7 @@ fn rule(rule: &Rule) -> Value {
         "matches": rule.matches.iter().map(request_match).collect::<Vec<_>>(),
         "action": action,
         "timeout": rule.timeout.map(seconds),
+        "plugins": rule.plugins.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "source": rule.origin.to_string(),
     })
 }
@@ -77,9 +78,8 @@ fn request_match(conditions: &RequestMatch) -> Value {
 
 fn plugin(plugin: &Plugin) -> Value {
     let module = match &plugin.module {
-        PluginModule::File(path) => format!("file://{}", path.display()),
-        PluginModule::Builtin(name) => format!("builtin:{name}"),
         PluginModule::Broken(why) => format!("broken: {why}"),
+        readable => readable.to_string(),
     };
     json!({
         "plugin": plugin.id.to_string(),

@@ -14,6 +14,7 @@ mod guard;
 mod health;
 mod listener_drain;
 mod metrics;
+mod plugin_dump;
 mod port;
 mod state;
 mod tables;

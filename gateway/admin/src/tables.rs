@@ -1,8 +1,7 @@
-//! What the gateway holds, as JSON: generations, listeners, plugins.
+//! What the gateway holds, as JSON: generations, listeners.
 
 use std::time::UNIX_EPOCH;
 
-use portcullis_snapshot::PluginState;
 use serde_json::{Value, json};
 
 use crate::state::AdminState;
@@ -34,27 +33,4 @@ pub fn bound_json(bound: &portcullis_edge::BoundListener) -> Value {
         "transport": bound.transport,
         "address": bound.address.to_string(),
     })
-}
-
-pub(crate) fn plugins(state: &AdminState) -> Value {
-    let snapshot = state.published.current();
-    let plugins = snapshot.plugins.iter().map(|(id, plugin)| {
-        let mut entry = json!({
-            "plugin": id.to_string(),
-            "fail_strategy": format!("{:?}", plugin.fail_strategy()),
-            "state": if plugin.running().is_some() { "running" } else { "refused" },
-        });
-        if let (PluginState::Running { plugin, digest, .. }, Some(entry)) =
-            (plugin, entry.as_object_mut())
-        {
-            let status = plugin.status();
-            entry.insert("sha256".to_owned(), json!(portcullis_crypto::hex(digest)));
-            entry.insert("abi".to_owned(), json!(status.abi.to_string()));
-            entry.insert("instances".to_owned(), json!(status.instances));
-            entry.insert("memory_bytes".to_owned(), json!(status.memory_bytes));
-            entry.insert("traps".to_owned(), json!(status.traps));
-        }
-        entry
-    });
-    json!({ "plugins": plugins.collect::<Vec<_>>() })
 }

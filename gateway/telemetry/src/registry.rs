@@ -275,7 +275,7 @@ mod tests {
     use portcullis_exchange::{Exchange, ResponseHead};
 
     use super::*;
-    use crate::shard::PluginPhase;
+    use crate::plugin_phase::PluginPhase;
 
     fn labels(name: &str) -> TargetLabels {
         TargetLabels {

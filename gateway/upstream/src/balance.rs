@@ -91,6 +91,21 @@ impl Pool {
         }
     }
 
+    /// One of them, in whatever condition.
+    pub(crate) fn pick_any(
+        &self,
+        pick: &Pick<'_>,
+        draw: impl FnMut(u64) -> u64,
+    ) -> Option<&Arc<Endpoint>> {
+        let may_be = |nth: usize| self.endpoints.get(nth).is_some_and(|each| pick.may_be(each));
+        self.endpoints.get(self.weights.draw_among(may_be, draw)?.nth)
+    }
+
+    /// Whether any of them may be picked.
+    pub(crate) fn has_anyone(&self) -> bool {
+        self.endpoints.iter().any(|each| self.may_be_endpoint(each, &Pick::default()))
+    }
+
     pub(crate) fn has(&self, endpoint: EndpointId) -> bool {
         self.endpoints.iter().any(|each| each.id == endpoint)
     }

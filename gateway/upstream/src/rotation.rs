@@ -25,6 +25,8 @@ pub(crate) struct Rotation {
     total: u64,
     /// Levels without a share, the nearest first: for attempts that are to go elsewhere.
     standby: Vec<Pool>,
+    /// Whether condition is ignored where too few are well.
+    panics: bool,
 }
 
 #[derive(Debug)]
@@ -45,7 +47,7 @@ pub(crate) struct Parts<'a> {
 
 impl Rotation {
     pub(crate) fn build(parts: &Parts<'_>) -> Self {
-        let mut rotation = Rotation::default();
+        let mut rotation = Rotation { panics: parts.panic_below() > 0, ..Rotation::default() };
         let levels = parts.levels();
         let counts: Vec<Level> = levels.iter().map(|members| count(members)).collect();
         for (members, load) in levels.iter().zip(loads(&counts, parts.panic_below())) {
@@ -81,9 +83,32 @@ impl Rotation {
             }
             _ => 0,
         };
-        let drawn = self.groups.get(nth)?.pool.pick(pick, turn, &mut draw);
-        drawn
-            .or_else(|| self.groups.iter().find_map(|group| group.pool.pick(pick, turn, &mut draw)))
+        let drawn = self.groups.get(nth).and_then(|group| group.pool.pick(pick, turn, &mut draw));
+        drawn.or_else(|| self.pick_of_rest(pick, turn, draw))
+    }
+
+    /// Where whom the draw fell on may not be: another group. Where all that had a share have lost it, whoever stood by
+    /// serves until this is made anew, which takes a moment.
+    #[cold]
+    fn pick_of_rest(
+        &self,
+        pick: &Pick<'_>,
+        turn: &AtomicU64,
+        mut draw: impl FnMut(u64) -> u64,
+    ) -> Option<&Arc<Endpoint>> {
+        let with_share = |loaded: bool| {
+            let of_such = move |group: &&Group| (group.share > 0) == loaded;
+            self.groups.iter().filter(of_such).map(|group| &group.pool)
+        };
+        let mut found = with_share(true).find_map(|pool| pool.pick(pick, turn, &mut draw));
+        if found.is_none() && !with_share(true).any(Pool::has_anyone) {
+            found = self.standby.iter().find_map(|pool| pool.pick(pick, turn, &mut draw));
+            if self.panics {
+                found = found
+                    .or_else(|| with_share(true).find_map(|pool| pool.pick_any(pick, &mut draw)));
+            }
+        }
+        found.or_else(|| with_share(false).find_map(|pool| pool.pick(pick, turn, &mut draw)))
     }
 
     /// The next endpoint of the nearest group none of which was tried, also one that stands by; `None` where there is

@@ -100,6 +100,27 @@ fn nearer_endpoints_come_first_and_farther_ones_when_those_fail() {
 }
 
 #[test]
+fn until_the_rotation_is_made_anew_those_who_stand_by_serve() {
+    // Upkeep is asked for, and has not begun.
+    let (_upkeep, ask) = Upkeep::new();
+    for panic_below in [0, 50] {
+        let mut settings = (**cluster_in(&["eu/a/1", "us/a/1"], detecting).settings()).clone();
+        settings.outliers.as_mut().unwrap().min_health_percent = panic_below;
+        let locality = Some((*place("eu/a/1")).clone());
+        let here = Arc::new(Surroundings { locality, labels: Vec::new() });
+        let home = ClusterHome { here, upkeep: Some(ask.clone()) };
+        let cluster = Cluster::compile(&Arc::new(settings), None, &home);
+        let (near, far) = (endpoint(&cluster, 1), endpoint(&cluster, 2));
+        // Whoever has tried the near one is not sent far away for that.
+        assert!(cluster.pick_endpoint(&[near.id]).is_none());
+        cluster.record(&near, ERROR);
+        assert_eq!(ports(&cluster), [2]);
+        cluster.record(&far, ERROR);
+        assert_eq!(ports(&cluster), if panic_below > 0 { vec![1] } else { vec![] });
+    }
+}
+
+#[test]
 fn who_stands_by_is_picked_where_another_locality_is_asked_for() {
     let cluster = cluster_in(&["eu/a/1", "eu/a/1", "eu/b/1", "us/a/1"], detecting);
     let elsewhere = |tried: &[u16]| {

@@ -86,3 +86,31 @@ fn kernel_version() -> (u32, u32) {
         _ => (0, 0),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every pool, in every address space, gives memories that can grow.
+    #[test]
+    fn sandboxes_are_made_in_plenty_of_space_and_in_little() {
+        let module = "(module (memory (export \"memory\") 1 16)
+            (func (export \"grow\") (result i32) (memory.grow (i32.const 15))))";
+        for space in [AddressSpace::Plenty, AddressSpace::Limited] {
+            let engine = Engine::new(&pooled(space, 16)).unwrap();
+            let module = wasmtime::Module::new(&engine, wat::parse_str(module).unwrap()).unwrap();
+            for _ in 0..32 {
+                let mut store = wasmtime::Store::new(&engine, ());
+                store.set_epoch_deadline(1);
+                let instance = wasmtime::Instance::new(&mut store, &module, &[]).unwrap();
+                let grow = instance.get_typed_func::<(), i32>(&mut store, "grow").unwrap();
+                assert_eq!(grow.call(&mut store, ()).unwrap(), 1);
+            }
+        }
+    }
+
+    #[test]
+    fn a_kernel_tells_its_version() {
+        assert!(kernel_version() > (2, 0));
+    }
+}

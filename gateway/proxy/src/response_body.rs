@@ -252,7 +252,10 @@ impl HttpBody for ResponseBody {
         let Form::Streaming(this) = &mut self.get_mut().0 else { return Poll::Ready(None) };
         if this.poll_deadline(cx).is_ready() {
             this.deadline = None;
-            this.flight.record_outcome(Outcome::Late);
+            // Where the reply is there to be taken, it is the client that was slow.
+            if this.poll_source(cx).is_pending() {
+                this.flight.record_outcome(Outcome::Late);
+            }
             this.break_off(ResponseFlag::UpstreamRequestTimeout, "upstream_response_timeout");
             return Poll::Ready(Some(Err(BodyError::TimedOut)));
         }

@@ -1,8 +1,14 @@
-//! Endpoints that give way to others: nobody is without while that happens, and what fails comes back.
+//! Endpoints that give way to others: nobody is without while that happens, what fails comes back, and clients have no
+//! say in it.
+
+use std::time::Duration;
 
 use portcullis_testkit::manifests::{http_gateway, join, service_entry, virtual_service};
 use portcullis_testkit::{Client, DnsAnswer, DnsServer, Upstream, within};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
+use crate::balancing::{destination_rule, endpoint};
 use crate::gateway::Gateway;
 use crate::shop::{self, HOST, TO_BLUE};
 
@@ -66,4 +72,29 @@ async fn an_ejected_host_of_dynamic_dns_comes_back() {
     gateway.wait_for_log("back in rotation").await;
     let asking = async { while client.get("blue.dyn.test", "/").await.status != 200 {} };
     within("an answer after the ejection", asking).await;
+}
+
+/// A reply that is not over when its route's timeout passes, because its client does not read.
+#[tokio::test]
+async fn a_client_that_does_not_read_has_no_endpoint_ejected() {
+    let blue = Upstream::start("blue");
+    let rules = "- timeout: 200ms\n  route:\n  - destination: {host: blue.example}\n";
+    let policy = "outlierDetection: {consecutiveGatewayErrors: 1, consecutive5xxErrors: 1, \
+                  interval: 1h, baseEjectionTime: 1h}";
+    let entry = service_entry("blue", "blue.example", 80, &[blue.address()]);
+    let manifests = join(&[shop::manifests(rules), entry, destination_rule(policy)]);
+    let mut gateway = Gateway::start(&manifests).await;
+    let mut slow = TcpStream::connect(gateway.address("http")).await.unwrap();
+    let ask = format!("GET /stream/64 HTTP/1.1\r\nhost: {HOST}\r\n\r\n");
+    slow.write_all(ask.as_bytes()).await.unwrap();
+    slow.read_u8().await.unwrap();
+    // The time itself is the matter here.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let mut read = Vec::new();
+    let _ = slow.read_to_end(&mut read).await;
+    assert!(read.len() < 64 << 20);
+    gateway.access_line_with(" UT ").await;
+    assert_eq!(endpoint(&gateway, blue.address()).await["state"], "healthy");
+    let mut client = Client::http1(gateway.address("http")).await.unwrap();
+    assert_eq!(client.get(HOST, "/").await.status, 200);
 }

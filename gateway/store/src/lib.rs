@@ -7,8 +7,10 @@
 
 mod directory;
 mod entry;
+mod error;
 mod store;
 
 pub use directory::check_private;
 pub use entry::{decode_entry, encode_entry};
-pub use store::{Store, StoreError};
+pub use error::StoreError;
+pub use store::Store;

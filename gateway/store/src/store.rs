@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use portcullis_crypto::{hex, sha256};
 
+use crate::StoreError;
 use crate::directory::{check_private, is_private_file, make_private};
 use crate::entry::{decode_entry, encode_entry};
 
@@ -21,39 +22,6 @@ const UNFINISHED: &str = "unfinished-";
 pub struct Store {
     directory: PathBuf,
     limit: u64,
-}
-
-/// Why there is no store, or why it took nothing.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum StoreError {
-    /// The system refused.
-    #[error("{path}: {why}", path = path.display())]
-    System {
-        /// Where.
-        path: PathBuf,
-        /// In the system's words.
-        why: String,
-    },
-    /// Somebody else could have written what is in it.
-    #[error("{path} is not used: {why}", path = path.display())]
-    Exposed {
-        /// Where.
-        path: PathBuf,
-        /// What is wrong, and what to do.
-        why: &'static str,
-    },
-    /// It is larger than the whole store may be.
-    #[error("{size} bytes are more than the store holds")]
-    TooLarge {
-        /// In bytes.
-        size: u64,
-    },
-}
-
-impl StoreError {
-    pub(crate) fn of(path: &Path, error: &io::Error) -> Self {
-        StoreError::System { path: path.to_owned(), why: error.to_string() }
-    }
 }
 
 impl Store {

@@ -17,6 +17,7 @@ mod layer;
 mod manifest;
 mod origin;
 mod registry;
+mod request;
 mod supply;
 mod tar;
 mod transport;
@@ -30,7 +31,6 @@ pub use gzip::gunzip;
 pub use layer::find_module;
 pub use manifest::{Descriptor, Document, Index, Manifest};
 pub use origin::refuse_inward;
-pub use supply::{
-    Fetched, Freshness, ModuleRequest, Supply, SupplySettings, UnsignedModules, system_bundle,
-};
+pub use request::{Freshness, ModuleRequest};
+pub use supply::{Fetched, Supply, SupplySettings, UnsignedModules, system_bundle};
 pub use tar::find_in_tar;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use portcullis_crypto::{PublicKey, hex, sha256};
-use portcullis_model::{ModuleUrl, PluginModule, PluginSupply, PullCredentials};
+use portcullis_model::{ModuleUrl, PluginModule, PullCredentials};
 use portcullis_telemetry::PluginSupplyCounts;
 use tokio::runtime::Runtime;
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
@@ -20,6 +20,7 @@ use crate::cosign::check_signature;
 use crate::image::Image;
 use crate::origin::NamedBy;
 use crate::registry::Repository;
+use crate::request::{Freshness, ModuleRequest};
 use crate::transport::{Ask, Transport};
 use crate::web::get;
 
@@ -64,30 +65,6 @@ pub enum UnsignedModules {
     Allowed,
     /// They are refused.
     Refused,
-}
-
-/// What is wanted.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ModuleRequest {
-    /// From where: a URL or an image.
-    pub module: PluginModule,
-    /// The SHA-256 that it must have, in lower-case hex.
-    pub sha256: Option<String>,
-    /// With whose word, as whom.
-    pub supply: PluginSupply,
-    /// At most so many bytes.
-    pub limit: usize,
-}
-
-/// Whether what is kept will do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Freshness {
-    /// It will.
-    Kept,
-    /// It is to be fetched anew; what is kept stands in where nobody answers.
-    Anew,
-    /// It has to: nothing is fetched.
-    KeptOnly,
 }
 
 /// A module.

@@ -8,6 +8,7 @@ mod gateways;
 mod health_checks;
 mod kubernetes_services;
 mod plugin_attachment;
+mod plugin_supply;
 mod plugins;
 mod protections;
 mod quarantine;

@@ -56,7 +56,7 @@ spec:
     let other_host = plugin.compatibility;
     assert_eq!(other_host.headers_pause, HeadersPause::Head);
     assert_eq!(other_host.strictness, Strictness::Envoy);
-    assert_eq!(plugin.origin.line, 14);
+    assert_eq!(plugin.origin.line, 15);
     assert_eq!(chain(&conversion), ["auth"]);
 }
 
@@ -130,16 +130,7 @@ fn a_plugin_whose_manifest_cannot_be_parsed_fails_closed_everywhere() {
 }
 
 #[test]
-fn a_remote_module_is_not_served_yet() {
-    for url in ["oci://registry/x:1", "https://example.com/x.wasm", "registry/x:1"] {
-        let text = plugin("p", "").replace("builtin:telemetry", url);
-        let conversion = convert(&[("gw.yaml", GATEWAY), ("p.yaml", &text)]);
-        assert!(
-            only_problem(&conversion)
-                .contains("p.yaml:5:8: error[PC0211] WasmPlugin/edge/p spec.url")
-        );
-        assert_eq!(chain(&conversion), ["p"]);
-    }
+fn a_file_is_named_by_its_path() {
     let text = plugin("p", "").replace("builtin:telemetry", "file:///a/b.wasm");
     let conversion = convert(&[("p.yaml", &text)]);
     let plugin = conversion.model.plugins.values().next().unwrap();
@@ -164,5 +155,5 @@ fn annotations_of_ours_are_checked() {
     assert!(with("portcullis.dev/isolation: thread").contains("write worker or request"));
     assert!(with("portcullis.dev/on-headers-pause: body").contains("write everything or head"));
     assert!(with("portcullis.dev/strict: nginx").contains("write envoy"));
-    assert!(with("portcullis.dev/capabilities: all").contains("warning[PC0207]"));
+    assert!(with("portcullis.dev/capabilities: clock").contains("error[PC0210]"));
 }

@@ -25,6 +25,12 @@ pub(crate) fn decide_route(
     }
 }
 
+/// Whether the chosen rule sends it to an upstream. Where the gateway answers nobody waits for the rest of it.
+pub(crate) fn goes_up(flight: &Flight, table: &SocketTable) -> bool {
+    let rule = flight.choice.rule(table);
+    rule.is_some_and(|rule| matches!(rule.rule.action, Action::Forward { .. }))
+}
+
 /// What becomes of a request.
 #[expect(
     clippy::large_enum_variant,

@@ -10,17 +10,20 @@ use portcullis_exchange::Connection;
 use portcullis_filters::Redirect;
 use portcullis_message::{Body, Reply};
 use portcullis_snapshot::{CompiledListener, SocketKey};
+use portcullis_upstream::Outcome;
 use portcullis_wasm::EndOfStream;
 
 use crate::admit::admit_request;
 use crate::choose::choose_route;
-use crate::decision::{Decision, decide_route};
+use crate::decision::{Decision, decide_route, goes_up};
 use crate::flight::Flight;
 use crate::forward::forward;
 use crate::handshake::check_handshake;
 use crate::health::answer_health;
 use crate::in_time::in_time;
 use crate::memory::check_memory;
+use crate::outbound::Outbound;
+use crate::overdue::Overdue;
 use crate::request_filter::filter_request;
 use crate::request_pump::RequestPump;
 use crate::reroute::choose_again;
@@ -28,6 +31,7 @@ use crate::respond::{Answer, respond};
 use crate::response_filter::Responded;
 use crate::running::Chain;
 use crate::steps::{Passed, pass_request_head};
+use crate::stop::Stop;
 use crate::upgrade::check_accept;
 use crate::{Progress, ProxyError, ResponseBody, Worker};
 
@@ -71,7 +75,10 @@ pub async fn handle_request(
                     check_accept(&response, outbound.accept.as_deref())
                         .map(|()| Answer::Upstream(response))
                 }
-                Err(stop) => stop.reply(&mut flight.exchange).map(Answer::Reply),
+                Err(stop) => {
+                    hold_against_upstream(&flight, &outbound, &stop);
+                    stop.reply(&mut flight.exchange).map(Answer::Reply)
+                }
             }
         }
         Ok(Decision::Reply(reply)) => Ok(Answer::Reply(reply)),
@@ -80,6 +87,15 @@ pub async fn handle_request(
         Err(error) => Err(error),
     };
     finish(flight, answer).await
+}
+
+/// An upstream that has the request whole and says nothing has failed it.
+fn hold_against_upstream(flight: &Flight, outbound: &Outbound, stop: &Stop) {
+    if outbound.request.is_none()
+        && matches!(stop, Stop::Error(ProxyError::Overdue(Overdue::UpstreamIdle)))
+    {
+        flight.record_outcome(Outcome::Late);
+    }
 }
 
 /// Sends the answer once the plugins let it go.
@@ -106,7 +122,7 @@ fn decide(flight: &mut Flight, body: Body) -> Result<Decision, ProxyError> {
                 Passed::Reply(reply) => return Ok(Decision::Reply(reply)),
                 passed => return Ok(Decision::Filter(body, passed)),
             }
-            if !body.is_end_stream() && flight.wants_request_body() {
+            if !body.is_end_stream() && flight.wants_request_body() && goes_up(flight, &table) {
                 return Ok(Decision::Filter(body, Passed::All));
             }
         }

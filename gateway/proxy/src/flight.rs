@@ -165,7 +165,8 @@ impl Flight {
             self.exchange.bytes_received = upload.bytes();
             self.exchange.timings.request_ended = upload.ended_at();
         }
-        self.steps.close(&mut self.exchange);
+        let chain = self.chain.as_deref().unwrap_or_default();
+        self.steps.close(&self.worker, chain, &mut self.exchange);
         if let Some(target) = self.target() {
             self.worker.record(target, &self.exchange);
         }

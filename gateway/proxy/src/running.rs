@@ -2,14 +2,17 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use portcullis_exchange::Exchange;
 use portcullis_snapshot::ChainStep;
+use portcullis_telemetry::PluginPhase;
 use portcullis_wasm::{Closed, Instance, StreamId};
 use smallvec::SmallVec;
 use tokio::task::spawn_local;
 use tokio::time::sleep;
+
+use crate::Worker;
 
 /// A guest that says that it is not done has so long to be.
 const LONGEST_LINGER: Duration = Duration::from_secs(1);
@@ -35,9 +38,21 @@ impl RunningSteps {
     }
 
     /// Ends the streams: `on_done`, `on_log`, `on_delete`.
-    pub(crate) fn close(&mut self, exchange: &mut Box<Exchange>) {
+    pub(crate) fn close(
+        &mut self,
+        worker: &Worker,
+        chain: &[ChainStep],
+        exchange: &mut Box<Exchange>,
+    ) {
         for running in std::mem::take(&mut self.0) {
+            let plugin = chain.get(running.index).and_then(|step| step.plugin.as_ref());
+            let plugin = plugin.filter(|plugin| plugin.module().hooks().end);
+            // Of a plugin that sees no end no time is taken.
+            let began = plugin.map(|_| Instant::now());
             end_stream(running.instance, running.stream, exchange);
+            if let (Some(plugin), Some(began)) = (plugin, began) {
+                worker.count_callback(plugin.metrics(), PluginPhase::Log, began.elapsed());
+            }
         }
     }
 }

@@ -11,6 +11,8 @@ pub struct Hooks {
     pub response_body: bool,
     /// `proxy_on_response_trailers`
     pub response_trailers: bool,
+    /// `proxy_on_done`, `proxy_on_log` or `proxy_on_delete`
+    pub end: bool,
     /// `proxy_on_downstream_data`
     pub downstream_data: bool,
     /// `proxy_on_upstream_data`
@@ -28,6 +30,7 @@ impl Hooks {
             request_trailers: exports("proxy_on_request_trailers"),
             response_body: exports("proxy_on_response_body"),
             response_trailers: exports("proxy_on_response_trailers"),
+            end: ["proxy_on_done", "proxy_on_log", "proxy_on_delete"].into_iter().any(exports),
             downstream_data: exports("proxy_on_downstream_data"),
             upstream_data: exports("proxy_on_upstream_data"),
             sets_bodies: module.imports().any(|import| import.name() == "proxy_set_buffer_bytes"),

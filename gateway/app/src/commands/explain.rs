@@ -131,6 +131,11 @@ impl Report {
     fn way_upstream(&mut self, explanation: &Explanation) {
         self.line("filters", &or_none(&explanation.filters));
         self.line("plugins", &or_none(&explanation.plugins));
+        for plugin in &explanation.plugin_chain {
+            let (phase, priority) = (plugin.phase, plugin.priority);
+            let why = format!("{phase} {priority}, on {}", plugin.attached_to);
+            self.line("plugin", &format!("{}  {why}  {}", plugin.plugin, plugin.fail_strategy));
+        }
         for cluster in &explanation.clusters {
             let endpoints = cluster.endpoints.iter();
             let endpoints = endpoints.map(|each| format!("{} {}", each.address, each.state));

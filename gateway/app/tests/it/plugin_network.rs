@@ -1,9 +1,9 @@
 //! Plugins on connections whose bytes are passed on: they see, change, hold and end them.
 
 use portcullis_testkit::manifests::{
-    gateway, join, server, service_entry, tcp_service, wasm_plugin,
+    gateway, join, server, service_entry, tcp_service, tls_secret, wasm_plugin,
 };
-use portcullis_testkit::{Client, Echo, Upstream, within};
+use portcullis_testkit::{Authority, Client, Echo, Tls, Upstream, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -171,6 +171,52 @@ async fn ends_are_told_and_passed_on() {
         gateway.wait_for_log(&format!("saw {what}")).await;
     }
     assert!(!gateway.log.iter().any(|line| line.contains("failed and is replaced")));
+}
+
+#[tokio::test]
+async fn inside_tls_that_ends_here_bytes_are_plain_and_passed_on_they_stay_sealed() {
+    let authority = Authority::new();
+    let (ours, theirs) = (authority.issue(&["plain.test"]), authority.issue(&["sealed.test"]));
+    let (db, sealed) = (Echo::plain("db").await, Echo::tls("sealed", &theirs).await);
+    // A ClientHello begins with 22; what is typed here does not.
+    let looks = on_data(
+        "downstream",
+        "(if (local.get $size) (then
+           (call $expect (call $host_get_buffer (i32.const 2) (i32.const 0) (i32.const 1) (i32.const 512) (i32.const 516)) (i32.const 0))
+           (if (i32.eq (i32.load8_u (i32.load (i32.const 512))) (i32.const 104)) (then (call $log $\"saw plain bytes\")))
+           (if (i32.eq (i32.load8_u (i32.load (i32.const 512))) (i32.const 22)) (then (call $log $\"saw a hello\")))))",
+    );
+    let servers = [
+        server("plain", 9000, "TLS", &["plain.test"], "tls: {mode: SIMPLE, credentialName: db}"),
+        server("sealed", 9000, "TLS", &["sealed.test"], "tls: {mode: PASSTHROUGH}"),
+    ];
+    let rules = "tls:\n- match: [{sniHosts: [sealed.test]}]\n  route: [{destination: {host: sealed.internal}}]\n";
+    let documents = [
+        gateway("gw", &servers),
+        tls_secret("db", &ours),
+        tcp_service("db", "gw", &["plain.test"], TO_DB),
+        tcp_service("sealed", "gw", &["sealed.test"], rules),
+        service_entry("db", "db.internal", 5432, &[db.address]),
+        service_entry("sealed", "sealed.internal", 443, &[sealed.address]),
+        wasm_plugin("looks", "./looks.wasm", "type: NETWORK\n"),
+    ];
+    let directory = directory_with(&join(&documents));
+    std::fs::write(directory.path().join("config/looks.wasm"), small_guest(&looks)).unwrap();
+    let mut gateway =
+        Gateway::start_in(directory, &["--port-map", "9000=0", "--workers", "1"]).await;
+    for (name, certificates, greeting, said) in [
+        ("plain.test", &ours, "db\n", "saw plain bytes"),
+        ("sealed.test", &theirs, "sealed\n", "saw a hello"),
+    ] {
+        let stream = TcpStream::connect(gateway.address("plain")).await.unwrap();
+        let mut stream = Tls::new(name, certificates).without_alpn().connect(stream).await.unwrap();
+        let mut bytes = vec![0; greeting.len()];
+        within("a greeting", stream.read_exact(&mut bytes)).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&bytes), greeting);
+        stream.write_all(b"hello").await.unwrap();
+        within("an echo", stream.read_exact(&mut bytes[..2])).await.unwrap();
+        gateway.wait_for_log(said).await;
+    }
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket, Type};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::AbortHandle;
 
 /// What becomes of a request that has arrived.
@@ -119,6 +119,23 @@ impl FaultyUpstream {
 impl Drop for FaultyUpstream {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+/// An address where nobody listens, and nobody else will while this lives.
+#[derive(Debug)]
+pub struct Refusing {
+    /// Where connections are refused.
+    pub address: SocketAddr,
+    _bound: TcpSocket,
+}
+
+impl Refusing {
+    /// Takes one.
+    pub fn open() -> Self {
+        let bound = TcpSocket::new_v4().unwrap();
+        bound.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        Refusing { address: bound.local_addr().unwrap(), _bound: bound }
     }
 }
 

@@ -180,6 +180,19 @@ async fn the_nearest_locality_serves_and_a_farther_one_where_it_fails() {
 }
 
 #[tokio::test]
+async fn whoever_shares_more_labels_is_nearer() {
+    let backends =
+        Backends::start(&["labels: {rack: r1}", "labels: {rack: r7}", "labels: {tier: r7}"]);
+    let policy = "loadBalancer: {localityLbSetting: {enabled: true, failoverPriority: [rack]}}, \
+                  outlierDetection: {consecutive5xxErrors: 1, interval: 1h, baseEjectionTime: 1h, \
+                  maxEjectionPercent: 100}";
+    let (_gateway, mut client) = backends.open(policy, &["--label", "rack=r7"]).await;
+    assert_eq!(counts(&mut client, 20, "/").await["u1"], 20);
+    assert_eq!(client.get(HOST, "/status/500").await.status, 500);
+    assert_eq!(counts(&mut client, 40, "/").await.len(), 2, "the others, where the nearer fails");
+}
+
+#[tokio::test]
 async fn shares_by_locality_are_kept() {
     let backends = Backends::start(&["locality: eu/a", "locality: eu/b", "locality: us/a"]);
     let policy = "loadBalancer: {simple: ROUND_ROBIN, localityLbSetting: {enabled: true, distribute: \

@@ -138,6 +138,21 @@ async fn one_logical_endpoint_goes_where_the_newest_answer_begins() {
     until_from(&mut client, "green").await;
 }
 
+/// Happy eyeballs: the record names the address that took the connection, and not the one that comes first.
+#[tokio::test]
+async fn of_several_addresses_the_record_names_the_one_that_serves() {
+    let dns = DnsServer::start();
+    let green = Upstream::start_on("green", "127.0.0.2:0".parse().unwrap());
+    let port = green.address().port();
+    // Nobody listens at the first.
+    dns.answer(NAME, DnsAnswer::addresses(60, &["127.0.0.3", "127.0.0.2"]));
+    let (mut gateway, mut client) = start(&dns, &manifests("DNS_ROUND_ROBIN", port)).await;
+    let reply = get(&mut client).await;
+    assert_eq!(name_of(&reply), "green");
+    assert_eq!(reply.header("x-portcullis-upstream"), green.address().to_string());
+    gateway.access_line_with(&format!("\"{}\"", green.address())).await;
+}
+
 #[tokio::test]
 async fn a_name_without_an_answer_is_503_until_it_has_one() {
     let (blue, dns) = (Upstream::start("blue"), DnsServer::start());

@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 
-use portcullis_testkit::manifests::join;
-use portcullis_testkit::{Call, Client, Upstream, within};
+use portcullis_testkit::manifests::{join, secret};
+use portcullis_testkit::{Call, Certificates, Client, TlsUpstream, Upstream, within};
 
 use crate::gateway::Gateway;
+use crate::grpc_peer::{GrpcServer, calls_pass};
 use crate::metrics::{metrics, sample};
 use crate::shop::{self, HOST, TO_BLUE};
 
@@ -116,5 +117,47 @@ async fn a_connection_is_enough_for_tcp() {
     assert!(line.contains(&address.to_string()), "{line}");
     for _ in 0..20 {
         assert_eq!(who_answers(&mut client).await, "blue");
+    }
+}
+
+#[tokio::test]
+async fn a_grpc_server_is_asked_whether_it_serves() {
+    let mut server = GrpcServer::start().await;
+    server.set_health("shop.Echo", "SERVING").await;
+    let check = "grpc service=shop.Echo interval=100ms timeout=2s healthy=1 unhealthy=1";
+    let grpc = manifests(check, &[server.address]).replace("protocol: HTTP}]", "protocol: GRPC}]");
+    let mut gateway = Gateway::start(&grpc).await;
+    calls_pass(gateway.address("http")).await;
+    server.set_health("shop.Echo", "NOT_SERVING").await;
+    let line = gateway.wait_for_log("endpoint is unhealthy").await;
+    assert!(line.contains("NOT_SERVING"), "{line}");
+    server.set_health("shop.Echo", "SERVING").await;
+    gateway.wait_for_log("endpoint is healthy").await;
+    calls_pass(gateway.address("http")).await;
+}
+
+#[tokio::test]
+async fn a_check_goes_over_the_clusters_tls() {
+    let good = Certificates::for_hosts(&["blue.example"]);
+    let rule = "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: blue}\nspec:\n  \
+                host: blue.example\n  trafficPolicy: {tls: {mode: SIMPLE, credentialName: blue, sni: blue.example}}\n";
+    for check in ["http path=/status/200", "tcp"] {
+        let blue = Upstream::start("blue");
+        let front = TlsUpstream::start(blue.address(), &good);
+        let check = format!("{check} interval=100ms timeout=2s healthy=1 unhealthy=1");
+        let manifests = join(&[
+            manifests(&check, &[front.address()]),
+            rule.to_owned(),
+            secret("blue", &[("ca.crt", &good.ca_pem)]),
+        ]);
+        let mut gateway = Gateway::start(&manifests).await;
+        front.until(|seen| seen.made > 1).await;
+        let mut client = Client::http1(gateway.address("http")).await.unwrap();
+        assert_eq!(client.get(HOST, "/").await.status, 200);
+        front.replace(&Certificates::for_hosts(&["blue.example"]), None);
+        let line = gateway.wait_for_log("endpoint is unhealthy").await;
+        assert!(line.contains("TLS error"), "{line}");
+        front.replace(&good, None);
+        gateway.wait_for_log("endpoint is healthy").await;
     }
 }

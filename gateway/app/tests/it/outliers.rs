@@ -4,8 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use portcullis_testkit::manifests::{join, service_entry};
-use portcullis_testkit::{Call, Client, Upstream};
-use tokio::net::TcpSocket;
+use portcullis_testkit::{Call, Client, Refusing, Upstream};
 
 use crate::balancing::{destination_rule, endpoint};
 use crate::gateway::Gateway;
@@ -19,14 +18,6 @@ async fn in_front_of(endpoints: &[SocketAddr], policy: &str) -> (Gateway, Client
     (gateway, client)
 }
 
-/// A port where nobody listens and nobody will.
-fn refusing() -> (TcpSocket, SocketAddr) {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let address = socket.local_addr().unwrap();
-    (socket, address)
-}
-
 /// Asks until an endpoint is in this state.
 async fn until_state(gateway: &Gateway, address: SocketAddr, state: &str) {
     let begun = Instant::now();
@@ -38,15 +29,18 @@ async fn until_state(gateway: &Gateway, address: SocketAddr, state: &str) {
 
 #[tokio::test]
 async fn of_three_the_one_that_refuses_costs_no_request_and_is_out() {
-    let (blue, green, (_socket, refusing)) =
-        (Upstream::start("blue"), Upstream::start("green"), refusing());
-    let (mut gateway, mut client) =
-        in_front_of(&[blue.address(), refusing, green.address()], "").await;
+    let (blue, green) = (Upstream::start("blue"), Upstream::start("green"));
+    let refusing = Refusing::open();
+    let endpoints = [blue.address(), refusing.address, green.address()];
+    let (mut gateway, mut client) = in_front_of(&endpoints, "").await;
     for _ in 0..30 {
         assert_eq!(client.call(Call::post(HOST, "/", "hello")).await.json()["body"], "hello");
     }
     let line = gateway.wait_for_log("endpoint ejected").await;
-    assert!(line.contains("no_connection") && line.contains(&refusing.to_string()), "{line}");
+    assert!(
+        line.contains("no_connection") && line.contains(&refusing.address.to_string()),
+        "{line}"
+    );
     let mut admin = Client::http1(gateway.side_port("admin")).await.unwrap();
     let metrics = admin.get("localhost", "/stats/prometheus").await.text().to_owned();
     assert!(metrics.contains("portcullis_upstream_ejections_total{reason=\"no_connection\""));
@@ -54,14 +48,15 @@ async fn of_three_the_one_that_refuses_costs_no_request_and_is_out() {
 
 #[tokio::test]
 async fn an_endpoint_that_listens_again_is_back() {
-    let (blue, (socket, refusing)) = (Upstream::start("blue"), refusing());
-    let (gateway, mut client) = in_front_of(&[blue.address(), refusing], "").await;
+    let (blue, refusing) = (Upstream::start("blue"), Refusing::open());
+    let address = refusing.address;
+    let (gateway, mut client) = in_front_of(&[blue.address(), address], "").await;
     for _ in 0..20 {
         assert_eq!(client.get(HOST, "/").await.upstream(), "blue");
     }
-    drop(socket);
-    let green = Upstream::start_on("green", refusing);
-    until_state(&gateway, refusing, "healthy").await;
+    drop(refusing);
+    let green = Upstream::start_on("green", address);
+    until_state(&gateway, address, "healthy").await;
     for _ in 0..200 {
         assert_eq!(client.get(HOST, "/").await.status, 200);
     }

@@ -187,6 +187,41 @@ async fn another_endpoint_is_taken_where_there_is_one() {
     assert_eq!(well.requests(), 3);
 }
 
+/// As in Istio, the third attempt goes elsewhere, where that is asked for.
+#[tokio::test]
+async fn further_attempts_go_to_another_locality_where_that_is_asked_for() {
+    for (remote, expected) in [("", 503), (", retryRemoteLocalities: true", 200)] {
+        let near = [
+            FaultyUpstream::always(Fault::Status(503)).await,
+            FaultyUpstream::always(Fault::Status(503)).await,
+        ];
+        let far = FaultyUpstream::always(Fault::None).await;
+        let endpoint = |upstream: &FaultyUpstream, locality: &str| {
+            format!(
+                "  - {{address: 127.0.0.1, ports: {{http: {}}}, locality: {locality}}}\n",
+                upstream.address.port()
+            )
+        };
+        let endpoints =
+            [endpoint(&near[0], "eu/a"), endpoint(&near[1], "eu/a"), endpoint(&far, "us/a")]
+                .concat();
+        let manifests = join(&[
+            shop::manifests(&rule(&format!("retries: {{attempts: 2, retryOn: 5xx{remote}}}"))),
+            format!(
+                "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: blue}}\nspec:\n  \
+                 hosts: [blue.example]\n  ports: [{{number: 80, name: http, protocol: HTTP}}]\n  \
+                 location: MESH_INTERNAL\n  resolution: STATIC\n  endpoints:\n{endpoints}"
+            ),
+            policy("outlierDetection: {consecutive5xxErrors: 100}"),
+        ]);
+        let gateway = Gateway::start_with(&manifests, &["--locality", "eu/a"]).await;
+        let mut client = Client::http1(gateway.address("http")).await.unwrap();
+        assert_eq!(client.call(get()).await.status, expected, "{remote}");
+        let near = near[0].requests() + near[1].requests();
+        assert_eq!((near, far.requests()), if expected == 200 { (2, 1) } else { (3, 0) });
+    }
+}
+
 #[tokio::test]
 async fn a_repeat_says_which_attempt_it_is_and_so_does_the_log() {
     let upstream = breaking_first(Fault::Reset, 1).await;

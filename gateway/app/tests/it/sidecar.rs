@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use crate::envoy::process::{Envoy, api, cluster, listener};
+use crate::envoy::process::{Envoy, api, cluster, http2_cluster, listener};
 use crate::gateway::Gateway;
+use crate::grpc_peer::{GrpcServer, calls_pass};
 use crate::shop::{HOST, TO_BLUE};
 
 /// The identity of the sidecar.
@@ -160,8 +161,12 @@ fn manifests(sidecar: SocketAddr, port: &str, tls: &str) -> String {
 
 impl Scene {
     async fn open(upstream: SocketAddr, mesh: &Authority, port: &str, tls: &str) -> Self {
+        Scene::before(cluster("upstream", upstream, &json!({})), mesh, port, tls).await
+    }
+
+    /// With this cluster behind the sidecar.
+    async fn before(upstream: Value, mesh: &Authority, port: &str, tls: &str) -> Self {
         let files = Files::new(mesh);
-        let upstream = cluster("upstream", upstream, &json!({}));
         let sidecar = Envoy::start(&[inbound(&files)], &[upstream]).await;
         let manifests = manifests(sidecar.address("sidecar"), port, tls);
         let directory = files.gateway.path().to_str().unwrap();
@@ -202,6 +207,14 @@ async fn trailers_pass_over_http2() {
     let mut client = Client::h2c(scene.gateway.address("http")).await.unwrap();
     let reply = client.call(Call::get(HOST, "/trailers").accept_trailers()).await;
     assert!(reply.trailers.unwrap().contains_key("x-checksum"));
+}
+
+#[tokio::test]
+async fn every_kind_of_grpc_call_passes() {
+    let server = GrpcServer::start().await;
+    let upstream = http2_cluster("upstream", server.address);
+    let scene = Scene::before(upstream, &Authority::new(), "grpc", "").await;
+    calls_pass(scene.gateway.address("http")).await;
 }
 
 #[tokio::test]

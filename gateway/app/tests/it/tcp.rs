@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use portcullis_testkit::manifests::{gateway, join, server, service_entry, tcp_service};
-use portcullis_testkit::{Echo, within};
+use portcullis_testkit::{Echo, Refusing, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -51,11 +51,6 @@ async fn refuses(gateway: &Gateway) -> bool {
         Ok(stream) => is_reset(stream).await,
         Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
     }
-}
-
-/// An address where nothing listens.
-async fn nobody() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
 
 #[tokio::test]
@@ -123,15 +118,18 @@ async fn much_passes_byte_for_byte() {
 
 #[tokio::test]
 async fn an_endpoint_that_refuses_is_passed_over() {
-    let (db, dead) = (Echo::plain("db").await, nobody().await);
-    let mut gateway = start(&[dead, db.address]).await;
+    let (db, dead) = (Echo::plain("db").await, Refusing::open());
+    let mut gateway = start(&[dead.address, db.address]).await;
     for _ in 0..8 {
         read(&mut connect(&gateway).await, "db\n").await;
     }
-    gateway.apply(&manifests(&[dead])).await;
+    // Another one: the first is known to refuse by now, and out.
+    let dead = Refusing::open();
+    gateway.apply(&manifests(&[dead.address])).await;
     assert!(refuses(&gateway).await);
     let line = gateway.access_line_with(" UF ").await;
-    assert!(line.contains("connection refused") && line.contains(&dead.to_string()), "{line}");
+    assert!(line.contains("connection refused"), "{line}");
+    assert!(line.contains(&dead.address.to_string()), "{line}");
     gateway.apply(&manifests(&[])).await;
     assert!(refuses(&gateway).await);
     gateway.access_line_with(" UH no_healthy_upstream ").await;
@@ -210,7 +208,8 @@ async fn a_connection_outlives_what_it_was_configured_by() {
     let mut gateway = start(&[db.address]).await;
     let mut stream = connect(&gateway).await;
     read(&mut stream, "db\n").await;
-    gateway.apply(&manifests(&[nobody().await])).await;
+    let dead = Refusing::open();
+    gateway.apply(&manifests(&[dead.address])).await;
     stream.write_all(b"first").await.unwrap();
     read(&mut stream, "first").await;
     gateway.apply(&join(&[service_entry("db", "db.internal", 5432, &[])])).await;
@@ -282,6 +281,22 @@ async fn a_silent_connection_ends_after_its_idle_timeout() {
     read(&mut stream, "db\n").await;
     assert!(is_reset(stream).await);
     gateway.access_line_with(" SI tcp_idle_timeout ").await;
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_end_with_uo() {
+    let db = Echo::plain("db").await;
+    let mut gateway = start_limited(&db, "maxConnections: 1").await;
+    let mut first = connect(&gateway).await;
+    read(&mut first, "db\n").await;
+    assert!(refuses(&gateway).await);
+    let line = gateway.access_line_with(" UO upstream_overflow ").await;
+    assert!(line.contains("limit of connections reached"), "{line}");
+    // The place is free once the first has gone.
+    first.shutdown().await.unwrap();
+    read(&mut first, "bye\n").await;
+    gateway.access_line_with("\"- - -\" 0 - - - ").await;
+    read(&mut connect(&gateway).await, "db\n").await;
 }
 
 #[tokio::test]

@@ -126,6 +126,53 @@ async fn without_sni_the_requests_own_host_is_asked_for_and_has_to_be_proved() {
     assert!(line.contains("wanted other.example, found shop.example"), "{line}");
 }
 
+/// As [`trusting`], to a port of HTTP/2.
+fn trusting_http2(endpoint: SocketAddr, authorities: &str) -> String {
+    let entry = service_entry("blue", BLUE, 80, &[endpoint]);
+    let http2 = entry.replace("protocol: HTTP}", "protocol: HTTP2}");
+    trusting(endpoint, authorities, SIMPLE).replace(&entry, &http2)
+}
+
+#[tokio::test]
+async fn http2_goes_over_tls_where_the_peer_agrees_to_it() {
+    let blue = Upstream::start_http2("blue");
+    let certificates = Certificates::for_hosts(&[BLUE]);
+    let front = TlsUpstream::start(blue.address(), &certificates);
+    let front = front.speaking(&certificates, None, &["h2", "http/1.1"]);
+    let manifests = trusting_http2(front.address(), &certificates.ca_pem);
+    let gateway = Gateway::start_with(&manifests, &["--workers", "1"]).await;
+    let mut client = client(&gateway).await;
+    for _ in 0..5 {
+        let reply = client.call(Call::post(HOST, "/a", "hello")).await;
+        let echo = reply.json();
+        assert_eq!((&echo["body"], &echo["version"]), (&"hello".into(), &"HTTP/2.0".into()));
+    }
+    assert_eq!(client.get(HOST, "/stream/4").await.body.len(), 4 << 20);
+    let reply = client.call(Call::post(HOST, "/sink", vec![b'x'; 3 << 20])).await;
+    assert_eq!(reply.json()["body_length"], 3 << 20);
+    let seen = front.seen();
+    assert_eq!((seen.made, seen.protocol.as_deref()), (1, Some("h2")), "one connection for all");
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_agree_to_http2_is_not_spoken_to() {
+    let (blue, certificates) = (Upstream::start("blue"), Certificates::for_hosts(&[BLUE]));
+    // The one picks nothing, the other knows only the old one.
+    for protocols in [&[][..], &["http/1.1"]] {
+        let front = TlsUpstream::start(blue.address(), &certificates);
+        let front = front.speaking(&certificates, None, protocols);
+        let manifests = trusting_http2(front.address(), &certificates.ca_pem);
+        let mut gateway = Gateway::start(&manifests).await;
+        let mut client = client(&gateway).await;
+        assert_eq!(client.get(HOST, "/").await.status, 503);
+        let line = gateway.access_line().await;
+        assert!(line.contains(" 503 UF"), "{protocols:?}: {line}");
+        let reason = if protocols.is_empty() { "does not speak HTTP/2" } else { "(ALPN)" };
+        assert!(line.contains(reason), "{protocols:?}: {line}");
+    }
+    assert_eq!(blue.seen().requests, 0);
+}
+
 /// One way in which an upstream is not whom we trust.
 async fn refused(endpoint: SocketAddr, authorities: &str, policy: &str, reason: &str) {
     let mut gateway = Gateway::start(&trusting(endpoint, authorities, policy)).await;

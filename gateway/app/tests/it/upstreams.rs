@@ -3,8 +3,7 @@
 use std::net::SocketAddr;
 
 use portcullis_testkit::manifests::{join, service_entry};
-use portcullis_testkit::{Call, Client, RawUpstream, Upstream};
-use tokio::net::TcpSocket;
+use portcullis_testkit::{Call, Client, RawUpstream, Refusing, Upstream};
 
 use crate::gateway::Gateway;
 use crate::shop::{self, HOST, Shop, TO_BLUE};
@@ -18,18 +17,10 @@ async fn in_front_of(endpoints: &[SocketAddr]) -> (Gateway, Client) {
     (gateway, client)
 }
 
-/// A port where nobody listens and nobody will.
-fn refusing() -> (TcpSocket, SocketAddr) {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let address = socket.local_addr().unwrap();
-    (socket, address)
-}
-
 #[tokio::test]
 async fn an_endpoint_that_refuses_costs_no_request() {
-    let (blue, (_socket, refusing)) = (Upstream::start("blue"), refusing());
-    let (_gateway, mut client) = in_front_of(&[refusing, blue.address()]).await;
+    let (blue, refusing) = (Upstream::start("blue"), Refusing::open());
+    let (_gateway, mut client) = in_front_of(&[refusing.address, blue.address()]).await;
     for _ in 0..50 {
         assert_eq!(client.call(Call::post(HOST, "/", "hello")).await.json()["body"], "hello");
     }
@@ -37,8 +28,8 @@ async fn an_endpoint_that_refuses_costs_no_request() {
 
 #[tokio::test]
 async fn where_every_endpoint_refuses_the_reply_is_503_uf() {
-    let (_socket, refusing) = refusing();
-    let (mut gateway, mut client) = in_front_of(&[refusing]).await;
+    let refusing = Refusing::open();
+    let (mut gateway, mut client) = in_front_of(&[refusing.address]).await;
     assert_eq!(client.get(HOST, "/").await.status, 503);
     let line = gateway.access_line().await;
     assert!(line.contains(" 503 UF upstream_reset_before_response_started"), "{line}");

@@ -186,6 +186,11 @@ pub fn cluster(name: &str, address: SocketAddr, options: &Value) -> Value {
     cluster
 }
 
+/// A cluster of one endpoint that speaks HTTP/2.
+pub fn http2_cluster(name: &str, address: SocketAddr) -> Value {
+    cluster(name, address, &protocol(&json!({"http2_protocol_options": {}})))
+}
+
 /// What a cluster speaks.
 fn protocol(options: &Value) -> Value {
     let name = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";

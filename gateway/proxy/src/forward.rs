@@ -76,10 +76,11 @@ async fn send_again(
     let mut repeats = 0;
     while let Some(plan) = plan_another(flight, outbound, &rule.retries, &last) {
         let error = last.map(let_go_of).err();
+        // Before the pause: what is late from here on is no endpoint's fault.
+        outbound.prepare_again();
         if !plan.pause.is_zero() {
             tokio::time::sleep(plan.pause).await;
         }
-        outbound.prepare_again();
         repeats += 1;
         flight.worker.settings.counts.upstream().repeat_sent();
         last = match (attempt(flight, outbound).await, error) {

@@ -177,8 +177,14 @@ impl Instance {
     /// and of the worker. Those that were long have been counted by the processor's clock.
     pub fn charge(&self, stream: StreamId, began: Instant, took: Duration) {
         if !self.counted.take() {
-            self.count_time(Some(stream.0), began + took, took);
+            self.count_time(Some(stream.0), began + took, self.at_most_uncounted(took));
         }
+    }
+
+    /// What a callback can have used that never came to its deadline. However long it took by the wall clock: a busy
+    /// machine lets its thread wait, which is not its fault.
+    fn at_most_uncounted(&self, took: Duration) -> Duration {
+        took.min(self.facts.settings.limits.callback / 2)
     }
 
     /// The same of a callback for a connection whose bytes are passed on: however long it lasts, no budget of a request
@@ -190,7 +196,7 @@ impl Instance {
     /// The same of a callback for no stream.
     pub(crate) fn charge_root(&self, began: Instant, took: Duration) {
         if !self.counted.take() {
-            self.count_time(None, began + took, took);
+            self.count_time(None, began + took, self.at_most_uncounted(took));
         }
     }
 

@@ -37,7 +37,12 @@ fn every_test_that_is_named_is_there() {
     let is_name = |name: &str| {
         name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
     };
-    for document in ["docs/security.md", "docs/faults.md", "docs/compatibility.md"] {
+    for document in [
+        "docs/security.md",
+        "docs/faults.md",
+        "docs/compatibility.md",
+        "docs/plugins/conformance.md",
+    ] {
         let text = std::fs::read_to_string(root().join(document)).unwrap();
         let mut named = 0;
         for (module, test) in quoted(&text).filter_map(|name| name.split_once("::")) {

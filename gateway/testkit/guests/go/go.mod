@@ -1,0 +1,3 @@
+module portcullis.dev/guests/verdict
+
+go 1.24

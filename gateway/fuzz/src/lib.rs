@@ -16,6 +16,7 @@ mod host_calls;
 mod http1;
 mod http2_frames;
 mod manifests;
+mod module_loading;
 mod proxy_header;
 mod request_target;
 mod signature;
@@ -32,7 +33,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub static TARGETS: [Target; 16] = [
+pub static TARGETS: [Target; 17] = [
     Target { name: "access_log", run: access_log::run },
     Target { name: "certificate", run: certificate::run },
     Target { name: "client_hello", run: client_hello::run },
@@ -44,6 +45,7 @@ pub static TARGETS: [Target; 16] = [
     Target { name: "http1", run: http1::run },
     Target { name: "http2_frames", run: http2_frames::run },
     Target { name: "manifests", run: manifests::run },
+    Target { name: "module_loading", run: module_loading::run },
     Target { name: "proxy_header", run: proxy_header::run },
     Target { name: "signature", run: signature::run },
     Target { name: "token", run: token::run },

@@ -15,6 +15,8 @@ mod caller;
 mod cancel_tests;
 mod client_tls;
 mod cluster;
+#[cfg(test)]
+mod cluster_tests;
 mod condition;
 mod connect;
 mod dial;
@@ -69,6 +71,7 @@ mod shelf;
 mod socket;
 mod spoken;
 mod standing;
+mod stream_wait;
 mod tally;
 mod terms;
 #[cfg(test)]

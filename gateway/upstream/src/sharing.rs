@@ -8,7 +8,6 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
-use tokio::time::{Instant, sleep};
 
 use crate::breakers::{Breaker, Entered};
 use crate::caller::{Caller, Speaks};
@@ -18,6 +17,7 @@ use crate::endpoint::{Endpoint, EndpointId, OpenConnection};
 use crate::failure::{ConnectError, UpstreamFailure};
 use crate::http2::{Http2, StreamPlace};
 use crate::shelf::patience;
+use crate::stream_wait::Wait;
 use crate::terms::Terms;
 
 /// How often unused connections are looked for, which is also the step in which idleness is measured.
@@ -32,9 +32,6 @@ const MOST_ROUNDS: usize = 3;
 /// How many connections to one endpoint are kept though some of them are unused; the oldest of those go first. Where
 /// each serves one client or one authority alone, clients would open them without end.
 const MOST_KEPT: usize = 256;
-
-/// How often a request that may open no connection looks whether others have left it a place.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// The shared connections of one worker.
 #[derive(Default)]
@@ -257,34 +254,6 @@ impl Shared {
             self.connections.remove(oldest);
         }
         self.connections.push(connection);
-    }
-}
-
-/// A request that may open no connection, and waits for a place on one.
-struct Wait {
-    _pending: Entered,
-    until: Instant,
-    full: ConnectError,
-}
-
-impl Wait {
-    fn begin(
-        cluster: &Cluster,
-        endpoint: &Endpoint,
-        full: ConnectError,
-    ) -> Result<Self, ConnectError> {
-        let pending = cluster.place_for(Breaker::Pending, endpoint)?;
-        // As long as over HTTP/1.
-        let until = Instant::now() + cluster.settings().pool.connect_timeout * 2;
-        Ok(Wait { _pending: pending, until, full })
-    }
-
-    async fn look_again(&self) -> Result<(), ConnectError> {
-        if Instant::now() >= self.until {
-            return Err(self.full.clone());
-        }
-        sleep(LOOK_AGAIN).await;
-        Ok(())
     }
 }
 

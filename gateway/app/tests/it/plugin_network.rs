@@ -267,7 +267,9 @@ async fn a_connection_waits_for_a_call_that_lets_it_go_or_ends_it() {
         )
     };
     let auth_entry = service_entry("auth", "auth.internal", 80, &[auth.address()]);
-    let let_go = start_with(&db, &[("asks", asks("/status/204"), "")], &[auth_entry.clone()]).await;
+    let let_go =
+        start_with(&db, &[("asks", asks("/status/204"), "")], std::slice::from_ref(&auth_entry))
+            .await;
     let mut stream = connect(&let_go).await;
     read(&mut stream, "db\n").await;
     let mut ended = start_with(&db, &[("asks", asks("/status/403"), "")], &[auth_entry]).await;

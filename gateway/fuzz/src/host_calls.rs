@@ -124,7 +124,11 @@ fn answer_calls(worker: &WorkerInstances) {
 /// One cluster, named `a` for short.
 fn call_targets() -> Arc<CallTargets> {
     let name = model::ClusterName { host: "a.example".into(), port: 80, subset: "".into() };
-    CallTargets::new(std::iter::once(CallTarget { name: &name, service: "a", namespace: "default" }))
+    CallTargets::new(std::iter::once(CallTarget {
+        name: &name,
+        service: "a",
+        namespace: "default",
+    }))
 }
 
 fn start() -> Bench {

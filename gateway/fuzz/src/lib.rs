@@ -6,6 +6,7 @@
 #![allow(clippy::panic, reason = "a target that finds something has to say so")]
 
 mod access_log;
+mod capability_manifest;
 mod certificate;
 mod client_hello;
 mod forwarded;
@@ -15,6 +16,10 @@ mod host;
 mod host_calls;
 mod http1;
 mod http2_frames;
+mod image_document;
+mod image_layer;
+mod image_signature;
+mod kept_entry;
 mod manifests;
 mod module_loading;
 mod proxy_header;
@@ -33,7 +38,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub static TARGETS: [Target; 17] = [
+pub static TARGETS: [Target; 22] = [
     Target { name: "access_log", run: access_log::run },
     Target { name: "certificate", run: certificate::run },
     Target { name: "client_hello", run: client_hello::run },
@@ -44,6 +49,11 @@ pub static TARGETS: [Target; 17] = [
     Target { name: "host_calls", run: host_calls::run },
     Target { name: "http1", run: http1::run },
     Target { name: "http2_frames", run: http2_frames::run },
+    Target { name: "capability_manifest", run: capability_manifest::run },
+    Target { name: "image_document", run: image_document::run },
+    Target { name: "image_layer", run: image_layer::run },
+    Target { name: "image_signature", run: image_signature::run },
+    Target { name: "kept_entry", run: kept_entry::run },
     Target { name: "manifests", run: manifests::run },
     Target { name: "module_loading", run: module_loading::run },
     Target { name: "proxy_header", run: proxy_header::run },

@@ -4,7 +4,7 @@
 use portcullis_model::Capability;
 
 use crate::abi::Status;
-use crate::guest::{CallError, CallResult};
+use crate::call_end::{CallError, CallResult};
 use crate::state::GuestState;
 
 /// How a call is refused.

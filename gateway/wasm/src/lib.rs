@@ -14,6 +14,7 @@ mod allowance;
 mod background;
 mod breaker;
 mod budget;
+mod call_end;
 mod call_line;
 mod call_targets;
 mod calls;

@@ -6,8 +6,9 @@ use std::time::Instant;
 use portcullis_crypto::fill_random;
 use wasmtime::{FuncType, Linker, Val, ValType};
 
+use crate::call_end::{CallResult, outside_memory};
 use crate::calls::logging::{Level, emit, wall_clock};
-use crate::guest::{CallResult, Guest, bytes, memory_and_state, outside_memory, write, write_u32};
+use crate::guest::{Guest, bytes, memory_and_state, write, write_u32};
 use crate::state::GuestState;
 
 const BAD_DESCRIPTOR: u32 = 8;

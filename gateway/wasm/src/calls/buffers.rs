@@ -6,12 +6,10 @@ use smallvec::SmallVec;
 use wasmtime::Linker;
 
 use crate::abi::Status;
+use crate::call_end::{CallError, CallResult, bad_argument};
 use crate::capability_gate::{admit_body_change, admit_body_read};
 use crate::effects::{Direction, EndOfStream};
-use crate::guest::{
-    CallError, CallResult, Guest, Slots, bad_argument, bytes, give, memory_and_state, run,
-    write_u32,
-};
+use crate::guest::{Guest, Slots, bytes, give, memory_and_state, run, write_u32};
 use crate::state::{GuestState, Phase};
 
 const REQUEST_BODY: u32 = 0;

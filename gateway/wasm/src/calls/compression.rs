@@ -11,7 +11,7 @@ use miniz_oxide::{DataFormat, MZError, MZFlush, MZStatus, StreamResult};
 use super::outcome::Outcome;
 use crate::abi::Status;
 use crate::budget::processor_time;
-use crate::guest::CallError;
+use crate::call_end::CallError;
 use crate::state::GuestState;
 
 /// What is worked on between two looks at the clock.

@@ -2,8 +2,9 @@
 
 use wasmtime::{Caller, FuncType, Linker};
 
+use crate::call_end::{CallError, CallResult, bad_argument};
 use crate::effects::Direction;
-use crate::guest::{CallError, CallResult, Guest, bad_argument, run};
+use crate::guest::{Guest, run};
 use crate::state::{GuestState, ROOT_CONTEXT};
 
 pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {

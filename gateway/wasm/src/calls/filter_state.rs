@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::outcome::Outcome;
 use super::properties::leave;
 use super::protobuf::fields;
-use crate::guest::bad_argument;
+use crate::call_end::bad_argument;
 use crate::state::GuestState;
 
 /// Envoy's `envoy.source.extensions.common.wasm.SetEnvoyFilterStateArguments` in: path, value, and a span, which is

@@ -5,8 +5,9 @@ use wasmtime::Linker;
 use super::outcome::Outcome;
 use super::{compression, filter_state, foreign_crypto, foreign_jwt};
 use crate::abi::Status;
+use crate::call_end::CallError;
 use crate::capability_gate::admit_foreign;
-use crate::guest::{CallError, Guest, Slots, bytes, give, memory_and_state, run};
+use crate::guest::{Guest, Slots, bytes, give, memory_and_state, run};
 use crate::state::GuestState;
 
 pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {

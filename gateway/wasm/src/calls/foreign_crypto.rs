@@ -8,7 +8,7 @@ use super::named_arguments::NamedArguments;
 use super::outcome::Outcome;
 use super::protobuf::{Malformed, fields, put_short_text, put_true};
 use crate::abi::Status;
-use crate::guest::{CallError, bad_argument};
+use crate::call_end::{CallError, bad_argument};
 use crate::state::GuestState;
 
 /// So many random bytes at once.

@@ -8,7 +8,7 @@ use super::logging::wall_clock;
 use super::named_arguments::{NamedArguments, as_text};
 use super::outcome::Outcome;
 use crate::abi::encode_pairs;
-use crate::guest::bad_argument;
+use crate::call_end::bad_argument;
 use crate::state::GuestState;
 
 /// By how many seconds clocks may differ, where the plugin does not say.

@@ -10,12 +10,10 @@ use wasmtime::Linker;
 
 use super::http_call::{Range, cluster, fields, pairs, timeout, too_many};
 use crate::abi::Status;
+use crate::call_end::{CallError, CallResult, bad_argument};
 use crate::errands::{Call, CallId, CallKind, Errand};
 use crate::grpc_frames::frame;
-use crate::guest::{
-    CallError, CallResult, Guest, Slots, bad_argument, bytes, give, memory_and_state, run,
-    write_u32,
-};
+use crate::guest::{Guest, Slots, bytes, give, memory_and_state, run, write_u32};
 use crate::state::GuestState;
 
 /// A larger message is refused.

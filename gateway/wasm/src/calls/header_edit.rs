@@ -8,9 +8,9 @@ use portcullis_exchange::{Exchange, ResponseHead};
 
 use super::header_view::MapKind;
 use crate::abi::{Pair, Status};
+use crate::call_end::{CallError, CallResult, bad_argument};
 use crate::capability_gate::admit_header_change;
 use crate::effects::EndOfStream;
-use crate::guest::{CallError, CallResult, bad_argument};
 use crate::state::{GuestState, Phase};
 
 /// A guest cannot make a map of more fields.

@@ -6,12 +6,10 @@ use wasmtime::Linker;
 use super::header_edit::{Existing, HeadEdit};
 use super::header_view::{HeaderView, MapKind};
 use crate::abi::{AbiVersion, Status, decode_pairs, encode_pairs_into, encoded_length};
+use crate::call_end::{CallError, CallResult, bad_argument};
 use crate::capability_gate::may_read_headers;
 use crate::effects::Direction;
-use crate::guest::{
-    CallError, CallResult, Guest, Slots, bad_argument, bytes, give, give_with, memory_and_state,
-    run, write_u32,
-};
+use crate::guest::{Guest, Slots, bytes, give, give_with, memory_and_state, run, write_u32};
 use crate::state::GuestState;
 
 pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {

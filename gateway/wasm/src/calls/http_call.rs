@@ -11,10 +11,9 @@ use wasmtime::Linker;
 
 use super::header_edit::{authority, field, is_ours, path};
 use crate::abi::{Pair, Status, decode_pairs};
+use crate::call_end::{CallError, CallResult, bad_argument};
 use crate::errands::{Call, CallKind, Errand};
-use crate::guest::{
-    CallError, CallResult, Guest, bad_argument, bytes, memory_and_state, run, write_u32,
-};
+use crate::guest::{Guest, bytes, memory_and_state, run, write_u32};
 use crate::state::GuestState;
 
 /// What a call may weigh: its head's names and values, its body.

@@ -10,8 +10,9 @@ use wasmtime::Linker;
 
 use super::header_edit::{field, is_ours};
 use crate::abi::{Status, decode_pairs};
+use crate::call_end::{CallError, CallResult, bad_argument};
 use crate::effects::LocalReply;
-use crate::guest::{CallError, CallResult, Guest, bad_argument, bytes, memory_and_state, run};
+use crate::guest::{Guest, bytes, memory_and_state, run};
 use crate::state::GuestState;
 
 /// Longer details are cut off.

@@ -7,10 +7,9 @@ use tracing::level_filters::LevelFilter;
 use wasmtime::Linker;
 
 use crate::allowance::Taken;
+use crate::call_end::{CallResult, bad_argument};
 use crate::capability_gate::may_log;
-use crate::guest::{
-    CallResult, Guest, bad_argument, bytes, memory_and_state, run_anytime, write, write_u32,
-};
+use crate::guest::{Guest, bytes, memory_and_state, run_anytime, write, write_u32};
 use crate::state::GuestState;
 
 /// A longer message is cut.

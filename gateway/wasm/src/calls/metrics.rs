@@ -4,9 +4,8 @@ use portcullis_telemetry::{MetricError, MetricKind};
 use wasmtime::Linker;
 
 use crate::abi::Status;
-use crate::guest::{
-    CallError, CallResult, Guest, bad_argument, bytes, memory_and_state, run, write, write_u32,
-};
+use crate::call_end::{CallError, CallResult, bad_argument};
+use crate::guest::{Guest, bytes, memory_and_state, run, write, write_u32};
 use crate::state::GuestState;
 
 /// A longer name is cut, since SDKs take no refusal here.

@@ -1,7 +1,7 @@
 //! The arguments of our own foreign functions: names and values in the format of header maps, which every SDK writes.
 
 use crate::abi::{Pair, decode_pairs};
-use crate::guest::{CallError, bad_argument};
+use crate::call_end::{CallError, bad_argument};
 
 /// Arguments by name.
 pub(super) struct NamedArguments<'a>(Vec<Pair<'a>>);

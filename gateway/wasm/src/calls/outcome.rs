@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::guest::CallError;
+use crate::call_end::CallError;
 
 /// The bytes that the guest gets, or the status.
 pub(crate) type Outcome = Result<Cow<'static, [u8]>, CallError>;

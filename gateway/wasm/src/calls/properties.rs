@@ -6,10 +6,9 @@ use smallvec::SmallVec;
 use wasmtime::Linker;
 
 use crate::abi::{Status, encode_pairs};
+use crate::call_end::{CallError, CallResult, bad_argument};
 use crate::capability_gate::admit_property;
-use crate::guest::{
-    CallError, CallResult, Guest, Slots, bad_argument, bytes, give, memory_and_state, run,
-};
+use crate::guest::{Guest, Slots, bytes, give, memory_and_state, run};
 use crate::state::GuestState;
 
 /// A longer path names nothing.

@@ -3,10 +3,8 @@
 use wasmtime::Linker;
 
 use crate::abi::Status;
-use crate::guest::{
-    CallError, CallResult, Guest, Slots, bad_argument, bytes, give, memory_and_state, run,
-    write_u32,
-};
+use crate::call_end::{CallError, CallResult, bad_argument};
+use crate::guest::{Guest, Slots, bytes, give, memory_and_state, run, write_u32};
 use crate::shared::{DataError, QueueError, Revision};
 use crate::state::GuestState;
 

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::abi::Status;
+use crate::call_end::CallError;
 use crate::calls::foreign_function;
-use crate::guest::CallError;
 use crate::{decode_pairs, encode_pairs};
 
 /// What a function gives back, or the status that the guest gets.

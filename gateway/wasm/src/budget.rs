@@ -8,17 +8,22 @@ use crate::ticker::ticks;
 
 /// However little processor time a guest gets, it ends after so many budgets of ticks.
 const MOST_BUDGETS: u64 = 100;
+/// What runs for less is never looked at. The wall clock may say more of it, when others had the processor.
+pub(crate) const UNSEEN: Duration = Duration::from_millis(1);
 
 /// The budget of what runs in one guest, armed anew for each callback.
 ///
-/// Ticks pass on a busy machine while the guest's thread waits for a processor. Therefore half a budget of
-/// ticks only makes the thread's own clock be read, and half a budget of that clock's time ends the guest: an
-/// endless loop ends after about one budget, a guest that used less than half of one never does. A callback
+/// Ticks pass on a busy machine while the guest's thread waits for a processor. Therefore the first deadline, after
+/// [`UNSEEN`] of ticks, only makes the thread's own clock be read, and the rest of the budget by that clock ends the
+/// guest: an endless loop ends after about one budget, and nobody who used a millisecond less than one. A callback
 /// shorter than that reads no clock at all.
 #[derive(Debug)]
 pub(crate) struct TimeBudget {
-    half: Duration,
-    half_ticks: u64,
+    /// The part before the first deadline, and what is left then.
+    first: Duration,
+    rest: Duration,
+    first_ticks: u64,
+    most_ticks: u64,
     /// The ticks handed out since it was armed.
     granted: u64,
     /// The thread's processor time when the deadline first came.
@@ -39,15 +44,23 @@ pub(crate) enum AtDeadline {
 impl TimeBudget {
     /// A budget of this length, not armed.
     pub(crate) fn new(length: Duration) -> Self {
-        let half = length / 2;
-        TimeBudget { half, half_ticks: ticks(half), granted: 0, marked: None, long: Duration::ZERO }
+        let first = UNSEEN.min(length / 2);
+        TimeBudget {
+            first,
+            rest: length - first,
+            first_ticks: ticks(first),
+            most_ticks: ticks(length).saturating_mul(MOST_BUDGETS),
+            granted: 0,
+            marked: None,
+            long: Duration::ZERO,
+        }
     }
 
     /// Begins anew; the ticks until the first deadline.
     pub(crate) fn arm(&mut self) -> u64 {
         self.note_long();
-        self.granted = self.half_ticks;
-        self.half_ticks
+        self.granted = self.first_ticks;
+        self.first_ticks
     }
 
     /// The deadline has come: reads the clock of the thread that runs the guest, and decides.
@@ -65,15 +78,14 @@ impl TimeBudget {
 
     fn note_long(&mut self) {
         if let Some(marked) = self.marked.take() {
-            self.long += self.half + processor_time().saturating_sub(marked);
+            self.long += self.first + processor_time().saturating_sub(marked);
         }
     }
 
     fn decide(&mut self, now: Duration) -> AtDeadline {
         let used = now.saturating_sub(*self.marked.get_or_insert(now));
-        let left = self.half.saturating_sub(used);
-        let most_ticks = self.half_ticks.saturating_mul(2 * MOST_BUDGETS);
-        if left.is_zero() || self.granted >= most_ticks {
+        let left = self.rest.saturating_sub(used);
+        if left.is_zero() || self.granted >= self.most_ticks {
             return AtDeadline::End;
         }
         let more = ticks(left);
@@ -103,40 +115,41 @@ mod tests {
 
     fn armed() -> TimeBudget {
         let mut budget = TimeBudget::new(ms(10));
-        assert_eq!(budget.arm(), 6);
+        assert_eq!(budget.arm(), 2);
         budget
     }
 
     #[test]
     fn a_loop_ends_at_the_second_deadline() {
         let mut budget = armed();
-        assert_eq!(budget.decide(AT), Extend(6));
-        assert_eq!(budget.decide(AT + ms(6)), End);
+        assert_eq!(budget.decide(AT), Extend(10));
+        assert_eq!(budget.decide(AT + ms(10)), End);
     }
 
     #[test]
     fn who_waits_for_a_processor_goes_on_for_what_is_left() {
         let mut budget = armed();
-        assert_eq!(budget.decide(AT), Extend(6));
-        assert_eq!(budget.decide(AT + ms(1)), Extend(5));
-        assert_eq!(budget.decide(AT + ms(4)), Extend(2));
-        assert_eq!(budget.decide(AT + Duration::from_micros(4_999)), Extend(2));
-        assert_eq!(budget.decide(AT + ms(5)), End);
+        assert_eq!(budget.decide(AT), Extend(10));
+        assert_eq!(budget.decide(AT + ms(1)), Extend(9));
+        assert_eq!(budget.decide(AT + ms(8)), Extend(2));
+        assert_eq!(budget.decide(AT + Duration::from_micros(8_999)), Extend(2));
+        assert_eq!(budget.decide(AT + ms(9)), End);
     }
 
     #[test]
     fn who_gets_no_processor_at_all_ends_in_time_too() {
         let mut budget = armed();
         let deadlines = (0..u64::MAX).find(|_| budget.decide(AT) == End);
-        assert_eq!(deadlines, Some(2 * MOST_BUDGETS - 1));
+        // Each but the first is for the ten ticks that are left of a budget of eleven.
+        assert_eq!(deadlines, Some((11 * MOST_BUDGETS - 2).div_ceil(10)));
     }
 
     #[test]
     fn each_callback_has_a_budget_of_its_own() {
         let mut budget = armed();
-        assert_eq!(budget.decide(AT), Extend(6));
-        assert_eq!(budget.arm(), 6);
-        assert_eq!(budget.decide(AT + ms(60)), Extend(6));
+        assert_eq!(budget.decide(AT), Extend(10));
+        assert_eq!(budget.arm(), 2);
+        assert_eq!(budget.decide(AT + ms(60)), Extend(10));
     }
 
     #[test]

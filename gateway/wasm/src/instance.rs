@@ -14,6 +14,7 @@ use rustc_hash::FxHashSet;
 use crate::agenda::Agenda;
 use crate::background::Background;
 use crate::breaker::Opened;
+use crate::budget::UNSEEN;
 use crate::desk::{Desk, Role};
 use crate::effects::{Direction, FaultKind, PluginFault, Resumed, StreamId};
 use crate::held::{HeldStreams, Parked};
@@ -177,14 +178,14 @@ impl Instance {
     /// and of the worker. Those that were long have been counted by the processor's clock.
     pub fn charge(&self, stream: StreamId, began: Instant, took: Duration) {
         if !self.counted.take() {
-            self.count_time(Some(stream.0), began + took, self.at_most_uncounted(took));
+            self.count_time(Some(stream.0), began + took, Self::at_most_uncounted(took));
         }
     }
 
     /// What a callback can have used that never came to its deadline. However long it took by the wall clock: a busy
     /// machine lets its thread wait, which is not its fault.
-    fn at_most_uncounted(&self, took: Duration) -> Duration {
-        took.min(self.facts.settings.limits.callback / 2)
+    fn at_most_uncounted(took: Duration) -> Duration {
+        took.min(UNSEEN)
     }
 
     /// The same of a callback for a connection whose bytes are passed on: however long it lasts, no budget of a request
@@ -196,7 +197,7 @@ impl Instance {
     /// The same of a callback for no stream.
     pub(crate) fn charge_root(&self, began: Instant, took: Duration) {
         if !self.counted.take() {
-            self.count_time(None, began + took, self.at_most_uncounted(took));
+            self.count_time(None, began + took, Self::at_most_uncounted(took));
         }
     }
 
@@ -331,7 +332,8 @@ impl Instance {
     /// Counts and logs the fault; the store is dropped on a control thread.
     fn bury(&self, vm: Box<Vm>, fault: &PluginFault) {
         self.alive.set(false);
-        self.facts.note_fault(vm.store.data().phase, fault);
+        let (phase, tallies) = (vm.store.data().phase.told(), &self.facts.metrics.tallies);
+        self.facts.faults.note(tallies, phase, fault);
         self.held.borrow_mut().wake_all();
         self.desk.abandon();
         let count = match fault.kind {

@@ -4,10 +4,9 @@ use std::collections::VecDeque;
 use std::time::SystemTime;
 
 use parking_lot::Mutex;
-use portcullis_telemetry::{FaultCause, PluginPhase};
+use portcullis_telemetry::{FaultCause, PluginPhase, PluginTallies};
 
 use crate::effects::{FaultKind, PluginFault};
-use crate::state::{Phase, PluginFacts};
 
 /// So many are kept.
 const MOST_KEPT: usize = 8;
@@ -41,27 +40,15 @@ impl FaultLog {
         self.0.lock().iter().cloned().collect()
     }
 
-    fn keep(&self, record: FaultRecord) {
-        if let Some(mut kept) = self.0.try_lock() {
-            if kept.len() == MOST_KEPT {
-                kept.pop_front();
-            }
-            kept.push_back(record);
-        }
-    }
-}
-
-impl PluginFacts {
     /// Counts a fault by phase and cause, and keeps it.
-    pub(crate) fn note_fault(&self, phase: Phase, fault: &PluginFault) {
+    pub(crate) fn note(&self, tallies: &PluginTallies, phase: PluginPhase, fault: &PluginFault) {
         let cause = match fault.kind {
             FaultKind::Deadline => FaultCause::Time,
             FaultKind::Memory => FaultCause::Memory,
             _ => FaultCause::Trap,
         };
-        let phase = told(phase);
-        self.metrics.tallies.fault(phase, cause);
-        self.faults.keep(FaultRecord {
+        tallies.fault(phase, cause);
+        self.keep(FaultRecord {
             at: SystemTime::now(),
             phase: phase.as_str(),
             kind: fault.kind,
@@ -69,28 +56,13 @@ impl PluginFacts {
             backtrace: cut(&fault.backtrace, MOST_BACKTRACE),
         });
     }
-}
 
-/// The phase as metrics name it.
-fn told(phase: Phase) -> PluginPhase {
-    match phase {
-        Phase::RequestHeaders => PluginPhase::RequestHeaders,
-        Phase::RequestBody => PluginPhase::RequestBody,
-        Phase::RequestTrailers => PluginPhase::RequestTrailers,
-        Phase::ResponseHeaders => PluginPhase::ResponseHeaders,
-        Phase::ResponseBody => PluginPhase::ResponseBody,
-        Phase::ResponseTrailers => PluginPhase::ResponseTrailers,
-        Phase::NewConnection => PluginPhase::NewConnection,
-        Phase::DownstreamData => PluginPhase::DownstreamData,
-        Phase::UpstreamData => PluginPhase::UpstreamData,
-        Phase::ConnectionClose => PluginPhase::ConnectionClose,
-        Phase::Log => PluginPhase::Log,
-        Phase::Delete => PluginPhase::Delete,
-        Phase::Tick => PluginPhase::Tick,
-        Phase::QueueReady => PluginPhase::QueueReady,
-        Phase::CallResponse => PluginPhase::CallResponse,
-        Phase::Boot | Phase::ContextCreate | Phase::VmStart | Phase::Configure => {
-            PluginPhase::ContextCreate
+    fn keep(&self, record: FaultRecord) {
+        if let Some(mut kept) = self.0.try_lock() {
+            if kept.len() == MOST_KEPT {
+                kept.pop_front();
+            }
+            kept.push_back(record);
         }
     }
 }

@@ -50,6 +50,7 @@ mod sandbox_engine;
 mod shared;
 mod state;
 mod ticker;
+mod told_phase;
 mod usage;
 mod vm;
 mod wasi;

@@ -100,7 +100,7 @@ mod tests {
             scope: Some("repository:library/x:pull,push".into()),
         };
         let text = r#"Bearer realm="https://auth.docker.io/token",service="registry.docker.io", scope="repository:library/x:pull,push""#;
-        assert_eq!(read_challenges(text), [bearer.clone()]);
+        assert_eq!(read_challenges(text), std::slice::from_ref(&bearer));
         assert_eq!(
             read_challenges(&format!("Basic realm=\"a, b\", {text}")),
             [Challenge::Basic, bearer]

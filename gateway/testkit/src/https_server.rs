@@ -33,7 +33,7 @@ pub struct HttpsRequest {
 pub struct HttpsAnswer {
     status: u16,
     headers: Vec<(String, String)>,
-    body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
     claimed: Option<usize>,
     silent: bool,
 }

@@ -45,80 +45,66 @@ fn manifests(cases: &[Case]) -> String {
     join(&documents)
 }
 
+/// Upstreams that fail, each in its way.
+struct Failing {
+    refusing: Refusing,
+    blackhole: Blackhole,
+    resetting: FaultyUpstream,
+    stalling: FaultyUpstream,
+    babbling: FaultyUpstream,
+    busy: FaultyUpstream,
+}
+
+impl Failing {
+    async fn open() -> Self {
+        Failing {
+            refusing: Refusing::open(),
+            blackhole: Blackhole::open(),
+            resetting: FaultyUpstream::always(Fault::Reset).await,
+            stalling: FaultyUpstream::always(Fault::Stall).await,
+            babbling: FaultyUpstream::always(Fault::Says("no HTTP\r\n\r\n")).await,
+            busy: FaultyUpstream::always(Fault::Status(503)).await,
+        }
+    }
+
+    /// Service, further fields of its rule, endpoint, what the line begins with, attempts, reason.
+    #[rustfmt::skip]
+    fn cases(&self) -> [Case; 8] {
+        let (once, again) = ("retries: {attempts: 0}", "retries: {attempts: 1}");
+        let busy = "retries: {attempts: 2, retryOn: 5xx}";
+        let unreached = "503 UF upstream_reset_before_response_started{connection_failure}";
+        let cut = "502 UC upstream_reset_before_response_started{connection_termination}";
+        let spent = "502 UC,URX upstream_reset_before_response_started{connection_termination}";
+        let wrong = "502 UPE upstream_reset_before_response_started{protocol_error}";
+        let late = "504 UT upstream_response_timeout";
+        [
+            case("refuses", once, Some(self.refusing.address), unreached, 1, "connection refused"),
+            case("silent", once, Some(self.blackhole.address), unreached, 1, "connect timeout"),
+            case("empty", "timeout: 30s", None, "503 UH no_healthy_upstream", 0, ""),
+            case("resets", once, Some(self.resetting.address), cut, 1, ""),
+            case("again", again, Some(self.resetting.address), spent, 2, ""),
+            case("stalls", "timeout: 300ms", Some(self.stalling.address), late, 1, ""),
+            case("babbles", once, Some(self.babbling.address), wrong, 1, ""),
+            case("fails", busy, Some(self.busy.address), "503 URX via_upstream", 3, ""),
+        ]
+    }
+}
+
+fn case(
+    name: &'static str,
+    rule: &'static str,
+    endpoint: Option<SocketAddr>,
+    told: &'static str,
+    attempts: usize,
+    reason: &'static str,
+) -> Case {
+    Case { name, rule, endpoint, told, attempts, reason }
+}
+
 #[tokio::test]
 async fn each_failure_says_what_it_was_and_where() {
-    let (refusing, blackhole) = (Refusing::open(), Blackhole::open());
-    let closing = FaultyUpstream::always(Fault::Reset).await;
-    let stalling = FaultyUpstream::always(Fault::Stall).await;
-    let babbling = FaultyUpstream::always(Fault::Says("no HTTP\r\n\r\n")).await;
-    let failing = FaultyUpstream::always(Fault::Status(503)).await;
-    let case = |name, rule, endpoint, told, attempts, reason| Case {
-        name,
-        rule,
-        endpoint,
-        told,
-        attempts,
-        reason,
-    };
-    let cases = [
-        case(
-            "refuses",
-            "retries: {attempts: 0}",
-            Some(refusing.address),
-            "503 UF upstream_reset_before_response_started{connection_failure}",
-            1,
-            "connection refused",
-        ),
-        case(
-            "silent",
-            "retries: {attempts: 0}",
-            Some(blackhole.address),
-            "503 UF upstream_reset_before_response_started{connection_failure}",
-            1,
-            "connect timeout",
-        ),
-        case("empty", "timeout: 30s", None, "503 UH no_healthy_upstream", 0, ""),
-        case(
-            "resets",
-            "retries: {attempts: 0}",
-            Some(closing.address),
-            "502 UC upstream_reset_before_response_started{connection_termination}",
-            1,
-            "",
-        ),
-        case(
-            "again",
-            "retries: {attempts: 1}",
-            Some(closing.address),
-            "502 UC,URX upstream_reset_before_response_started{connection_termination}",
-            2,
-            "",
-        ),
-        case(
-            "stalls",
-            "timeout: 300ms",
-            Some(stalling.address),
-            "504 UT upstream_response_timeout",
-            1,
-            "",
-        ),
-        case(
-            "babbles",
-            "retries: {attempts: 0}",
-            Some(babbling.address),
-            "502 UPE upstream_reset_before_response_started{protocol_error}",
-            1,
-            "",
-        ),
-        case(
-            "fails",
-            "retries: {attempts: 2, retryOn: 5xx}",
-            Some(failing.address),
-            "503 URX via_upstream",
-            3,
-            "",
-        ),
-    ];
+    let failing = Failing::open().await;
+    let cases = failing.cases();
     let mut gateway = Gateway::start_with(&manifests(&cases), &["--access-log", FORMAT]).await;
     let mut client = Client::http1(gateway.address("http")).await.unwrap();
     for case in &cases {

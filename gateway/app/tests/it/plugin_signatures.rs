@@ -13,10 +13,12 @@ use portcullis_testkit::{HttpsAnswer, HttpsServer, ImageRegistry, Layout, Referr
 
 use crate::plugin_supply::{Scene, marking, plugin};
 
+type Sign = Box<dyn Fn(&[u8]) -> Vec<u8>>;
+
 /// A key, and how it signs.
 struct Signer {
     pem: String,
-    sign: Box<dyn Fn(&[u8]) -> Vec<u8>>,
+    sign: Sign,
 }
 
 impl Signer {

@@ -85,7 +85,7 @@ impl Scene {
 }
 
 fn is_bad(version: usize) -> bool {
-    version > 0 && version % ROUND == 0
+    version > 0 && version.is_multiple_of(ROUND)
 }
 
 fn mark(version: usize) -> String {

@@ -266,7 +266,7 @@ async fn bad_upstreams_are_told_from_bad_gateways() {
     .await;
     assert_eq!(told.unwrap().0, 502, "{line}");
     let (told, line) = answered(async |played, _| {
-        let large = [0; 16 << 10];
+        let large = vec![0; 16 << 10];
         played.send(frame::HEADERS, 0, 1, &large).await.unwrap();
         for _ in 0..64 {
             if played.send(frame::CONTINUATION, 0, 1, &large).await.is_err() {

@@ -4,6 +4,7 @@ use super::guests::Outcome::{Any, Fails, Refused, Serves};
 use super::guests::{FOREVER, Hostile, call, guest, on, void, when};
 use super::preamble::{MARKER, bare, hostile, with_malloc};
 
+#[expect(clippy::too_many_lines, reason = "a table, with a row for each guest")]
 pub fn loops() -> Vec<Hostile> {
     let configured = |code: &str| {
         format!(

@@ -60,7 +60,9 @@ impl Filter {
     fn count(&self) -> u64 {
         loop {
             let (value, cas) = self.get_shared_data("count");
-            let count = value.map_or(0, |value| u64::from_le_bytes(value.try_into().unwrap_or_default())) + 1;
+            let count = value
+                .map_or(0, |value| u64::from_le_bytes(value.try_into().unwrap_or_default()))
+                + 1;
             match self.set_shared_data("count", Some(&count.to_le_bytes()), cas) {
                 Ok(()) => return count,
                 Err(Status::CasMismatch) => {}

@@ -26,9 +26,12 @@ fn route_lookup(criterion: &mut Criterion) {
         let headers = HeaderMap::new();
         let query = RouteQuery {
             host: &host,
+            scheme: "http",
             method: &Method::GET,
             path: "/part-1/item",
+            query: None,
             headers: &headers,
+            claims: None,
         };
         table.find_route(&query).expect("the host has such a rule");
         group.bench_function(BenchmarkId::from_parameter(hosts), |bencher| {
@@ -77,6 +80,7 @@ fn rule(host: usize, part: usize) -> Rule {
         retries: RetryPolicy::default(),
         mirrors: Vec::new(),
         plugins: Vec::new(),
+        filters: None,
         overrides: RequestOverrides::default(),
     }
 }

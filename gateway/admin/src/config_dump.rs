@@ -72,7 +72,7 @@ fn request_match(conditions: &RequestMatch) -> Value {
         "method": conditions.method.as_ref().map(|method| format!("{method:?}")),
         "authority": conditions.authority.as_ref().map(|authority| format!("{authority:?}")),
         "headers": conditions.headers.iter().map(|header| header.name.as_str()).collect::<Vec<_>>(),
-        "unserved": conditions.unserved,
+        "never": conditions.never,
     })
 }
 

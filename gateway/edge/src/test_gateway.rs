@@ -124,6 +124,7 @@ fn answering(server: &str) -> Rule {
         mirrors: Vec::new(),
         overrides: RequestOverrides::default(),
         plugins: Vec::new(),
+        filters: None,
     }
 }
 

@@ -7,6 +7,7 @@
 mod attribute_headers;
 mod attribute_value;
 mod attributes;
+mod authenticated;
 mod connection;
 mod flags;
 mod forwarded_client_cert;
@@ -16,6 +17,7 @@ mod tls_standing;
 
 pub use attribute_value::AttributeValue;
 pub use attributes::attribute;
+pub use authenticated::Authenticated;
 pub use connection::{Connection, Protocol, TlsFacts};
 pub use flags::{ResponseFlag, ResponseFlags};
 pub use forwarded_client_cert::forwarded_client_cert;
@@ -85,6 +87,8 @@ pub struct Exchange {
     pub termination_details: &'static str,
     /// Why the upstream connection failed, empty where it did not.
     pub transport_failure: String,
+    /// Who its verified token says that it is.
+    pub authenticated: Option<Arc<Authenticated>>,
     /// What plugins left with `set_property`, by name (`wasm.<name>` to log operators).
     pub state: Vec<(Box<str>, Bytes)>,
     /// Set by whoever changes the request head after the route was chosen; the route is then chosen anew.
@@ -136,6 +140,7 @@ impl Exchange {
             code_details: Cow::Borrowed(""),
             termination_details: "",
             transport_failure: String::new(),
+            authenticated: None,
             state: Vec::new(),
             request_changed: false,
         }

@@ -2,12 +2,22 @@
 
 use http::uri::PathAndQuery;
 
-/// Puts `replacement` in the place of the prefix that the rule matched, or of the whole path where the
-/// rule matched exactly.
+use crate::Pattern;
+
+/// What becomes of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PathRewrite {
-    /// What goes in.
-    pub replacement: Box<str>,
+pub enum PathRewrite {
+    /// This stands in the place of the prefix that the rule matched, or of the whole path where the rule matched exactly.
+    Matched(Box<str>),
+    /// This stands in the place of the whole path (Gateway API's `ReplaceFullPath`).
+    Whole(Box<str>),
+    /// What a part of the path that fits is replaced with (Istio's `uriRegexRewrite`).
+    Pattern {
+        /// What has to fit; every occurrence is replaced, as in Envoy.
+        pattern: Pattern,
+        /// `\\1` stands for what the first group holds, `\\0` for all that fits.
+        substitution: Box<str>,
+    },
 }
 
 /// What part of the path a rule matched, so what a rewrite replaces.
@@ -25,14 +35,18 @@ impl PathRewrite {
     /// Unlike Istio, a rewrite never leaves two slashes at the joint and adds none where neither side has
     /// one: `/foo` to `/` turns `/foo/bar` into `/bar`.
     pub fn apply(&self, path: &PathAndQuery, matched: MatchedPath) -> Option<PathAndQuery> {
-        let rest = match matched {
-            MatchedPath::Prefix(length) => path.path().get(length..)?,
-            MatchedPath::Whole => "",
+        let (replacement, rest) = match (self, matched) {
+            (PathRewrite::Matched(replacement), MatchedPath::Prefix(length)) => {
+                (replacement, path.path().get(length..)?)
+            }
+            (PathRewrite::Matched(replacement), MatchedPath::Whole)
+            | (PathRewrite::Whole(replacement), _) => (replacement, ""),
+            (PathRewrite::Pattern { .. }, _) => return None,
         };
-        let head = if self.replacement.ends_with('/') && rest.starts_with('/') {
-            self.replacement.strip_suffix('/')?
+        let head = if replacement.ends_with('/') && rest.starts_with('/') {
+            replacement.strip_suffix('/')?
         } else {
-            &self.replacement
+            replacement
         };
         let slash = if head.starts_with('/') || rest.starts_with('/') && head.is_empty() {
             ""
@@ -52,7 +66,7 @@ mod tests {
     use super::*;
 
     fn rewrite(replacement: &str, path: &str, matched: MatchedPath) -> String {
-        let rewrite = PathRewrite { replacement: replacement.into() };
+        let rewrite = PathRewrite::Matched(replacement.into());
         rewrite.apply(&path.parse().unwrap(), matched).unwrap().to_string()
     }
 

@@ -17,9 +17,23 @@ pub struct Redirect {
     /// The host, and perhaps the port, to go to.
     pub authority: Option<Box<str>>,
     /// The port to go to.
-    pub port: Option<u16>,
+    pub port: RedirectPort,
     /// The path to go to.
     pub path: RedirectPath,
+}
+
+/// What becomes of the port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RedirectPort {
+    /// That of the authority written; else the request's, where the scheme stays as it is.
+    #[default]
+    Kept,
+    /// This one.
+    This(u16),
+    /// That of the listener (Istio's `FROM_REQUEST_PORT`).
+    OfListener,
+    /// That of the scheme (Istio's `FROM_PROTOCOL_DEFAULT`).
+    OfScheme,
 }
 
 /// What becomes of the path.
@@ -40,7 +54,7 @@ impl Redirect {
             status: StatusCode::MOVED_PERMANENTLY,
             scheme: Some("https".into()),
             authority: None,
-            port: None,
+            port: RedirectPort::Kept,
             path: RedirectPath::Keep,
         }
     }
@@ -92,10 +106,11 @@ impl Redirect {
         let kept = self.authority.as_deref().unwrap_or(authority);
         let (host, port) = split_port(kept);
         let port = match (self.port, &self.authority) {
-            (Some(port), _) => Some(port),
-            (None, Some(_)) => port,
-            (None, None) if to_scheme == scheme => port,
-            (None, None) => None,
+            (RedirectPort::This(port), _) => Some(port),
+            (RedirectPort::OfScheme, _) => None,
+            (_, Some(_)) => port,
+            (_, None) if to_scheme == scheme => port,
+            (_, None) => None,
         };
         match port {
             Some(port) if Some(port) != default_port(to_scheme) => format!("{host}:{port}"),
@@ -142,15 +157,18 @@ mod tests {
             status: StatusCode::FOUND,
             scheme: None,
             authority: Some("new.example.com".into()),
-            port: Some(8080),
-            path: RedirectPath::Prefix(PathRewrite { replacement: "/v2".into() }),
+            port: RedirectPort::This(8080),
+            path: RedirectPath::Prefix(PathRewrite::Matched("/v2".into())),
         };
         assert_eq!(
             location(&redirect, "old", "/v1/x?q", MatchedPath::Prefix(3)),
             "http://new.example.com:8080/v2/x?q"
         );
-        let redirect =
-            Redirect { path: RedirectPath::Replace("/gone".into()), port: None, ..redirect };
+        let redirect = Redirect {
+            path: RedirectPath::Replace("/gone".into()),
+            port: RedirectPort::Kept,
+            ..redirect
+        };
         assert_eq!(
             location(&redirect, "old", "/v1/x?q", MatchedPath::Whole),
             "http://new.example.com/gone"

@@ -53,7 +53,10 @@ pub use problem::{Code, Problem, Severity};
 pub use request_policy::{RequestOverrides, RequestPolicy};
 pub use retry::{Mirror, PreviousEndpoints, RemoteLocalities, RetryOn, RetryPolicy};
 pub use retry_budget::RetryBudget;
-pub use route::{Action, Destination, HeaderMatch, PathMatch, RequestMatch, Rule, StringMatch};
+pub use route::{
+    Action, ClaimMatch, ClaimSense, Destination, DestinationChange, HeaderMatch, PathCase,
+    PathMatch, QueryMatch, RequestMatch, Rule, RuleFilters, StringMatch,
+};
 pub use tcp_route::{TcpDestination, TcpRoute, TcpRule};
 pub use upstream_tls::{
     ClientTls, Mesh, UpstreamProtocol, UpstreamProxyHeader, UpstreamServerName, UpstreamTls,

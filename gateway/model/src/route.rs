@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
 use http::header::HeaderName;
-use portcullis_filters::{DirectResponse, HeaderOperations, PathRewrite, Redirect};
+use http::{Method, StatusCode};
+use portcullis_filters::{
+    CorsPolicy, DirectResponse, ErrorBody, Fault, HeaderOperations, PathRewrite, Pattern,
+    RateLimit, Redirect,
+};
 
 use crate::{ClusterName, Mirror, ObjectId, Origin, RequestOverrides, RetryPolicy};
 
@@ -35,6 +38,21 @@ pub struct Rule {
     pub overrides: RequestOverrides,
     /// The plugins that run on its requests beside its listener's, in running order.
     pub plugins: Vec<ObjectId>,
+    /// The native filters that run on its requests; few rules have any.
+    pub filters: Option<Box<RuleFilters>>,
+}
+
+/// The native filters of a rule, in running order. They run behind the plugins.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RuleFilters {
+    /// Beyond it requests are answered.
+    pub rate_limit: Option<RateLimit>,
+    /// Answers preflight requests, and says in replies what is allowed.
+    pub cors: Option<CorsPolicy>,
+    /// Delays and aborts.
+    pub fault: Option<Fault>,
+    /// What the gateway's own replies show, by status; the first that fits.
+    pub error_bodies: Vec<ErrorBody>,
 }
 
 /// What a rule does with a request.
@@ -58,7 +76,7 @@ pub enum Action {
 /// One weighted destination.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Destination {
-    /// The cluster; it may be missing from the model, which is 503 for its share of the weights.
+    /// The cluster; it may be missing from the model, which is an error for its share of the weights.
     pub cluster: ClusterName,
     /// Its part of the sum of the weights.
     pub weight: u32,
@@ -66,6 +84,22 @@ pub struct Destination {
     pub request_headers: HeaderOperations,
     /// Operations on the response head, before the rule's.
     pub response_headers: HeaderOperations,
+    /// What else is special about it; few destinations have any of it.
+    pub change: Option<Box<DestinationChange>>,
+}
+
+/// What is done to the requests of one destination alone (filters of Gateway API's `backendRefs`, Istio's
+/// `route.headers.request.set.host`). It comes in the place of what the rule says of the same.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DestinationChange {
+    /// Instead of sending them there.
+    pub redirect: Option<Redirect>,
+    /// The path.
+    pub path_rewrite: Option<PathRewrite>,
+    /// The authority.
+    pub authority_rewrite: Option<Box<str>>,
+    /// What requests get where the cluster does not exist; 503 unless said otherwise (Gateway API: 500).
+    pub missing: Option<StatusCode>,
 }
 
 /// Conditions that all have to hold.
@@ -75,14 +109,28 @@ pub struct RequestMatch {
     pub origin: Option<Origin>,
     /// On the path, without the query.
     pub path: Option<PathMatch>,
+    /// Whether the path's letters are compared as they are (`ignoreUriCase`; not for patterns).
+    pub path_case: PathCase,
+    /// On the scheme.
+    pub scheme: Option<StringMatch>,
     /// On the method.
     pub method: Option<StringMatch>,
     /// On the authority, as written but for its case and port.
     pub authority: Option<StringMatch>,
     /// On header fields.
     pub headers: Vec<HeaderMatch>,
-    /// A condition was written that is not served yet (`validate` warns): never matches.
-    pub unserved: bool,
+    /// None of these must hold (`withoutHeaders`).
+    pub without_headers: Vec<HeaderMatch>,
+    /// On parameters of the query.
+    pub query: Vec<QueryMatch>,
+    /// On claims of a verified token (`@request.auth.claims`).
+    pub claims: Vec<ClaimMatch>,
+    /// On the port of the listener.
+    pub port: Option<u16>,
+    /// Only on listeners of these Gateways, each as `ns/name`; none means those of the route.
+    pub gateways: Vec<Arc<str>>,
+    /// It was found that no request fulfils it.
+    pub never: bool,
 }
 
 /// A condition on the path.
@@ -92,6 +140,21 @@ pub enum PathMatch {
     Exact(Box<str>),
     /// A raw string prefix, as Istio's `prefix`: `/foo` matches `/foobar`.
     Prefix(Box<str>),
+    /// A prefix of whole segments, without a slash at its end (so empty for `/`): `/foo` matches `/foo` and
+    /// `/foo/bar` (Gateway API's `PathPrefix`, Ingress's `Prefix`).
+    Segments(Box<str>),
+    /// Matches as a whole.
+    Pattern(Pattern),
+}
+
+/// How the letters of a path are compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PathCase {
+    /// As they are.
+    #[default]
+    Sensitive,
+    /// Upper and lower case (of ASCII) are the same.
+    Ignored,
 }
 
 /// A condition on a text.
@@ -101,6 +164,8 @@ pub enum StringMatch {
     Exact(Box<str>),
     /// Starts so.
     Prefix(Box<str>),
+    /// Matches as a whole.
+    Pattern(Pattern),
 }
 
 impl StringMatch {
@@ -109,6 +174,7 @@ impl StringMatch {
         match self {
             StringMatch::Exact(wanted) => **wanted == *text,
             StringMatch::Prefix(prefix) => text.starts_with(&**prefix),
+            StringMatch::Pattern(pattern) => pattern.matches(text),
         }
     }
 }
@@ -122,19 +188,62 @@ pub struct HeaderMatch {
     pub value: Option<StringMatch>,
 }
 
+/// A condition on a parameter of the query, whose name and value are compared as they are written there. The first
+/// of several with one name counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueryMatch {
+    /// The parameter.
+    pub name: Box<str>,
+    /// What its value must be; `None` asks for presence alone.
+    pub value: Option<StringMatch>,
+}
+
+/// A condition on a claim of the request's verified token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimMatch {
+    /// The way to it, as `["realm", "roles"]`.
+    pub path: Vec<Box<str>>,
+    /// What it, or one of its items, must be; `None` asks for presence alone.
+    pub value: Option<StringMatch>,
+    /// Whether the condition is that this does not hold (`withoutHeaders`).
+    pub sense: ClaimSense,
+}
+
+/// Whether a claim is to be so or not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClaimSense {
+    /// It has to be.
+    #[default]
+    Holds,
+    /// It must not be.
+    Fails,
+}
+
 impl RequestMatch {
     /// Whether it holds for every request.
     pub fn is_catch_all(&self) -> bool {
         let any_path = match &self.path {
             None => true,
             Some(PathMatch::Prefix(prefix)) => **prefix == *"/",
+            Some(PathMatch::Segments(prefix)) => prefix.is_empty(),
+            Some(PathMatch::Pattern(pattern)) => [".*", "/.*"].contains(&pattern.as_str()),
             Some(PathMatch::Exact(_)) => false,
         };
-        any_path
+        any_path && self.is_on_path_alone()
+    }
+
+    /// Whether nothing but the path is looked at.
+    pub fn is_on_path_alone(&self) -> bool {
+        self.scheme.is_none()
             && self.method.is_none()
             && self.authority.is_none()
             && self.headers.is_empty()
-            && !self.unserved
+            && self.without_headers.is_empty()
+            && self.query.is_empty()
+            && self.claims.is_empty()
+            && self.port.is_none()
+            && self.gateways.is_empty()
+            && !self.never
     }
 
     /// A condition on a method, for tests and other sources than files.

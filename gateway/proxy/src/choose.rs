@@ -23,9 +23,12 @@ pub(crate) fn choose_route(table: &SocketTable, exchange: &mut Exchange) -> Choi
     let host = normalise_host(request.authority_str());
     let query = RouteQuery {
         host: &host,
+        scheme: request.scheme,
         method: &request.method,
         path: request.path.path(),
+        query: request.path.query(),
         headers: &request.headers,
+        claims: exchange.authenticated.as_deref().map(|who| &who.claims),
     };
     let route = table.routes.find_route(&query);
     let listener = match &route {

@@ -3,7 +3,10 @@
 use std::fmt;
 
 use portcullis_filters::MatchedPath;
-use portcullis_model::{HeaderMatch, PathMatch, RequestMatch, Rule, StringMatch};
+use portcullis_model::{
+    ClaimMatch, ClaimSense, HeaderMatch, PathCase, PathMatch, QueryMatch, RequestMatch, Rule,
+    StringMatch,
+};
 
 use crate::RouteQuery;
 
@@ -23,13 +26,20 @@ pub(crate) fn match_request<'a>(
     conditions: &'a RequestMatch,
     query: &RouteQuery,
 ) -> Result<MatchedPath, Mismatch<'a>> {
-    if conditions.unserved {
-        return Err(Mismatch::Unserved);
+    if conditions.never {
+        return Err(Mismatch::Never);
     }
     let matched = match &conditions.path {
         None => ANY_PATH,
-        Some(path) => match_path(path, query.path).ok_or(Mismatch::Path(path))?,
+        Some(path) => {
+            match_path(path, conditions.path_case, query.path).ok_or(Mismatch::Path(path))?
+        }
     };
+    if let Some(scheme) = &conditions.scheme
+        && !scheme.matches(query.scheme)
+    {
+        return Err(Mismatch::Scheme(scheme));
+    }
     if let Some(method) = &conditions.method
         && !method.matches(query.method.as_str())
     {
@@ -41,18 +51,69 @@ pub(crate) fn match_request<'a>(
         return Err(Mismatch::Authority(authority));
     }
     match conditions.headers.iter().find(|header| !match_header(header, query)) {
-        Some(header) if query.headers.contains_key(&header.name) => Err(Mismatch::Header(header)),
-        Some(header) => Err(Mismatch::NoHeader(header)),
+        Some(header) if query.headers.contains_key(&header.name) => {
+            return Err(Mismatch::Header(header));
+        }
+        Some(header) => return Err(Mismatch::NoHeader(header)),
+        None => {}
+    }
+    if let Some(header) = conditions.without_headers.iter().find(|each| match_header(each, query)) {
+        return Err(Mismatch::HasHeader(header));
+    }
+    if let Some(parameter) = conditions.query.iter().find(|each| !match_query(each, query)) {
+        return Err(Mismatch::Query(parameter));
+    }
+    match conditions.claims.iter().find(|claim| !match_claim(claim, query)) {
+        Some(claim) => Err(Mismatch::Claim(claim)),
         None => Ok(matched),
     }
 }
 
-fn match_path(path: &PathMatch, actual: &str) -> Option<MatchedPath> {
+fn match_path(path: &PathMatch, case: PathCase, actual: &str) -> Option<MatchedPath> {
+    let starts_with = |prefix: &str| match case {
+        PathCase::Sensitive => actual.starts_with(prefix),
+        PathCase::Ignored => actual
+            .as_bytes()
+            .get(..prefix.len())
+            .is_some_and(|head| head.eq_ignore_ascii_case(prefix.as_bytes())),
+    };
     match path {
-        PathMatch::Exact(wanted) => (**wanted == *actual).then_some(MatchedPath::Whole),
-        PathMatch::Prefix(prefix) => {
-            actual.starts_with(&**prefix).then_some(MatchedPath::Prefix(prefix.len()))
+        PathMatch::Exact(wanted) => {
+            (starts_with(wanted) && wanted.len() == actual.len()).then_some(MatchedPath::Whole)
         }
+        PathMatch::Prefix(prefix) => {
+            starts_with(prefix).then_some(MatchedPath::Prefix(prefix.len()))
+        }
+        PathMatch::Segments(prefix) => {
+            let ends = matches!(actual.as_bytes().get(prefix.len()), None | Some(b'/'));
+            (starts_with(prefix) && ends).then_some(MatchedPath::Prefix(prefix.len()))
+        }
+        PathMatch::Pattern(pattern) => pattern.matches(actual).then_some(MatchedPath::Whole),
+    }
+}
+
+/// The first parameter of that name counts; one without `=` has an empty value.
+fn match_query(wanted: &QueryMatch, query: &RouteQuery) -> bool {
+    let parameters = query.query.into_iter().flat_map(|text| text.split('&'));
+    let mut named = parameters
+        .map(|part| part.split_once('=').unwrap_or((part, "")))
+        .filter(|(name, _)| **name == *wanted.name);
+    match (named.next(), &wanted.value) {
+        (None, _) => false,
+        (Some(_), None) => true,
+        (Some((_, value)), Some(condition)) => condition.matches(value),
+    }
+}
+
+fn match_claim(wanted: &ClaimMatch, query: &RouteQuery) -> bool {
+    let holds = query.claims.is_some_and(|claims| {
+        claims.fulfil(&wanted.path, |value| {
+            wanted.value.as_ref().is_none_or(|condition| condition.matches(value))
+        })
+    });
+    match wanted.sense {
+        ClaimSense::Holds => holds,
+        ClaimSense::Fails => !holds,
     }
 }
 
@@ -65,6 +126,7 @@ fn match_authority(wanted: &StringMatch, host: &str) -> bool {
     let is = |wanted: &str| wanted.strip_suffix('.').unwrap_or(wanted).eq_ignore_ascii_case(host);
     match wanted {
         StringMatch::Exact(text) => is(split_port(text).0),
+        StringMatch::Pattern(pattern) => pattern.matches(host),
         StringMatch::Prefix(text) => match split_port(text) {
             (name, Some(_)) => is(name),
             (prefix, None) => host
@@ -106,26 +168,46 @@ fn match_header(header: &HeaderMatch, query: &RouteQuery) -> bool {
 /// The condition that a request does not fulfil.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Mismatch<'a> {
-    Unserved,
+    Never,
     Path(&'a PathMatch),
+    Scheme(&'a StringMatch),
     Method(&'a StringMatch),
     Authority(&'a StringMatch),
     Header(&'a HeaderMatch),
     NoHeader(&'a HeaderMatch),
+    HasHeader(&'a HeaderMatch),
+    Query(&'a QueryMatch),
+    Claim(&'a ClaimMatch),
 }
 
 impl Mismatch<'_> {
     /// Says it to a human, with what the request had instead.
     pub(crate) fn sentence(self, query: &RouteQuery) -> String {
         match self {
-            Mismatch::Unserved => {
-                "has a condition that is not served yet, so it takes no request".to_owned()
-            }
+            Mismatch::Never => "no request fulfils its conditions".to_owned(),
             Mismatch::Path(PathMatch::Exact(wanted)) => {
                 format!("the path `{}` is not `{wanted}`", query.path)
             }
             Mismatch::Path(PathMatch::Prefix(prefix)) => {
                 format!("the path `{}` does not begin with `{prefix}`", query.path)
+            }
+            Mismatch::Path(PathMatch::Segments(prefix)) => {
+                format!("the path `{}` is not at or below `{prefix}/`", query.path)
+            }
+            Mismatch::Path(PathMatch::Pattern(pattern)) => {
+                format!("the path `{}` does not match `{pattern}`", query.path)
+            }
+            Mismatch::Scheme(wanted) => {
+                format!("the scheme `{}` {}", query.scheme, Lacks(wanted))
+            }
+            Mismatch::HasHeader(header) => {
+                format!("the header `{}` is as it must not be", header.name)
+            }
+            Mismatch::Query(parameter) => {
+                format!("the query parameter `{}` is missing or another", parameter.name)
+            }
+            Mismatch::Claim(claim) => {
+                format!("the claim `{}` does not fit the verified token", claim.path.join("."))
             }
             Mismatch::Method(wanted) => {
                 format!("the method `{}` {}", query.method, Lacks(wanted))
@@ -161,6 +243,7 @@ impl fmt::Display for Lacks<'_> {
         match self.0 {
             StringMatch::Exact(wanted) => write!(f, "is not `{wanted}`"),
             StringMatch::Prefix(prefix) => write!(f, "does not begin with `{prefix}`"),
+            StringMatch::Pattern(pattern) => write!(f, "does not match `{pattern}`"),
         }
     }
 }
@@ -180,24 +263,49 @@ mod tests {
     }
 
     fn holds(conditions: &RequestMatch, method: &Method, headers: &HeaderMap) -> bool {
-        let query = RouteQuery { host: "shop.example.com", method, path: "/foobar", headers };
+        let query = RouteQuery {
+            host: "shop.example.com",
+            scheme: "http",
+            method,
+            path: "/foobar",
+            query: None,
+            headers,
+            claims: None,
+        };
         match_request(conditions, &query).is_ok()
     }
 
     #[test]
     fn a_path_prefix_is_raw_text() {
         let prefix = |text: &str| PathMatch::Prefix(text.into());
-        assert_eq!(match_path(&prefix("/foo"), "/foobar"), Some(MatchedPath::Prefix(4)));
-        assert_eq!(match_path(&prefix("/foo/"), "/foo"), None);
-        assert_eq!(match_path(&prefix("/"), "*"), None);
-        assert_eq!(match_path(&PathMatch::Exact("/foo".into()), "/foo"), Some(MatchedPath::Whole));
-        assert_eq!(match_path(&PathMatch::Exact("/foo".into()), "/foo/"), None);
+        assert_eq!(
+            match_path(&prefix("/foo"), PathCase::Sensitive, "/foobar"),
+            Some(MatchedPath::Prefix(4))
+        );
+        assert_eq!(match_path(&prefix("/foo/"), PathCase::Sensitive, "/foo"), None);
+        assert_eq!(match_path(&prefix("/"), PathCase::Sensitive, "*"), None);
+        assert_eq!(
+            match_path(&PathMatch::Exact("/foo".into()), PathCase::Sensitive, "/foo"),
+            Some(MatchedPath::Whole)
+        );
+        assert_eq!(
+            match_path(&PathMatch::Exact("/foo".into()), PathCase::Sensitive, "/foo/"),
+            None
+        );
     }
 
     #[test]
     fn without_a_path_the_prefix_is_the_slash() {
         let headers = HeaderMap::new();
-        let query = RouteQuery { host: "a", method: &Method::GET, path: "/foo", headers: &headers };
+        let query = RouteQuery {
+            host: "a",
+            scheme: "http",
+            method: &Method::GET,
+            path: "/foo",
+            query: None,
+            headers: &headers,
+            claims: None,
+        };
         let anything = RequestMatch::default();
         assert_eq!(match_request(&anything, &query), Ok(MatchedPath::Prefix(1)));
     }
@@ -247,7 +355,7 @@ mod tests {
 
     #[test]
     fn an_unserved_condition_never_holds() {
-        let conditions = RequestMatch { unserved: true, ..Default::default() };
+        let conditions = RequestMatch { never: true, ..Default::default() };
         assert!(!holds(&conditions, &Method::GET, &HeaderMap::new()));
     }
 
@@ -255,8 +363,15 @@ mod tests {
     fn sentences_name_what_was_wanted_and_what_came() {
         let mut headers = HeaderMap::new();
         headers.append("x-a", HeaderValue::from_static("one"));
-        let query =
-            RouteQuery { host: "shop", method: &Method::GET, path: "/x", headers: &headers };
+        let query = RouteQuery {
+            host: "shop",
+            scheme: "http",
+            method: &Method::GET,
+            path: "/x",
+            query: None,
+            headers: &headers,
+            claims: None,
+        };
         let wanted = exact("two");
         assert_eq!(Mismatch::Method(&wanted).sentence(&query), "the method `GET` is not `two`");
         let header = HeaderMatch { name: HeaderName::from_static("x-a"), value: Some(wanted) };
@@ -265,8 +380,15 @@ mod tests {
             "the header `x-a`, `one`, is not `two`"
         );
         headers.append("x-a", HeaderValue::from_static("three"));
-        let query =
-            RouteQuery { host: "shop", method: &Method::GET, path: "/x", headers: &headers };
+        let query = RouteQuery {
+            host: "shop",
+            scheme: "http",
+            method: &Method::GET,
+            path: "/x",
+            query: None,
+            headers: &headers,
+            claims: None,
+        };
         assert_eq!(
             Mismatch::Header(&header).sentence(&query),
             "no value of the header `x-a` fits: each is not `two`"

@@ -44,12 +44,14 @@ fn naive_match(rule: &Rule, query: &RouteQuery) -> bool {
     let text = |wanted: &StringMatch, actual: &str| match wanted {
         StringMatch::Exact(wanted) => **wanted == *actual,
         StringMatch::Prefix(prefix) => actual.strip_prefix(&**prefix).is_some(),
+        StringMatch::Pattern(pattern) => pattern.matches(actual),
     };
     let one = |conditions: &RequestMatch| {
         let path = match &conditions.path {
             None => true,
             Some(PathMatch::Exact(wanted)) => **wanted == *query.path,
             Some(PathMatch::Prefix(prefix)) => query.path.strip_prefix(&**prefix).is_some(),
+            Some(PathMatch::Segments(_) | PathMatch::Pattern(_)) => false,
         };
         let header = |header: &HeaderMatch| {
             let values: Vec<_> =
@@ -59,7 +61,7 @@ fn naive_match(rule: &Rule, query: &RouteQuery) -> bool {
                 Some(wanted) => values.iter().any(|value| text(wanted, value)),
             }
         };
-        !conditions.unserved
+        !conditions.never
             && path
             && conditions.method.as_ref().is_none_or(|wanted| text(wanted, query.method.as_str()))
             && conditions.authority.as_ref().is_none_or(|wanted| text(wanted, query.host))
@@ -102,13 +104,13 @@ fn request_match() -> impl Strategy<Value = RequestMatch> {
         proptest::collection::vec(header_match(), 0..2),
         proptest::bool::weighted(0.05),
     )
-        .prop_map(|(path, method, authority, headers, unserved)| RequestMatch {
-            origin: None,
+        .prop_map(|(path, method, authority, headers, never)| RequestMatch {
             path,
             method,
             authority,
             headers,
-            unserved,
+            never,
+            ..RequestMatch::default()
         })
 }
 
@@ -128,6 +130,7 @@ fn rule(number: usize, matches: Vec<RequestMatch>) -> Arc<Rule> {
         mirrors: Vec::new(),
         overrides: RequestOverrides::default(),
         plugins: Vec::new(),
+        filters: None,
     })
 }
 
@@ -191,7 +194,7 @@ struct Request {
 impl Request {
     fn query(&self) -> RouteQuery<'_> {
         let Request { host, method, path, headers } = self;
-        RouteQuery { host, method, path, headers }
+        RouteQuery { host, scheme: "http", method, path, query: None, headers, claims: None }
     }
 }
 
@@ -264,7 +267,15 @@ fn host(text: &str) -> HostPattern {
 }
 
 fn get<'a>(host: &'a str, path: &'a str, headers: &'a HeaderMap) -> RouteQuery<'a> {
-    RouteQuery { host, method: &Method::GET, path, headers }
+    RouteQuery {
+        host,
+        scheme: "http",
+        method: &Method::GET,
+        path,
+        query: None,
+        headers,
+        claims: None,
+    }
 }
 
 #[test]

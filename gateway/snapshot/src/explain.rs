@@ -190,8 +190,15 @@ fn explain_routes(
     host: &str,
     request: &RequestToExplain,
 ) -> Explanation {
-    let (method, path) = (&request.method, request.path.path());
-    let query = RouteQuery { host, method, path, headers: &request.headers };
+    let query = RouteQuery {
+        host,
+        scheme: request.scheme,
+        method: &request.method,
+        path: request.path.path(),
+        query: request.path.query(),
+        headers: &request.headers,
+        claims: None,
+    };
     let consideration = table.routes.consider(&query);
     let mut explanation = Explanation {
         host: consideration.virtual_host.as_ref().map(ToString::to_string),

@@ -149,6 +149,27 @@ impl Claims {
         self.0.get(name)
     }
 
+    /// Whether the value at the end of a path of names, or one of its items where it is a list, fulfils a condition.
+    /// Numbers and booleans are compared as they are written; an object fulfils nothing.
+    pub fn fulfil(&self, path: &[Box<str>], condition: impl Fn(&str) -> bool) -> bool {
+        let Some((first, rest)) = path.split_first() else { return false };
+        let mut value = self.0.get(&**first);
+        for name in rest {
+            value = value.and_then(|value| value.get(&**name));
+        }
+        let fits = |value: &Value| match value {
+            Value::String(text) => condition(text),
+            Value::Number(number) => condition(&number.to_string()),
+            Value::Bool(truth) => condition(if *truth { "true" } else { "false" }),
+            Value::Null | Value::Array(_) | Value::Object(_) => false,
+        };
+        match value {
+            Some(Value::Array(items)) => items.iter().any(fits),
+            Some(value) => fits(value),
+            None => false,
+        }
+    }
+
     /// A claim that is text.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name)?.as_str()

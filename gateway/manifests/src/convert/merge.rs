@@ -52,7 +52,7 @@ impl<'m> Merger<'m> {
             let matches =
                 if rule.matches.is_empty() { &everything[..] } else { rule.matches.as_slice() };
             for (number, condition) in matches.iter().enumerate() {
-                if condition.unserved {
+                if condition.never {
                     continue;
                 }
                 let winner = earlier.winner(condition).filter(|winner| *winner != position);
@@ -122,6 +122,7 @@ impl<'e> Earlier<'e> {
                 text
             }
             PathMatch::Prefix(text) => text,
+            PathMatch::Segments(_) | PathMatch::Pattern(_) => return None,
         };
         let lengths = self.prefix_lengths.range(..=text.len());
         lengths.filter_map(|length| self.prefixes.get(text.get(..*length)?)).copied().min()
@@ -144,7 +145,7 @@ impl<'e> Earlier<'e> {
 /// A text that is equal for equal conditions; `None` for one on the path alone.
 fn key(condition: &RequestMatch) -> Option<String> {
     let RequestMatch { path, method, authority, headers, .. } = condition;
-    if method.is_none() && authority.is_none() && headers.is_empty() {
+    if condition.is_on_path_alone() {
         return None;
     }
     let mut fields: Vec<String> = headers
@@ -153,12 +154,18 @@ fn key(condition: &RequestMatch) -> Option<String> {
         .collect();
     fields.sort();
     let (method, authority) = (method.as_ref().map(text), authority.as_ref().map(text));
-    Some(format!("{path:?} {method:?} {authority:?} {fields:?}"))
+    let RequestMatch { path_case, scheme, without_headers, query, claims, port, gateways, .. } =
+        condition;
+    let rest = format!(
+        "{path_case:?} {scheme:?} {without_headers:?} {query:?} {claims:?} {port:?} {gateways:?}"
+    );
+    Some(format!("{path:?} {method:?} {authority:?} {fields:?} {rest}"))
 }
 
 fn text(condition: &StringMatch) -> (char, &str) {
     match condition {
         StringMatch::Exact(text) => ('=', text),
         StringMatch::Prefix(text) => ('^', text),
+        StringMatch::Pattern(pattern) => ('~', pattern.as_str()),
     }
 }

@@ -147,6 +147,7 @@ fn build_rule(
         mirrors: build_mirrors(id, written, lookup, findings),
         overrides: RequestOverrides::default(),
         plugins: Vec::new(),
+        filters: None,
     }
 }
 
@@ -220,6 +221,7 @@ fn finish(destination: &RouteDestination, cluster: ClusterName) -> Destination {
         weight: destination.weight,
         request_headers: destination.headers.request.clone(),
         response_headers: destination.headers.response.clone(),
+        change: None,
     }
 }
 

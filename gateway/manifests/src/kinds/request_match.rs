@@ -47,7 +47,7 @@ pub(crate) fn read_matches(cursor: &Cursor<'_>) -> Vec<RequestMatch> {
 fn read_match(fields: &Fields<'_>) -> RequestMatch {
     let mut found = RequestMatch {
         origin: Some(fields.cursor().origin()),
-        unserved: fields.has_unserved(),
+        never: fields.has_unserved(),
         ..RequestMatch::default()
     };
     if let Some(field) = fields.field("uri") {
@@ -60,7 +60,10 @@ fn read_match(fields: &Fields<'_>) -> RequestMatch {
                 check_path(&field, &prefix);
                 found.path = Some(PathMatch::Prefix(prefix));
             }
-            Some(Condition::NotYet) => found.unserved = true,
+            Some(Condition::Served(StringMatch::Pattern(pattern))) => {
+                found.path = Some(PathMatch::Pattern(pattern));
+            }
+            Some(Condition::NotYet) => found.never = true,
             None => {}
         }
     }
@@ -68,16 +71,16 @@ fn read_match(fields: &Fields<'_>) -> RequestMatch {
         && field.boolean() == Some(true)
     {
         warn(&field, "`ignoreUriCase`");
-        found.unserved = true;
+        found.never = true;
     }
-    found.method = read_text(fields, "method", &mut found.unserved);
-    found.authority = read_text(fields, "authority", &mut found.unserved).map(lower_case);
+    found.method = read_text(fields, "method", &mut found.never);
+    found.authority = read_text(fields, "authority", &mut found.never).map(lower_case);
     if let Some(field) = fields.field("headers") {
         for (name, value) in field.entries() {
-            found.headers.extend(read_header(name, &value, &mut found.unserved));
+            found.headers.extend(read_header(name, &value, &mut found.never));
         }
     }
-    if found.unserved {
+    if found.never {
         fields.cursor().report(
             Gravity::Warns,
             codes::FIELD_NOT_SERVED,
@@ -114,6 +117,7 @@ fn lower_case(condition: StringMatch) -> StringMatch {
     match condition {
         StringMatch::Exact(text) => StringMatch::Exact(text.to_ascii_lowercase().into()),
         StringMatch::Prefix(text) => StringMatch::Prefix(text.to_ascii_lowercase().into()),
+        pattern @ StringMatch::Pattern(_) => pattern,
     }
 }
 

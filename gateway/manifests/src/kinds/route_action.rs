@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::StatusCode;
 use http::uri::Scheme;
-use portcullis_filters::{DirectResponse, PathRewrite, Redirect, RedirectPath};
+use portcullis_filters::{DirectResponse, PathRewrite, Redirect, RedirectPath, RedirectPort};
 use portcullis_model::Origin;
 
 use super::header_operations::{Headers, read_headers};
@@ -108,7 +108,7 @@ fn read_path_rewrite(field: &Cursor<'_>) -> Option<PathRewrite> {
         field.refuse(format!("`{text}` is no path"), "write a path without a query");
         return None;
     }
-    Some(PathRewrite { replacement: text.into() })
+    Some(PathRewrite::Matched(text.into()))
 }
 
 /// Reads `route`, whose items have the fields of `schema`.
@@ -185,6 +185,7 @@ fn read_redirect(fields: &Fields<'_>) -> Option<Redirect> {
     let scheme = fields.field("scheme").and_then(|field| read_scheme(&field));
     let authority = fields.field("authority").and_then(|field| scalars::authority(&field));
     let port = fields.field("port").and_then(|field| port(&field));
+    let port = port.map_or(RedirectPort::Kept, RedirectPort::This);
     Some(Redirect { status, scheme, authority, port, path })
 }
 

@@ -116,6 +116,8 @@ fn paths(rule: &Rule) -> String {
     let path = |condition: &portcullis_model::RequestMatch| match &condition.path {
         Some(PathMatch::Exact(path)) => format!(" ={path}"),
         Some(PathMatch::Prefix(path)) => format!(" {path}*"),
+        Some(PathMatch::Segments(path)) => format!(" {path}/*"),
+        Some(PathMatch::Pattern(pattern)) => format!(" ~{pattern}"),
         None => " *".to_owned(),
     };
     rule.matches.iter().map(path).collect()

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
-use portcullis_filters::RedirectPath;
+use portcullis_filters::{PathRewrite, RedirectPath};
 use portcullis_model::{Action, StringMatch};
 
 use super::{GATEWAY, REVIEWS, convert, only_problem, problems, rendered, route};
@@ -67,7 +67,7 @@ spec:
         panic!("{:?}", rules[0].action)
     };
     assert_eq!(destinations[0].response_headers.add[0].1, HeaderValue::from_static("stable"));
-    assert_eq!(&*path_rewrite.as_ref().unwrap().replacement, "/v2/");
+    assert_eq!(path_rewrite.as_ref(), Some(&PathRewrite::Matched("/v2/".into())));
     assert_eq!(authority_rewrite.as_deref(), Some("reviews.internal"));
     let Action::Redirect(redirect) = &rules[1].action else { panic!("{:?}", rules[1].action) };
     assert_eq!(redirect.status, StatusCode::PERMANENT_REDIRECT);
@@ -171,7 +171,7 @@ fn a_condition_that_is_not_served_yet_never_applies() {
     let codes: Vec<_> = conversion.problems.iter().map(|problem| problem.code.0).collect();
     assert_eq!(codes, ["PC0207", "PC0211", "PC0207", "PC0207"]);
     let rule = &conversion.model.listeners[0].virtual_hosts[0].rules[0];
-    assert!(rule.matches.iter().all(|condition| condition.unserved));
+    assert!(rule.matches.iter().all(|condition| condition.never));
 }
 
 #[test]

@@ -171,7 +171,7 @@ impl Kept {
 impl<'a> At<'a> {
     /// A field of the server's `tls`.
     pub(crate) fn spot(&self, field: &str, origin: &'a Origin) -> Spot<'a> {
-        let field = format!("spec.servers[{}].tls.{field}", self.server.index);
+        let field = format!("{}.{field}", self.server.tls_field);
         Spot { object: self.gateway, field, origin }
     }
 }

@@ -34,8 +34,10 @@ pub(crate) struct Gateway {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Server {
     pub(crate) origin: Origin,
-    /// Which one of `spec.servers` it is.
-    pub(crate) index: usize,
+    /// Where in its object it stands, as `spec.servers[0]`.
+    pub(crate) field: Arc<str>,
+    /// Where in its object its TLS stands, as `spec.servers[0].tls`.
+    pub(crate) tls_field: Arc<str>,
     /// Its own name, else its port's.
     pub(crate) name: Arc<str>,
     pub(crate) port: u16,
@@ -85,10 +87,10 @@ pub(crate) fn read_gateway(raw: &RawObject, report: &Report) -> Option<Gateway> 
     let selector = spec.field("selector").map(|field| field.text_map()).unwrap_or_default();
     let mut servers = Vec::new();
     if let Some(field) = spec.required("servers") {
-        for (index, item) in field.items().enumerate() {
+        for item in field.items() {
             servers.extend(
                 item.fields(&SERVER)
-                    .and_then(|server| read_server(&server, index, &metadata.id.namespace)),
+                    .and_then(|server| read_server(&server, &metadata.id.namespace)),
             );
         }
     }
@@ -97,7 +99,7 @@ pub(crate) fn read_gateway(raw: &RawObject, report: &Report) -> Option<Gateway> 
     Some(Gateway { metadata, selector, servers, settings, manifest_demand })
 }
 
-fn read_server(fields: &Fields<'_>, index: usize, namespace: &Arc<str>) -> Option<Server> {
+fn read_server(fields: &Fields<'_>, namespace: &Arc<str>) -> Option<Server> {
     let hosts = read_hosts(fields, namespace);
     let bind = fields.field("bind").and_then(|field| read_bind(&field));
     let port_field = fields.required("port")?;
@@ -113,7 +115,8 @@ fn read_server(fields: &Fields<'_>, index: usize, namespace: &Arc<str>) -> Optio
     let name = name.iter().flatten().find_map(|field| field.text());
     Some(Server {
         origin: fields.cursor().origin(),
-        index,
+        field: fields.cursor().path().into(),
+        tls_field: format!("{}.tls", fields.cursor().path()).into(),
         name: name.map_or_else(|| number.unwrap_or_default().to_string().into(), Into::into),
         port: number?,
         bind,

@@ -56,8 +56,16 @@ pub const CREDENTIAL: Code = Code("PC0215");
 pub const DEPRECATED: Code = Code("PC0216");
 /// A field that has no effect beside what else is written, or is not.
 pub const NO_EFFECT: Code = Code("PC0217");
+/// A regular expression that is none, or not in RE2's language.
+pub const PATTERN_SYNTAX: Code = Code("PC0218");
+/// A regular expression that is longer than 1 KiB, or too large once it is compiled.
+pub const PATTERN_TOO_LARGE: Code = Code("PC0219");
 /// A `retryOn` that names what an upstream may have acted on: a POST or PATCH is not repeated for it.
 pub const UNSAFE_RETRY: Code = Code("PC0220");
+/// Weights of destinations that do not sum to 100.
+pub const WEIGHTS_SUM: Code = Code("PC0221");
+/// A match that no request fulfils.
+pub const NEVER_MATCHES: Code = Code("PC0222");
 
 /// A Secret that is named, but missing.
 pub const SECRET_MISSING: Code = Code("PC0301");
@@ -95,12 +103,24 @@ pub const SOCKET_SHARED: Code = Code("PC0316");
 pub const TARGET_MISSING: Code = Code("PC0317");
 /// A `tls` or `tcp` rule that no server of its Gateways has a use for.
 pub const TCP_RULE_UNUSED: Code = Code("PC0318");
+/// A host of a server that ends TLS, which none of its certificates is for.
+pub const HOST_WITHOUT_CERTIFICATE: Code = Code("PC0319");
 /// A file with a certificate, key, authority or revocation list that cannot be used.
 pub const CERTIFICATE_FILE: Code = Code("PC0320");
 /// A server is to verify its clients, but there is nothing to verify them by.
 pub const CLIENTS_UNVERIFIABLE: Code = Code("PC0321");
 /// Endpoints are to be verified, but there is nothing to verify them by.
 pub const UPSTREAM_UNVERIFIABLE: Code = Code("PC0322");
+/// A VirtualService that a rule delegates to is missing, or not meant for it.
+pub const DELEGATE_MISSING: Code = Code("PC0323");
+/// A delegate's rule whose conditions are not within those of the rule that delegates.
+pub const DELEGATE_CONFLICT: Code = Code("PC0324");
+/// A VirtualService without hosts that no rule delegates to.
+pub const DELEGATE_UNUSED: Code = Code("PC0325");
+/// A rule that shares some requests with an earlier one of another object, neither being the narrower.
+pub const OVERLAPPING_RULE: Code = Code("PC0326");
+/// A raw prefix beside prefixes of whole segments on one host.
+pub const PREFIX_SEMANTICS: Code = Code("PC0327");
 /// A policy or subset of a DestinationRule that does not count, as an earlier rule of the same host has one.
 pub const RULE_NOT_COUNTED: Code = Code("PC0330");
 

@@ -11,6 +11,7 @@ mod path_rewrite;
 mod pattern;
 mod rate_limit;
 mod redirect;
+mod substitution;
 
 pub use cors::{CorsPolicy, OriginMatch, UnmatchedPreflights};
 pub use direct_response::DirectResponse;
@@ -20,4 +21,5 @@ pub use header_operations::HeaderOperations;
 pub use path_rewrite::{MatchedPath, PathRewrite};
 pub use pattern::{Pattern, PatternError};
 pub use rate_limit::RateLimit;
-pub use redirect::{Redirect, RedirectPath, RedirectPort};
+pub use redirect::{Redirect, RedirectPath, RedirectPort, Requested};
+pub use substitution::Substitution;

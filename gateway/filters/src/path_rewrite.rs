@@ -2,7 +2,7 @@
 
 use http::uri::PathAndQuery;
 
-use crate::Pattern;
+use crate::Substitution;
 
 /// What becomes of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,13 +11,8 @@ pub enum PathRewrite {
     Matched(Box<str>),
     /// This stands in the place of the whole path (Gateway API's `ReplaceFullPath`).
     Whole(Box<str>),
-    /// What a part of the path that fits is replaced with (Istio's `uriRegexRewrite`).
-    Pattern {
-        /// What has to fit; every occurrence is replaced, as in Envoy.
-        pattern: Pattern,
-        /// `\\1` stands for what the first group holds, `\\0` for all that fits.
-        substitution: Box<str>,
-    },
+    /// Every part of the path that an expression fits is replaced (Istio's `uriRegexRewrite`).
+    Pattern(Substitution),
 }
 
 /// What part of the path a rule matched, so what a rewrite replaces.
@@ -36,12 +31,14 @@ impl PathRewrite {
     /// one: `/foo` to `/` turns `/foo/bar` into `/bar`.
     pub fn apply(&self, path: &PathAndQuery, matched: MatchedPath) -> Option<PathAndQuery> {
         let (replacement, rest) = match (self, matched) {
+            (PathRewrite::Pattern(substitution), _) => {
+                return with_query(substitution.apply(path.path())?, path.query());
+            }
             (PathRewrite::Matched(replacement), MatchedPath::Prefix(length)) => {
                 (replacement, path.path().get(length..)?)
             }
             (PathRewrite::Matched(replacement), MatchedPath::Whole)
             | (PathRewrite::Whole(replacement), _) => (replacement, ""),
-            (PathRewrite::Pattern { .. }, _) => return None,
         };
         let head = if replacement.ends_with('/') && rest.starts_with('/') {
             replacement.strip_suffix('/')?
@@ -53,12 +50,18 @@ impl PathRewrite {
         } else {
             "/"
         };
-        let rewritten = match path.query() {
-            Some(query) => format!("{slash}{head}{rest}?{query}"),
-            None => format!("{slash}{head}{rest}"),
-        };
-        PathAndQuery::try_from(rewritten).ok()
+        with_query(format!("{slash}{head}{rest}"), path.query())
     }
+}
+
+/// What the request gets in the place of its path. A `?` or `#` in it would begin something else than a path.
+fn with_query(path: String, query: Option<&str>) -> Option<PathAndQuery> {
+    let is_path = (path.starts_with('/') || path == "*") && !path.contains(['?', '#']);
+    let whole = match query {
+        Some(query) => path + "?" + query,
+        None => path,
+    };
+    is_path.then_some(whole).and_then(|whole| PathAndQuery::try_from(whole).ok())
 }
 
 #[cfg(test)]
@@ -90,5 +93,29 @@ mod tests {
     #[test]
     fn an_exact_match_is_replaced_whole() {
         assert_eq!(rewrite("/new", "/old?x", MatchedPath::Whole), "/new?x");
+    }
+
+    #[test]
+    fn the_whole_path_is_replaced_whatever_matched() {
+        let rewrite = PathRewrite::Whole("/all".into());
+        for matched in [MatchedPath::Whole, MatchedPath::Prefix(2)] {
+            let path = rewrite.apply(&"/a/b?x=1".parse().unwrap(), matched);
+            assert_eq!(path.unwrap(), "/all?x=1");
+        }
+    }
+
+    #[test]
+    fn a_pattern_sees_the_path_and_not_the_query() {
+        let rewrite = |pattern, substitution, path: &str| {
+            let substitution = Substitution::parse(pattern, substitution).unwrap();
+            let rewrite = PathRewrite::Pattern(substitution);
+            rewrite.apply(&path.parse().unwrap(), MatchedPath::Whole).map(|path| path.to_string())
+        };
+        assert_eq!(rewrite("/v1/(.*)", r"/v2/\1", "/v1/a?b=/v1/").unwrap(), "/v2/a?b=/v1/");
+        for (pattern, substitution) in
+            [("/", ""), ("a", "?"), ("a", "#"), ("a", " "), ("^/", "//evil.example/?")]
+        {
+            assert_eq!(rewrite(pattern, substitution, "/a"), None, "{pattern} {substitution}");
+        }
     }
 }

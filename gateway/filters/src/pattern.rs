@@ -28,6 +28,12 @@ pub enum PatternError {
     /// Not RE2's language.
     #[error("{0}")]
     Syntax(String),
+    /// A substitution names a group that the expression does not have.
+    #[error("the expression has no group {0}")]
+    NoSuchGroup(usize),
+    /// A substitution has a backslash before something else than a digit or a backslash.
+    #[error("a backslash in a substitution is followed by a digit or by another one")]
+    Template,
 }
 
 impl Pattern {
@@ -36,21 +42,10 @@ impl Pattern {
     /// # Errors
     /// It is too long, too large or no expression.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
-        if text.len() > LONGEST {
-            return Err(PatternError::TooLong);
-        }
         // What is no expression by itself must not become one by the group around it.
-        Self::compile(text)?;
-        let regex = Self::compile(&format!("^(?:{text})$"))?;
+        compile(text)?;
+        let regex = build(&format!("^(?:{text})$"))?;
         Ok(Pattern { text: text.into(), regex })
-    }
-
-    fn compile(text: &str) -> Result<Regex, PatternError> {
-        let mut builder = RegexBuilder::new(text);
-        builder.size_limit(LARGEST).dfa_size_limit(LARGEST).build().map_err(|error| match error {
-            regex::Error::CompiledTooBig(_) => PatternError::TooLarge,
-            other => PatternError::Syntax(last_line(&other.to_string())),
-        })
     }
 
     /// Whether it matches a whole text.
@@ -62,6 +57,19 @@ impl Pattern {
     pub fn as_str(&self) -> &str {
         &self.text
     }
+}
+
+/// An expression within the bounds, as it is written.
+pub(crate) fn compile(text: &str) -> Result<Regex, PatternError> {
+    if text.len() > LONGEST { Err(PatternError::TooLong) } else { build(text) }
+}
+
+fn build(text: &str) -> Result<Regex, PatternError> {
+    let mut builder = RegexBuilder::new(text);
+    builder.size_limit(LARGEST).dfa_size_limit(LARGEST).build().map_err(|error| match error {
+        regex::Error::CompiledTooBig(_) => PatternError::TooLarge,
+        other => PatternError::Syntax(last_line(&other.to_string())),
+    })
 }
 
 /// The library draws the expression with a mark under the fault; what is wrong stands in its last line.

@@ -32,8 +32,23 @@ pub enum RedirectPort {
     This(u16),
     /// That of the listener (Istio's `FROM_REQUEST_PORT`).
     OfListener,
-    /// That of the scheme (Istio's `FROM_PROTOCOL_DEFAULT`).
+    /// That of the scheme that it goes to (Istio's `FROM_PROTOCOL_DEFAULT`).
     OfScheme,
+}
+
+/// What of a request a redirect keeps.
+#[derive(Clone, Copy, Debug)]
+pub struct Requested<'r> {
+    /// `http` or `https`.
+    pub scheme: &'r str,
+    /// Host, and port where the request names one.
+    pub authority: &'r str,
+    /// The port of the listener that it came to, as its resource has it.
+    pub port: u16,
+    /// Path and query.
+    pub path: &'r PathAndQuery,
+    /// What of the path the rule matched.
+    pub matched: MatchedPath,
 }
 
 /// What becomes of the path.
@@ -59,17 +74,10 @@ impl Redirect {
         }
     }
 
-    /// The reply for a request that came with this scheme, authority and path.
-    pub fn reply(
-        &self,
-        scheme: &str,
-        authority: &str,
-        path: &PathAndQuery,
-        matched: MatchedPath,
-    ) -> Reply {
-        let location = self.location(scheme, authority, path, matched);
+    /// The reply for a request.
+    pub fn reply(&self, request: Requested<'_>) -> Reply {
         let mut reply = Reply::status(self.status);
-        match HeaderValue::try_from(location) {
+        match HeaderValue::try_from(self.location(request)) {
             Ok(location) => {
                 reply.headers.insert(LOCATION, location);
                 reply
@@ -79,21 +87,16 @@ impl Redirect {
         }
     }
 
-    fn location(
-        &self,
-        scheme: &str,
-        authority: &str,
-        path: &PathAndQuery,
-        matched: MatchedPath,
-    ) -> String {
-        let to_scheme = self.scheme.as_deref().unwrap_or(scheme);
-        let to_authority = self.to_authority(to_scheme, scheme, authority);
+    fn location(&self, request: Requested<'_>) -> String {
+        let path = request.path;
+        let to_scheme = self.scheme.as_deref().unwrap_or(request.scheme);
+        let to_authority = self.to_authority(to_scheme, request);
         let rewritten;
         let to_path = match &self.path {
             RedirectPath::Keep => path.as_str(),
             RedirectPath::Replace(replacement) => replacement,
             RedirectPath::Prefix(rewrite) => {
-                rewritten = rewrite.apply(path, matched);
+                rewritten = rewrite.apply(path, request.matched);
                 rewritten.as_ref().unwrap_or(path).as_str()
             }
         };
@@ -102,15 +105,16 @@ impl Redirect {
 
     /// The authority of the target. The request's port means something else under another scheme, so it
     /// goes when the scheme changes.
-    fn to_authority(&self, to_scheme: &str, scheme: &str, authority: &str) -> String {
-        let kept = self.authority.as_deref().unwrap_or(authority);
+    fn to_authority(&self, to_scheme: &str, request: Requested<'_>) -> String {
+        let kept = self.authority.as_deref().unwrap_or(request.authority);
         let (host, port) = split_port(kept);
         let port = match (self.port, &self.authority) {
             (RedirectPort::This(port), _) => Some(port),
             (RedirectPort::OfScheme, _) => None,
-            (_, Some(_)) => port,
-            (_, None) if to_scheme == scheme => port,
-            (_, None) => None,
+            (RedirectPort::OfListener, _) => Some(request.port),
+            (RedirectPort::Kept, Some(_)) => port,
+            (RedirectPort::Kept, None) if to_scheme == request.scheme => port,
+            (RedirectPort::Kept, None) => None,
         };
         match port {
             Some(port) if Some(port) != default_port(to_scheme) => format!("{host}:{port}"),
@@ -139,7 +143,9 @@ mod tests {
     use super::*;
 
     fn location(redirect: &Redirect, authority: &str, path: &str, matched: MatchedPath) -> String {
-        let reply = redirect.reply("http", authority, &path.parse().unwrap(), matched);
+        let path = path.parse().unwrap();
+        let (scheme, port) = ("http", 8080);
+        let reply = redirect.reply(Requested { scheme, authority, port, path: &path, matched });
         reply.headers.get(LOCATION).unwrap().to_str().unwrap().to_owned()
     }
 
@@ -176,9 +182,42 @@ mod tests {
     }
 
     #[test]
+    fn the_port_comes_from_where_it_is_said() {
+        let to = |scheme: Option<&str>, authority: Option<&str>, port| Redirect {
+            status: StatusCode::FOUND,
+            scheme: scheme.map(Into::into),
+            authority: authority.map(Into::into),
+            port,
+            path: RedirectPath::Keep,
+        };
+        use RedirectPort::{Kept, OfListener, OfScheme, This};
+        for (scheme, authority, port, expected) in [
+            (None, None, Kept, "http://old:81/"),
+            (Some("https"), None, Kept, "https://old/"),
+            (None, Some("new:82"), Kept, "http://new:82/"),
+            (None, None, OfListener, "http://old:8080/"),
+            (None, Some("new"), OfListener, "http://new:8080/"),
+            (Some("https"), Some("new:82"), OfListener, "https://new:8080/"),
+            (None, None, OfScheme, "http://old/"),
+            (Some("https"), Some("new:82"), OfScheme, "https://new/"),
+            (None, None, This(80), "http://old/"),
+            (Some("https"), None, This(443), "https://old/"),
+            (Some("https"), None, This(80), "https://old:80/"),
+        ] {
+            let redirect = to(scheme, authority, port);
+            assert_eq!(location(&redirect, "old:81", "/", MatchedPath::Whole), expected);
+        }
+    }
+
+    #[test]
     fn an_authority_that_is_no_header_is_refused() {
-        let reply =
-            Redirect::to_https().reply("http", "a\nb", &"/".parse().unwrap(), MatchedPath::Whole);
+        let reply = Redirect::to_https().reply(Requested {
+            scheme: "http",
+            authority: "a\nb",
+            port: 80,
+            path: &"/".parse().unwrap(),
+            matched: MatchedPath::Whole,
+        });
         assert_eq!(reply.status, StatusCode::BAD_REQUEST);
     }
 }

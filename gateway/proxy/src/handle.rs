@@ -15,7 +15,7 @@ use portcullis_wasm::EndOfStream;
 
 use crate::admit::admit_request;
 use crate::choose::choose_route;
-use crate::decision::{Decision, decide_route, goes_up};
+use crate::decision::{Decision, decide_route, goes_up, requested};
 use crate::flight::Flight;
 use crate::forward::forward;
 use crate::handshake::check_handshake;
@@ -146,8 +146,7 @@ fn redirect_to_https(flight: &mut Flight, listener: &CompiledListener) -> Option
     if !listener.settings.https_redirect || request.scheme == "https" {
         return None;
     }
-    let (authority, matched) = (request.authority_str(), flight.choice.matched());
-    let reply = Redirect::to_https().reply(request.scheme, authority, &request.path, matched);
+    let reply = Redirect::to_https().reply(requested(flight));
     flight.exchange.code_details = "https_redirect".into();
     Some(reply)
 }

@@ -1,0 +1,164 @@
+//! Replacing every part of a text that an expression fits (RE2's `GlobalReplace`, as Istio's `uriRegexRewrite`).
+
+use std::fmt;
+
+use regex::{Captures, Regex};
+
+use crate::pattern::{PatternError, compile};
+
+/// No longer result is made, in bytes: a path beyond it could not be sent.
+const LONGEST: usize = 60 << 10;
+
+/// An expression, and what stands in the place of each part of a text that it fits.
+#[derive(Clone)]
+pub struct Substitution {
+    pattern: Box<str>,
+    template: Box<str>,
+    regex: Regex,
+    pieces: Vec<Piece>,
+}
+
+/// A part of a template.
+#[derive(Clone, Debug)]
+enum Piece {
+    Text(Box<str>),
+    /// What this group holds; 0 for all that fits.
+    Group(usize),
+}
+
+impl Substitution {
+    /// Reads an expression and its template, in which `\1` to `\9` stand for what the groups hold, `\0` for all that
+    /// fits, and `\\` for a backslash.
+    ///
+    /// # Errors
+    /// One of them is none; see [`PatternError`].
+    pub fn parse(pattern: &str, template: &str) -> Result<Self, PatternError> {
+        let regex = compile(pattern)?;
+        let pieces = read_template(template, regex.captures_len())?;
+        Ok(Substitution { pattern: pattern.into(), template: template.into(), regex, pieces })
+    }
+
+    /// The text with every occurrence replaced, from left to right and none overlapping another; `None` where it
+    /// grows beyond 60 KiB.
+    pub fn apply(&self, text: &str) -> Option<String> {
+        let mut result = String::with_capacity(text.len());
+        let mut copied = 0;
+        for found in self.regex.captures_iter(text) {
+            let whole = found.get(0)?;
+            result.push_str(text.get(copied..whole.start())?);
+            self.append(&found, &mut result);
+            copied = whole.end();
+            if result.len() > LONGEST {
+                return None;
+            }
+        }
+        result.push_str(text.get(copied..)?);
+        (result.len() <= LONGEST).then_some(result)
+    }
+
+    /// The expression, as it was written.
+    pub fn pattern(&self) -> &str {
+        &self.pattern
+    }
+
+    fn append(&self, found: &Captures<'_>, result: &mut String) {
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(text) => result.push_str(text),
+                // A group that took no part in the match holds nothing.
+                Piece::Group(number) => {
+                    result.push_str(found.get(*number).map_or("", |held| held.as_str()));
+                }
+            }
+        }
+    }
+}
+
+/// `groups` is how many groups the expression has, itself among them.
+fn read_template(template: &str, groups: usize) -> Result<Vec<Piece>, PatternError> {
+    let (mut pieces, mut text) = (Vec::new(), String::new());
+    let mut letters = template.chars();
+    while let Some(letter) = letters.next() {
+        if letter != '\\' {
+            text.push(letter);
+            continue;
+        }
+        match letters.next() {
+            Some('\\') => text.push('\\'),
+            Some(digit @ '0'..='9') => {
+                let number = digit as usize - '0' as usize;
+                if number >= groups {
+                    return Err(PatternError::NoSuchGroup(number));
+                }
+                pieces.extend((!text.is_empty()).then(|| Piece::Text(text.as_str().into())));
+                text.clear();
+                pieces.push(Piece::Group(number));
+            }
+            _ => return Err(PatternError::Template),
+        }
+    }
+    pieces.extend((!text.is_empty()).then(|| Piece::Text(text.into())));
+    Ok(pieces)
+}
+
+impl fmt::Debug for Substitution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Substitution({:?}, {:?})", self.pattern, self.template)
+    }
+}
+
+impl PartialEq for Substitution {
+    fn eq(&self, other: &Self) -> bool {
+        self.pattern == other.pattern && self.template == other.template
+    }
+}
+
+impl Eq for Substitution {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn replaced(pattern: &str, template: &str, text: &str) -> String {
+        Substitution::parse(pattern, template).unwrap().apply(text).unwrap()
+    }
+
+    #[test]
+    fn every_occurrence_is_replaced_as_re2_does() {
+        for (pattern, template, text, result) in [
+            ("one", "two", "/xxx/one/yyy/one/zzz", "/xxx/two/yyy/two/zzz"),
+            (
+                "^/service/([^/]+)(/.*)$",
+                r"\2/instance/\1",
+                "/service/foo/v1/api",
+                "/v1/api/instance/foo",
+            ),
+            ("(?i)/xxx/", "/yyy/", "/aaa/XxX/bbb", "/aaa/yyy/bbb"),
+            ("b+", r"[\0]", "/abba/b", "/a[bb]a/[b]"),
+            ("a*", "x", "/baaac", "x/xbxcx"),
+            ("(x)|(y)", r"<\2>", "/xy", "/<><y>"),
+            ("/", r"\\", "/a/b", r"\a\b"),
+            ("z", "y", "/untouched", "/untouched"),
+            ("é", "e", "/é", "/e"),
+        ] {
+            assert_eq!(replaced(pattern, template, text), result, "{pattern} {template}");
+        }
+    }
+
+    #[test]
+    fn a_template_names_groups_that_are_there() {
+        let error = |pattern, template| Substitution::parse(pattern, template).unwrap_err();
+        assert_eq!(error("(a)", r"\2"), PatternError::NoSuchGroup(2));
+        assert_eq!(error("a", r"\n"), PatternError::Template);
+        assert_eq!(error("a", r"a\"), PatternError::Template);
+        assert!(matches!(error("a(", ""), PatternError::Syntax(_)));
+        assert_eq!(error(&"a".repeat(1025), ""), PatternError::TooLong);
+    }
+
+    #[test]
+    fn what_grows_too_long_is_no_path() {
+        let grows = Substitution::parse("a", &"b".repeat(1000)).unwrap();
+        assert_eq!(grows.apply(&"a".repeat(100)), None);
+        assert!(grows.apply(&"a".repeat(50)).is_some());
+    }
+}

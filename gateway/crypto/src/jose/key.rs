@@ -196,7 +196,42 @@ fn read_ed25519(key: &Map<String, Value>) -> Result<Material, &'static str> {
         return Err("its curve is not known");
     }
     let x = bytes(key, "x")?;
-    if x.len() == 32 { Ok(Material::Ed25519(x.into())) } else { Err("its x is not of 32 bytes") }
+    if x.len() != 32 {
+        return Err("its x is not of 32 bytes");
+    }
+    if is_of_small_order(&x) {
+        return Err("its point is of small order: signatures that nobody made would match it");
+    }
+    Ok(Material::Ed25519(x.into()))
+}
+
+/// The points of order 1, 2, 4 and 8, by their y, whichever sign their x has (RFC 8032 section 5.1; those of p and
+/// p + 1 are other spellings of 0 and 1).
+fn is_of_small_order(point: &[u8]) -> bool {
+    const EIGHT: [[u8; 32]; 2] = [
+        [
+            0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef,
+            0x98, 0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88,
+            0x6d, 0x53, 0xfc, 0x05,
+        ],
+        [
+            0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10,
+            0x67, 0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77,
+            0x92, 0xac, 0x03, 0x7a,
+        ],
+    ];
+    let Some(([least, middle @ ..], last)) =
+        point.split_last().and_then(|(last, rest)| Some((rest.first_chunk::<31>()?, last & 0x7f)))
+    else {
+        return false;
+    };
+    let is_all = |wanted: u8| middle.iter().all(|byte| *byte == wanted);
+    let is_eighth = |eighth: &[u8; 32]| {
+        point.starts_with(eighth.get(..31).unwrap_or_default()) && last == eighth[31]
+    };
+    (*least <= 1 && is_all(0) && last == 0)
+        || ((0xec..=0xee).contains(least) && is_all(0xff) && last == 0x7f)
+        || EIGHT.iter().any(is_eighth)
 }
 
 fn text<'a>(key: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, &'static str> {

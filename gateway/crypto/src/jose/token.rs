@@ -1,5 +1,7 @@
 //! A token in compact form (RFC 7515 section 7.1): its signature, then its claims.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
@@ -44,7 +46,7 @@ pub enum TokenError {
     /// It is not valid yet.
     #[error("the token is not valid yet")]
     NotYet,
-    /// A claim has the wrong type.
+    /// A registered claim has the wrong type.
     #[error("a claim of the token has the wrong type")]
     Claim,
 }
@@ -81,25 +83,52 @@ pub struct VerifiedToken {
 
 /// Verifies a token's signature with the keys that are meant for it. Nothing of an unverified token is given away.
 pub fn verify_token(token: &str, keys: &KeySet) -> Result<VerifiedToken, TokenError> {
-    if token.len() > LONGEST {
-        return Err(TokenError::TooLong);
-    }
-    let (signed, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
-    let (header, payload) = signed.split_once('.').ok_or(TokenError::Malformed)?;
-    let Header { algorithm, key_id } = Header::read(&decode(header)?)?;
-    let (payload, signature) = (decode(payload)?, decode(signature)?);
-    let claims = read_object(&payload).map(Claims).ok_or(TokenError::Malformed)?;
-    let mut error = TokenError::NoKey;
-    for key in &keys.keys {
-        if !key.answers_to(key_id.as_deref()) || !key.allows(algorithm) {
-            continue;
+    UnverifiedToken::read(token)?.verified_by(keys)
+}
+
+/// A token that is well formed; whether what it says is true is not known yet.
+pub struct UnverifiedToken<'t> {
+    header: Header,
+    claims: Claims,
+    payload: Vec<u8>,
+    signed: &'t str,
+    signature: Vec<u8>,
+}
+
+impl<'t> UnverifiedToken<'t> {
+    /// Reads a token in compact form.
+    pub fn read(token: &'t str) -> Result<Self, TokenError> {
+        if token.len() > LONGEST {
+            return Err(TokenError::TooLong);
         }
-        if key.verifies(algorithm, signed.as_bytes(), &signature) {
-            return Ok(VerifiedToken { algorithm, key_id, claims, payload });
-        }
-        error = TokenError::Signature;
+        let (signed, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
+        let (header, payload) = signed.split_once('.').ok_or(TokenError::Malformed)?;
+        let header = Header::read(&decode(header)?)?;
+        let (payload, signature) = (decode(payload)?, decode(signature)?);
+        let claims = read_object(&payload).map(Claims).ok_or(TokenError::Malformed)?;
+        Ok(UnverifiedToken { header, claims, payload, signed, signature })
     }
-    Err(error)
+
+    /// Who it says has issued it: by that the keys are chosen which it is then held against.
+    pub fn claimed_issuer(&self) -> Option<&str> {
+        self.claims.text("iss")
+    }
+
+    /// The token, where one of the keys that are meant for it has signed it.
+    pub fn verified_by(self, keys: &KeySet) -> Result<VerifiedToken, TokenError> {
+        let UnverifiedToken { header: Header { algorithm, key_id }, claims, payload, .. } = self;
+        let mut error = TokenError::NoKey;
+        for key in &keys.keys {
+            if !key.answers_to(key_id.as_deref()) || !key.allows(algorithm) {
+                continue;
+            }
+            if key.verifies(algorithm, self.signed.as_bytes(), &self.signature) {
+                return Ok(VerifiedToken { algorithm, key_id, claims, payload });
+            }
+            error = TokenError::Signature;
+        }
+        Err(error)
+    }
 }
 
 struct Header {
@@ -110,8 +139,10 @@ struct Header {
 impl Header {
     fn read(json: &[u8]) -> Result<Self, TokenError> {
         let header = read_object(json).ok_or(TokenError::Malformed)?;
-        // No extension is known, so that naming any, or none at all, is an error (RFC 7515 section 4.1.11).
-        if header.contains_key("crit") {
+        // No extension is known, so that naming any, or none at all, is an error (RFC 7515 section 4.1.11). A payload
+        // that is not encoded (RFC 7797) may not be hidden by leaving `crit` out.
+        let is_plain = header.get("b64").is_some_and(|encoded| *encoded != Value::Bool(true));
+        if header.contains_key("crit") || is_plain {
             return Err(TokenError::Critical);
         }
         let name = header.get("alg").and_then(Value::as_str).ok_or(TokenError::Malformed)?;
@@ -128,6 +159,7 @@ impl Header {
 impl Claims {
     /// Whether the token is meant for here and now (RFC 7519 section 4.1).
     pub fn check(&self, expected: &Expected<'_>) -> Result<(), TokenError> {
+        self.check_types()?;
         if expected.issuer.is_some_and(|issuer| self.text("iss") != Some(issuer)) {
             return Err(TokenError::Issuer);
         }
@@ -142,6 +174,31 @@ impl Claims {
             return Err(TokenError::NotYet);
         }
         Ok(())
+    }
+
+    /// The registered claims are of the types that RFC 7519 section 4.1 gives them.
+    fn check_types(&self) -> Result<(), TokenError> {
+        let is_text = |name: &&str| self.0.get(*name).is_none_or(Value::is_string);
+        let audiences = match self.0.get("aud") {
+            Some(Value::Array(values)) => values.iter().all(Value::is_string),
+            Some(value) => value.is_string(),
+            None => true,
+        };
+        let are_texts = ["iss", "sub", "jti"].iter().all(is_text);
+        self.time("iat")?;
+        if are_texts && audiences { Ok(()) } else { Err(TokenError::Claim) }
+    }
+
+    /// Makes lists of the words of these claims where they are texts, as `scope` (RFC 8693 section 4.2) is one.
+    pub fn split_words<'n>(&mut self, names: impl IntoIterator<Item = &'n str>) {
+        for name in names {
+            if let Some(value) = self.0.get_mut(name)
+                && let Value::String(text) = value
+            {
+                let words = text.split_ascii_whitespace().map(Value::from).collect();
+                *value = Value::Array(words);
+            }
+        }
     }
 
     /// A claim.
@@ -167,6 +224,22 @@ impl Claims {
             Some(Value::Array(items)) => items.iter().any(fits),
             Some(value) => fits(value),
             None => false,
+        }
+    }
+
+    /// A claim that is a text, a number or a boolean, as it is written; by its whole name, or by the names on the way to
+    /// it with a dot between.
+    pub fn written(&self, name: &str) -> Option<Cow<'_, str>> {
+        let nested = || {
+            let mut names = name.split('.');
+            let first = self.0.get(names.next()?)?;
+            names.try_fold(first, |value, name| value.get(name))
+        };
+        match self.0.get(name).or_else(nested)? {
+            Value::String(text) => Some(Cow::Borrowed(text)),
+            Value::Number(number) => Some(Cow::Owned(number.to_string())),
+            Value::Bool(truth) => Some(Cow::Borrowed(if *truth { "true" } else { "false" })),
+            Value::Null | Value::Array(_) | Value::Object(_) => None,
         }
     }
 

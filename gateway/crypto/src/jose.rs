@@ -12,7 +12,9 @@ mod token;
 
 pub use algorithm::Algorithm;
 pub use key_set::{KeySet, KeySetError, LeftOutKey};
-pub use token::{Claims, Expected, TokenError, UnverifiedToken, VerifiedToken, verify_token};
+pub use token::{
+    Claims, Expected, TokenError, UnverifiedToken, Validity, VerifiedToken, verify_token,
+};
 
 #[cfg(test)]
 mod tests;

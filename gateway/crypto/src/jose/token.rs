@@ -68,6 +68,13 @@ pub struct Expected<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Claims(Map<String, Value>);
 
+/// When a token is valid, in seconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Validity {
+    begin: Option<f64>,
+    end: Option<f64>,
+}
+
 /// A token whose signature is good; its claims are looked at by [`Claims::check`].
 #[derive(Clone, Debug)]
 pub struct VerifiedToken {
@@ -156,6 +163,21 @@ impl Header {
     }
 }
 
+impl Validity {
+    /// Whether that time has come and is not over; `now` in seconds since 1970, `leeway` the seconds by which clocks
+    /// may differ.
+    pub fn check(&self, now: u64, leeway: u64) -> Result<(), TokenError> {
+        let (now, leeway) = (now as f64, leeway as f64);
+        if self.end.is_some_and(|end| now >= end + leeway) {
+            return Err(TokenError::Expired);
+        }
+        if self.begin.is_some_and(|begin| now < begin - leeway) {
+            return Err(TokenError::NotYet);
+        }
+        Ok(())
+    }
+}
+
 impl Claims {
     /// Whether the token is meant for here and now (RFC 7519 section 4.1).
     pub fn check(&self, expected: &Expected<'_>) -> Result<(), TokenError> {
@@ -166,14 +188,12 @@ impl Claims {
         if !expected.audiences.is_empty() && !self.names_one_of(expected.audiences) {
             return Err(TokenError::Audience);
         }
-        let (now, leeway) = (expected.now as f64, expected.leeway as f64);
-        if self.time("exp")?.is_some_and(|end| now >= end + leeway) {
-            return Err(TokenError::Expired);
-        }
-        if self.time("nbf")?.is_some_and(|begin| now < begin - leeway) {
-            return Err(TokenError::NotYet);
-        }
-        Ok(())
+        self.validity()?.check(expected.now, expected.leeway)
+    }
+
+    /// From when to when it is valid (`nbf`, `exp`).
+    pub fn validity(&self) -> Result<Validity, TokenError> {
+        Ok(Validity { begin: self.time("nbf")?, end: self.time("exp")? })
     }
 
     /// The registered claims are of the types that RFC 7519 section 4.1 gives them.

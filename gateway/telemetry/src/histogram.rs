@@ -27,10 +27,6 @@ pub(crate) const ISTIO_BOUNDS: [f64; 19] = [
 pub(crate) const SECOND_BOUNDS: [f64; 12] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5, 10.0, 60.0];
 
-/// Bounds in seconds for a plugin's callbacks, whose budget is 10 ms.
-pub(crate) const CALLBACK_BOUNDS: [f64; 10] =
-    [0.000_001, 0.000_005, 0.00001, 0.00005, 0.0001, 0.0005, 0.001, 0.005, 0.01, 0.1];
-
 /// Which bucket of `bounds` a value falls in; `bounds.len()` is the one without a bound.
 pub(crate) fn bucket_of(bounds: &[f64], value: f64) -> usize {
     bounds.partition_point(|bound| *bound < value)

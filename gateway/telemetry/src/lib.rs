@@ -8,6 +8,7 @@
 
 mod access_log;
 mod admission;
+mod callback_counts;
 mod cluster_samples;
 mod connection_counts;
 mod connection_series;

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::admission::Admission;
+use crate::callback_counts::{CALLBACK_BOUNDS, CallbackCounts};
 use crate::exposition::{Exposition, Labels};
-use crate::histogram::{CALLBACK_BOUNDS, ISTIO_BOUNDS, SECOND_BOUNDS};
+use crate::histogram::{ISTIO_BOUNDS, SECOND_BOUNDS};
 use crate::metric_kind::MetricKind;
 use crate::plugin_metrics::{Metric, PluginMetrics};
 use crate::plugin_tallies::PluginTallies;
-use crate::shard::{CallbackCounts, MetricShard};
+use crate::shard::MetricShard;
 
 /// Room for so many series of callback durations.
 pub(crate) fn callback_admission(series: usize) -> Admission {
@@ -51,7 +52,7 @@ fn write_durations(
     let name = "portcullis_plugin_duration_seconds";
     text.family(name, MetricKind::Histogram, "Time spent in a plugin's callbacks.");
     for (labels, counts) in &merged {
-        text.histogram(name, labels, &CALLBACK_BOUNDS, counts.buckets, counts.sum);
+        text.histogram(name, labels, &CALLBACK_BOUNDS, counts.buckets, counts.seconds());
     }
 }
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 use portcullis_exchange::Exchange;
 use rustc_hash::FxHashMap;
 
+use crate::callback_counts::CallbackCounts;
 use crate::connection_counts::{ConnectionCounts, ConnectionEvent, ConnectionKey, ConnectionShard};
-use crate::histogram::{CALLBACK_BOUNDS, Histogram, ISTIO_BOUNDS, SECOND_BOUNDS};
+use crate::histogram::{Histogram, ISTIO_BOUNDS, SECOND_BOUNDS};
 use crate::plugin_metrics::PluginMetrics;
 use crate::plugin_phase::PluginPhase;
 use crate::series_key::SeriesKey;
@@ -41,8 +42,11 @@ impl MetricShard {
 
     /// Counts a plugin's callback.
     pub fn plugin_callback(&mut self, plugin: &PluginMetrics, phase: PluginPhase, took: Duration) {
-        let counts = self.callbacks.entry((plugin.id(), phase)).or_default();
-        counts.observe(&CALLBACK_BOUNDS, took.as_secs_f64());
+        let key = (plugin.id(), phase);
+        match self.callbacks.get_mut(&key) {
+            Some(counts) => counts.observe(took),
+            None => self.callbacks.entry(key).or_default().observe(took),
+        }
     }
 
     /// Counts what happened to a connection whose bytes are passed on.
@@ -82,9 +86,6 @@ impl MetricShard {
         })
     }
 }
-
-/// Durations of a plugin's callbacks.
-pub(crate) type CallbackCounts = Histogram<{ CALLBACK_BOUNDS.len() + 1 }>;
 
 /// What is counted of the requests of one key.
 #[derive(Clone, Debug, Default)]

@@ -222,6 +222,11 @@ pub enum ClaimSense {
 impl RequestMatch {
     /// Whether it holds for every request.
     pub fn is_catch_all(&self) -> bool {
+        self.is_catch_all_where_bound() && self.port.is_none() && self.gateways.is_empty()
+    }
+
+    /// Whether it holds for every request of the listeners that its port and Gateways are about.
+    pub fn is_catch_all_where_bound(&self) -> bool {
         let any_path = match &self.path {
             None => true,
             Some(PathMatch::Prefix(prefix)) => **prefix == *"/",
@@ -229,11 +234,16 @@ impl RequestMatch {
             Some(PathMatch::Pattern(pattern)) => [".*", "/.*"].contains(&pattern.as_str()),
             Some(PathMatch::Exact(_)) => false,
         };
-        any_path && self.is_on_path_alone()
+        any_path && self.asks_of_a_request_only_its_path()
     }
 
     /// Whether nothing but the path is looked at.
     pub fn is_on_path_alone(&self) -> bool {
+        self.asks_of_a_request_only_its_path() && self.port.is_none() && self.gateways.is_empty()
+    }
+
+    /// Whether nothing of a request but its path is looked at; the port and the Gateways are the listener's.
+    pub fn asks_of_a_request_only_its_path(&self) -> bool {
         self.scheme.is_none()
             && self.method.is_none()
             && self.authority.is_none()
@@ -241,8 +251,6 @@ impl RequestMatch {
             && self.without_headers.is_empty()
             && self.query.is_empty()
             && self.claims.is_empty()
-            && self.port.is_none()
-            && self.gateways.is_empty()
             && !self.never
     }
 

@@ -9,43 +9,64 @@ use portcullis_model::{Listener, Rule};
 use rustc_hash::FxBuildHasher;
 
 use crate::host_index::HostIndex;
-use crate::table::{Aspects, ListenerHost, RouteTable, VirtualHost};
+use crate::host_routes::HostRoutes;
+use crate::order::{Order, Part};
+use crate::table::{ListenerHost, RouteTable, VirtualHost};
+use crate::workforce::map_at_once;
+
+/// Fewer virtual hosts are compiled by one thread.
+const FEW_HOSTS: usize = 1000;
 
 impl RouteTable {
     /// Compiles the routes of all listeners of one socket. Where several listeners have the same host,
     /// their routes form one table by route host: the rules in the order of the listeners, from the first
     /// catch-all of each on behind those of the others.
     pub fn build(listeners: &[Arc<Listener>]) -> RouteTable {
+        RouteTable::build_with(listeners, None)
+    }
+
+    /// The same. What is compiled of virtual hosts whose rules are those of the previous table (the same in
+    /// memory, in the same order) is taken from there.
+    ///
+    /// Blocks until all is compiled, by as many threads as there are cores where there is much.
+    pub fn build_with(listeners: &[Arc<Listener>], previous: Option<&RouteTable>) -> RouteTable {
         let rules = RuleNumbers::collect(listeners);
         let mut hosts = collect_hosts(listeners);
         for (index, listener) in listeners.iter().enumerate() {
             for virtual_host in &listener.virtual_hosts {
-                attach(&mut hosts, index, virtual_host);
+                attach(&mut hosts, index, Part { listener, virtual_host });
             }
         }
+        let (hosts, jobs) = into_jobs(hosts, previous);
+        let compiled = map_at_once(&jobs, FEW_HOSTS, |job| job.compile(&rules));
+        let mut compiled: Vec<_> = compiled.into_iter().map(Some).collect();
+        let mut take = |job: usize| compiled.get_mut(job).and_then(Option::take);
         let hosts = hosts.map(|host| ListenerHost {
-            listener: host.listeners.first().copied().unwrap_or_default(),
+            listener: host.listener,
             pattern: host.pattern,
-            virtual_hosts: host.virtual_hosts.map(|parts| merge(&parts, &rules)),
+            virtual_hosts: host.virtual_hosts.filter_map(&mut take),
         });
         RouteTable { rules: rules.in_order, hosts }
     }
 }
 
 /// One listener host while it is put together.
-struct HostParts<'a> {
+struct HostParts<V> {
     pattern: HostPattern,
-    /// Those that have it, nearly always one.
+    /// The first that has it.
+    listener: usize,
+    /// All that have it, nearly always one.
     listeners: Vec<usize>,
-    virtual_hosts: HostIndex<Vec<&'a model::VirtualHost>>,
+    virtual_hosts: HostIndex<V>,
 }
 
-fn collect_hosts<'a>(listeners: &[Arc<Listener>]) -> HostIndex<HostParts<'a>> {
+fn collect_hosts<'m>(listeners: &[Arc<Listener>]) -> HostIndex<HostParts<Vec<Part<'m>>>> {
     let mut hosts = HostIndex::default();
     for (index, listener) in listeners.iter().enumerate() {
         for pattern in &listener.hosts {
-            let parts: &mut HostParts<'a> = hosts.entry(pattern, || HostParts {
+            let parts: &mut HostParts<_> = hosts.entry(pattern, || HostParts {
                 pattern: pattern.clone(),
+                listener: index,
                 listeners: Vec::new(),
                 virtual_hosts: HostIndex::default(),
             });
@@ -59,68 +80,75 @@ fn collect_hosts<'a>(listeners: &[Arc<Listener>]) -> HostIndex<HostParts<'a>> {
 
 /// Puts a virtual host under the narrowest listener host that holds all of it. If that one belongs to
 /// another listener alone, it takes every request that the virtual host could get.
-fn attach<'a>(
-    hosts: &mut HostIndex<HostParts<'a>>,
-    listener: usize,
-    virtual_host: &'a model::VirtualHost,
-) {
-    if let Some(parts) = hosts.find_containing_mut(&virtual_host.host)
+fn attach<'m>(hosts: &mut HostIndex<HostParts<Vec<Part<'m>>>>, listener: usize, part: Part<'m>) {
+    let host = &part.virtual_host.host;
+    if let Some(parts) = hosts.find_containing_mut(host)
         && parts.listeners.contains(&listener)
     {
-        parts.virtual_hosts.entry(&virtual_host.host, Vec::new).push(virtual_host);
+        parts.virtual_hosts.entry(host, Vec::new).push(part);
     }
 }
 
-/// The rules of virtual hosts with the same host as one list. What follows a catch-all is never reached in
-/// its own part, so it must not become reachable here: it moves behind all others together with it.
-fn merge(parts: &[&model::VirtualHost], rules: &RuleNumbers) -> VirtualHost {
-    let mut order = Vec::with_capacity(parts.iter().map(|part| part.rules.len()).sum());
-    let mut last = Vec::new();
-    for part in parts {
-        let catch_all = part.rules.iter().position(|rule| rule.is_catch_all());
-        let (reached, rest) = part.rules.split_at(catch_all.unwrap_or(part.rules.len()));
-        order.extend(reached.iter().filter_map(|rule| rules.number(rule)));
-        last.extend(rest.iter().filter_map(|rule| rules.number(rule)));
-    }
-    order.append(&mut last);
-    if parts.len() > 1 {
-        drop_repeated(&mut order);
-    }
-    let pattern = parts.first().map_or(HostPattern::Any, |part| part.host.clone());
-    let looks_at = looks_at(parts.iter().flat_map(|part| &part.rules));
-    VirtualHost { pattern, rules: order.into(), looks_at }
+/// A virtual host that is to be compiled.
+struct Job<'m> {
+    parts: Vec<Part<'m>>,
+    /// What was compiled of it before.
+    previous: Option<&'m VirtualHost>,
 }
 
-/// A route that is bound to two of the listeners comes twice; only its first place can win.
-fn drop_repeated(order: &mut Vec<u32>) {
-    let mut seen = hashbrown::HashSet::with_hasher(FxBuildHasher);
-    order.retain(|&rule| seen.insert(rule));
+/// The virtual hosts in a row, and the index with their places there.
+fn into_jobs<'m>(
+    hosts: HostIndex<HostParts<Vec<Part<'m>>>>,
+    previous: Option<&'m RouteTable>,
+) -> (HostIndex<HostParts<usize>>, Vec<Job<'m>>) {
+    let mut jobs = Vec::new();
+    let hosts = hosts.map(|host| {
+        let before = previous.and_then(|table| table.hosts.get(&host.pattern));
+        let virtual_hosts = host.virtual_hosts.map(|parts: Vec<Part<'m>>| {
+            let pattern = parts.first().map(|part| &part.virtual_host.host);
+            let previous =
+                before.zip(pattern).and_then(|(host, pattern)| host.virtual_hosts.get(pattern));
+            jobs.push(Job { parts, previous });
+            jobs.len() - 1
+        });
+        let HostParts { pattern, listener, listeners, .. } = host;
+        HostParts { pattern, listener, listeners, virtual_hosts }
+    });
+    (hosts, jobs)
 }
 
-fn looks_at<'a>(rules: impl Iterator<Item = &'a Arc<Rule>>) -> Aspects {
-    let mut aspects = Aspects::default();
-    for conditions in rules.flat_map(|rule| &rule.matches) {
-        aspects.method |= conditions.method.is_some();
-        aspects.authority |= conditions.authority.is_some();
-        aspects.headers |= !conditions.headers.is_empty();
+impl Job<'_> {
+    fn compile(&self, rules: &RuleNumbers) -> VirtualHost {
+        let order = Order::of(&self.parts);
+        let number = |rule| rules.number(rule).unwrap_or(u32::MAX);
+        let numbers = order.rules.iter().map(number).collect();
+        let pattern =
+            self.parts.first().map_or(HostPattern::Any, |part| part.virtual_host.host.clone());
+        let before = self.previous.map(|host| &host.routes);
+        let routes = match before.filter(|routes| order.is_that_of(routes)) {
+            Some(routes) => Arc::clone(routes),
+            None => Arc::new(HostRoutes::compile(order.rules, order.entries)),
+        };
+        VirtualHost { pattern, numbers, routes }
     }
-    aspects
 }
 
 /// The distinct rules by their place in memory: a rule under many hosts is compiled once.
 #[derive(Default)]
 struct RuleNumbers {
     in_order: Vec<Arc<Rule>>,
-    numbers: HashMap<*const Rule, u32, FxBuildHasher>,
+    /// By their addresses.
+    numbers: HashMap<usize, u32, FxBuildHasher>,
 }
 
 impl RuleNumbers {
     fn collect(listeners: &[Arc<Listener>]) -> Self {
         let mut collected = RuleNumbers::default();
         let virtual_hosts = listeners.iter().flat_map(|listener| &listener.virtual_hosts);
-        for rule in virtual_hosts.flat_map(|virtual_host| &virtual_host.rules) {
+        for rule in virtual_hosts.flat_map(|virtual_host: &model::VirtualHost| &virtual_host.rules)
+        {
             let Ok(next) = u32::try_from(collected.in_order.len()) else { break };
-            collected.numbers.entry(Arc::as_ptr(rule)).or_insert_with(|| {
+            collected.numbers.entry(Arc::as_ptr(rule).addr()).or_insert_with(|| {
                 collected.in_order.push(Arc::clone(rule));
                 next
             });
@@ -129,6 +157,6 @@ impl RuleNumbers {
     }
 
     fn number(&self, rule: &Arc<Rule>) -> Option<u32> {
-        self.numbers.get(&Arc::as_ptr(rule)).copied()
+        self.numbers.get(&Arc::as_ptr(rule).addr()).copied()
     }
 }

@@ -1,9 +1,14 @@
 //! Why a request goes where it goes: every rule considered, and why each other one lost.
 
-use portcullis_message::HostPattern;
-use portcullis_model::Rule;
+use std::collections::HashSet;
+use std::sync::Arc;
 
-use crate::matching::{match_request, match_rule};
+use portcullis_message::HostPattern;
+use portcullis_model::{RequestMatch, Rule};
+
+use crate::matching::match_request;
+use crate::mismatch::Mismatch;
+use crate::table::VirtualHost;
 use crate::{Route, RouteQuery, RouteTable};
 
 /// How a route was chosen, or why there is none.
@@ -44,37 +49,34 @@ impl RouteTable {
     pub fn consider(&self, query: &RouteQuery) -> Consideration {
         let listener_host = self.hosts.find(query.host);
         let virtual_host = listener_host.and_then(|host| host.virtual_hosts.find(query.host));
-        let mut consideration = Consideration {
+        Consideration {
             listener: listener_host.map(|host| host.listener),
             listener_host: listener_host.map(|host| host.pattern.clone()),
             virtual_host: virtual_host.map(|host| host.pattern.clone()),
-            rules: Vec::new(),
-            route: None,
-        };
-        let indices = virtual_host.map_or(&[][..], |host| &host.rules);
-        for rule_index in indices.iter().map(|&index| index as usize) {
-            self.consider_rule(rule_index, query, &mut consideration);
+            rules: virtual_host.map(|host| consider_rules(host, query)).unwrap_or_default(),
+            route: self.find_route(query),
         }
-        consideration
     }
+}
 
-    fn consider_rule(&self, rule_index: usize, query: &RouteQuery, so_far: &mut Consideration) {
-        let Some(rule) = self.rules.get(rule_index) else { return };
-        let winner = so_far.route.and_then(|route| self.rules.get(route.rule_index));
-        let outcome = match (match_rule(rule, query), winner) {
-            (Some(matched), None) => {
-                let listener = so_far.listener.unwrap_or_default();
-                so_far.route = Some(Route { listener, rule_index, matched });
-                Outcome::Matched
+fn consider_rules(host: &VirtualHost, query: &RouteQuery) -> Vec<ConsideredRule> {
+    let routes = &host.routes;
+    let winner = routes.find(query).map(|(entry, _)| entry);
+    let serving: HashSet<_> =
+        routes.entries.iter().map(|entry| (entry.rule, entry.number)).collect();
+    let considered = |((number, rule), &rule_index): ((u32, &Arc<Rule>), &u32)| {
+        let outcome = match winner {
+            Some(entry) if entry.rule == number => Outcome::Matched,
+            _ => {
+                let winner = winner.and_then(|entry| routes.rules.get(entry.rule as usize));
+                Outcome::Lost(why_lost(rule, query, winner, |each| {
+                    serving.contains(&(number, each))
+                }))
             }
-            (Some(_), Some(winner)) => Outcome::Lost(format!(
-                "would match, but {} ({}) comes first",
-                winner.id, winner.origin
-            )),
-            (None, _) => Outcome::Lost(why_lost(rule, query)),
         };
-        so_far.rules.push(ConsideredRule { rule_index, outcome });
-    }
+        ConsideredRule { rule_index: rule_index as usize, outcome }
+    };
+    (0..).zip(&routes.rules).zip(&host.numbers).map(considered).collect()
 }
 
 impl Consideration {
@@ -94,21 +96,45 @@ impl Consideration {
     }
 }
 
-/// A rule loses when each of its matches fails; one sentence tells of all of them.
-fn why_lost(rule: &Rule, query: &RouteQuery) -> String {
-    let reasons = rule
-        .matches
-        .iter()
-        .filter_map(|conditions| match_request(conditions, query).err())
-        .map(|mismatch| mismatch.sentence(query));
-    match rule.matches.len() {
-        0 | 1 => reasons.collect(),
-        _ => {
-            let numbered: Vec<_> = reasons
-                .enumerate()
-                .map(|(index, reason)| format!("match[{index}]: {reason}"))
-                .collect();
-            numbered.join("; ")
+/// A rule loses when each of its matches fails or comes too late; one sentence tells of all of them. `serves` says
+/// which of them can hold on the listener.
+fn why_lost(
+    rule: &Rule,
+    query: &RouteQuery,
+    winner: Option<&Arc<Rule>>,
+    serves: impl Fn(u32) -> bool,
+) -> String {
+    let late = || match winner {
+        Some(winner) => {
+            format!("would match, but {} ({}) comes first", winner.id, winner.origin)
         }
+        None => "would match".to_owned(),
+    };
+    let mut reasons = Vec::with_capacity(rule.matches.len());
+    for (number, conditions) in (0..).zip(&rule.matches) {
+        let mismatch = match match_request(conditions, query) {
+            _ if !serves(number) => not_here(conditions),
+            Ok(_) => return late(),
+            Err(mismatch) => mismatch,
+        };
+        reasons.push(mismatch.sentence(query));
+    }
+    match reasons.len() {
+        0 => late(),
+        1 => reasons.concat(),
+        _ => {
+            let numbered = reasons.iter().enumerate();
+            let numbered = numbered.map(|(number, reason)| format!("match[{number}]: {reason}"));
+            numbered.collect::<Vec<_>>().join("; ")
+        }
+    }
+}
+
+/// Why conditions cannot hold on the listener.
+fn not_here(conditions: &RequestMatch) -> Mismatch<'_> {
+    match conditions.port {
+        _ if conditions.never => Mismatch::Never,
+        Some(port) if conditions.gateways.is_empty() => Mismatch::Port(port),
+        _ => Mismatch::Gateways(conditions),
     }
 }

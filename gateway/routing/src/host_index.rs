@@ -57,13 +57,28 @@ impl<T> HostIndex<T> {
         }
     }
 
+    /// The value of exactly this pattern.
+    pub(crate) fn get(&self, pattern: &HostPattern) -> Option<&T> {
+        match pattern {
+            HostPattern::Any => self.any.as_ref(),
+            HostPattern::Exact(name) => self.exact.get(name),
+            HostPattern::Suffix(suffix) => self.suffixes.get(suffix),
+        }
+    }
+
     /// The same patterns with other values.
     pub(crate) fn map<U>(self, mut change: impl FnMut(T) -> U) -> HostIndex<U> {
-        let any = self.any.map(&mut change);
+        self.filter_map(|value| Some(change(value)))
+    }
+
+    /// Some of the patterns, with other values.
+    pub(crate) fn filter_map<U>(self, mut change: impl FnMut(T) -> Option<U>) -> HostIndex<U> {
+        let any = self.any.and_then(&mut change);
         let mut exact = HashMap::with_capacity_and_hasher(self.exact.len(), FxBuildHasher);
-        exact.extend(self.exact.into_iter().map(|(name, value)| (name, change(value))));
+        let mut pair = |(name, value)| Some((name, change(value)?));
+        exact.extend(self.exact.into_iter().filter_map(&mut pair));
         let mut suffixes = HashMap::with_capacity_and_hasher(self.suffixes.len(), FxBuildHasher);
-        suffixes.extend(self.suffixes.into_iter().map(|(name, value)| (name, change(value))));
+        suffixes.extend(self.suffixes.into_iter().filter_map(pair));
         HostIndex { exact, suffixes, longest_suffix: self.longest_suffix, any }
     }
 

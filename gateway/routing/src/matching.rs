@@ -1,27 +1,18 @@
-//! Whether a rule takes a request. `find_route` and `consider` both ask here, so they cannot differ.
-
-use std::fmt;
+//! Whether conditions hold for a request. `find_route` and `consider` both ask here, so they cannot differ.
 
 use portcullis_filters::MatchedPath;
 use portcullis_model::{
-    ClaimMatch, ClaimSense, HeaderMatch, PathCase, PathMatch, QueryMatch, RequestMatch, Rule,
-    StringMatch,
+    ClaimMatch, ClaimSense, HeaderMatch, PathCase, PathMatch, QueryMatch, RequestMatch, StringMatch,
 };
 
 use crate::RouteQuery;
+use crate::mismatch::Mismatch;
 
 /// As Istio has it, a rule that names no path matches by the prefix `/`; so a rewrite replaces that alone.
-const ANY_PATH: MatchedPath = MatchedPath::Prefix(1);
+pub(crate) const ANY_PATH: MatchedPath = MatchedPath::Prefix(1);
 
-/// What of the path a rule matched, `None` where none of its matches holds.
-pub(crate) fn match_rule(rule: &Rule, query: &RouteQuery) -> Option<MatchedPath> {
-    if rule.matches.is_empty() {
-        return Some(ANY_PATH);
-    }
-    rule.matches.iter().find_map(|conditions| match_request(conditions, query).ok())
-}
-
-/// Holds one set of conditions against a request; the first that fails is the error.
+/// Holds one set of conditions against a request; the first that fails is the error. The port and the Gateways
+/// were settled when the table was built.
 pub(crate) fn match_request<'a>(
     conditions: &'a RequestMatch,
     query: &RouteQuery,
@@ -29,12 +20,31 @@ pub(crate) fn match_request<'a>(
     if conditions.never {
         return Err(Mismatch::Never);
     }
-    let matched = match &conditions.path {
+    if let Some(path) = &conditions.path
+        && !match_path(path, conditions.path_case, query.path)
+    {
+        return Err(Mismatch::Path(path, conditions.path_case));
+    }
+    match_beside_path(conditions, query)?;
+    Ok(matched_part(conditions))
+}
+
+/// What of a path conditions match that hold.
+pub(crate) fn matched_part(conditions: &RequestMatch) -> MatchedPath {
+    match &conditions.path {
         None => ANY_PATH,
-        Some(path) => {
-            match_path(path, conditions.path_case, query.path).ok_or(Mismatch::Path(path))?
+        Some(PathMatch::Exact(_) | PathMatch::Pattern(_)) => MatchedPath::Whole,
+        Some(PathMatch::Prefix(prefix) | PathMatch::Segments(prefix)) => {
+            MatchedPath::Prefix(prefix.len())
         }
-    };
+    }
+}
+
+/// Everything but the path.
+pub(crate) fn match_beside_path<'a>(
+    conditions: &'a RequestMatch,
+    query: &RouteQuery,
+) -> Result<(), Mismatch<'a>> {
     if let Some(scheme) = &conditions.scheme
         && !scheme.matches(query.scheme)
     {
@@ -57,7 +67,8 @@ pub(crate) fn match_request<'a>(
         Some(header) => return Err(Mismatch::NoHeader(header)),
         None => {}
     }
-    if let Some(header) = conditions.without_headers.iter().find(|each| match_header(each, query)) {
+    if let Some(header) = conditions.without_headers.iter().find(|each| match_unwanted(each, query))
+    {
         return Err(Mismatch::HasHeader(header));
     }
     if let Some(parameter) = conditions.query.iter().find(|each| !match_query(each, query)) {
@@ -65,11 +76,11 @@ pub(crate) fn match_request<'a>(
     }
     match conditions.claims.iter().find(|claim| !match_claim(claim, query)) {
         Some(claim) => Err(Mismatch::Claim(claim)),
-        None => Ok(matched),
+        None => Ok(()),
     }
 }
 
-fn match_path(path: &PathMatch, case: PathCase, actual: &str) -> Option<MatchedPath> {
+fn match_path(path: &PathMatch, case: PathCase, actual: &str) -> bool {
     let starts_with = |prefix: &str| match case {
         PathCase::Sensitive => actual.starts_with(prefix),
         PathCase::Ignored => actual
@@ -78,30 +89,21 @@ fn match_path(path: &PathMatch, case: PathCase, actual: &str) -> Option<MatchedP
             .is_some_and(|head| head.eq_ignore_ascii_case(prefix.as_bytes())),
     };
     match path {
-        PathMatch::Exact(wanted) => {
-            (starts_with(wanted) && wanted.len() == actual.len()).then_some(MatchedPath::Whole)
-        }
-        PathMatch::Prefix(prefix) => {
-            starts_with(prefix).then_some(MatchedPath::Prefix(prefix.len()))
-        }
+        PathMatch::Exact(wanted) => wanted.len() == actual.len() && starts_with(wanted),
+        PathMatch::Prefix(prefix) => starts_with(prefix),
         PathMatch::Segments(prefix) => {
             let ends = matches!(actual.as_bytes().get(prefix.len()), None | Some(b'/'));
-            (starts_with(prefix) && ends).then_some(MatchedPath::Prefix(prefix.len()))
+            ends && starts_with(prefix)
         }
-        PathMatch::Pattern(pattern) => pattern.matches(actual).then_some(MatchedPath::Whole),
+        PathMatch::Pattern(pattern) => pattern.matches(actual),
     }
 }
 
-/// The first parameter of that name counts; one without `=` has an empty value.
 fn match_query(wanted: &QueryMatch, query: &RouteQuery) -> bool {
-    let parameters = query.query.into_iter().flat_map(|text| text.split('&'));
-    let mut named = parameters
-        .map(|part| part.split_once('=').unwrap_or((part, "")))
-        .filter(|(name, _)| **name == *wanted.name);
-    match (named.next(), &wanted.value) {
+    match (query.parameter(&wanted.name), &wanted.value) {
         (None, _) => false,
         (Some(_), None) => true,
-        (Some((_, value)), Some(condition)) => condition.matches(value),
+        (Some(value), Some(condition)) => condition.matches(value),
     }
 }
 
@@ -151,8 +153,14 @@ fn split_port(authority: &str) -> (&str, Option<&str>) {
     }
 }
 
+/// A header that is missing counts as an empty one, unless the condition is on presence alone, as Istio has it.
+fn match_unwanted(header: &HeaderMatch, query: &RouteQuery) -> bool {
+    let fits_nothing = || header.value.as_ref().is_some_and(|unwanted| unwanted.matches(""));
+    match_header(header, query) || !query.headers.contains_key(&header.name) && fits_nothing()
+}
+
 /// One value that fulfils the condition is enough; the values are never joined, so `a` and `b` on two
-/// lines are not `a,b`.
+/// lines are not `a,b`. What is no UTF-8 in a value is read as U+FFFD, so that `withoutHeaders` sees the rest of it.
 fn match_header(header: &HeaderMatch, query: &RouteQuery) -> bool {
     let Some(wanted) = &header.value else {
         return query.headers.contains_key(&header.name);
@@ -161,96 +169,13 @@ fn match_header(header: &HeaderMatch, query: &RouteQuery) -> bool {
         .headers
         .get_all(&header.name)
         .iter()
-        .filter_map(|value| std::str::from_utf8(value.as_bytes()).ok())
-        .any(|value| wanted.matches(value))
-}
-
-/// The condition that a request does not fulfil.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Mismatch<'a> {
-    Never,
-    Path(&'a PathMatch),
-    Scheme(&'a StringMatch),
-    Method(&'a StringMatch),
-    Authority(&'a StringMatch),
-    Header(&'a HeaderMatch),
-    NoHeader(&'a HeaderMatch),
-    HasHeader(&'a HeaderMatch),
-    Query(&'a QueryMatch),
-    Claim(&'a ClaimMatch),
-}
-
-impl Mismatch<'_> {
-    /// Says it to a human, with what the request had instead.
-    pub(crate) fn sentence(self, query: &RouteQuery) -> String {
-        match self {
-            Mismatch::Never => "no request fulfils its conditions".to_owned(),
-            Mismatch::Path(PathMatch::Exact(wanted)) => {
-                format!("the path `{}` is not `{wanted}`", query.path)
-            }
-            Mismatch::Path(PathMatch::Prefix(prefix)) => {
-                format!("the path `{}` does not begin with `{prefix}`", query.path)
-            }
-            Mismatch::Path(PathMatch::Segments(prefix)) => {
-                format!("the path `{}` is not at or below `{prefix}/`", query.path)
-            }
-            Mismatch::Path(PathMatch::Pattern(pattern)) => {
-                format!("the path `{}` does not match `{pattern}`", query.path)
-            }
-            Mismatch::Scheme(wanted) => {
-                format!("the scheme `{}` {}", query.scheme, Lacks(wanted))
-            }
-            Mismatch::HasHeader(header) => {
-                format!("the header `{}` is as it must not be", header.name)
-            }
-            Mismatch::Query(parameter) => {
-                format!("the query parameter `{}` is missing or another", parameter.name)
-            }
-            Mismatch::Claim(claim) => {
-                format!("the claim `{}` does not fit the verified token", claim.path.join("."))
-            }
-            Mismatch::Method(wanted) => {
-                format!("the method `{}` {}", query.method, Lacks(wanted))
-            }
-            Mismatch::Authority(wanted) => {
-                format!("the authority `{}` {}", query.host, Lacks(wanted))
-            }
-            Mismatch::NoHeader(header) => format!("there is no header `{}`", header.name),
-            Mismatch::Header(header) => header_sentence(header, query),
-        }
-    }
-}
-
-fn header_sentence(header: &HeaderMatch, query: &RouteQuery) -> String {
-    let Some(wanted) = &header.value else {
-        return format!("there is no header `{}`", header.name);
-    };
-    let mut values = query.headers.get_all(&header.name).iter();
-    match (values.next(), values.next()) {
-        (Some(value), None) => {
-            let value = String::from_utf8_lossy(value.as_bytes());
-            format!("the header `{}`, `{value}`, {}", header.name, Lacks(wanted))
-        }
-        _ => format!("no value of the header `{}` fits: each {}", header.name, Lacks(wanted)),
-    }
-}
-
-/// Writes that a text does not fulfil a condition.
-struct Lacks<'a>(&'a StringMatch);
-
-impl fmt::Display for Lacks<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            StringMatch::Exact(wanted) => write!(f, "is not `{wanted}`"),
-            StringMatch::Prefix(prefix) => write!(f, "does not begin with `{prefix}`"),
-            StringMatch::Pattern(pattern) => write!(f, "does not match `{pattern}`"),
-        }
-    }
+        .any(|value| wanted.matches(&String::from_utf8_lossy(value.as_bytes())))
 }
 
 #[cfg(test)]
 mod tests {
     use http::{HeaderMap, HeaderName, HeaderValue, Method};
+    use portcullis_filters::Pattern;
 
     use super::*;
 
@@ -277,20 +202,36 @@ mod tests {
 
     #[test]
     fn a_path_prefix_is_raw_text() {
+        let fits = |path: &PathMatch, actual| match_path(path, PathCase::Sensitive, actual);
         let prefix = |text: &str| PathMatch::Prefix(text.into());
-        assert_eq!(
-            match_path(&prefix("/foo"), PathCase::Sensitive, "/foobar"),
-            Some(MatchedPath::Prefix(4))
-        );
-        assert_eq!(match_path(&prefix("/foo/"), PathCase::Sensitive, "/foo"), None);
-        assert_eq!(match_path(&prefix("/"), PathCase::Sensitive, "*"), None);
-        assert_eq!(
-            match_path(&PathMatch::Exact("/foo".into()), PathCase::Sensitive, "/foo"),
-            Some(MatchedPath::Whole)
-        );
-        assert_eq!(
-            match_path(&PathMatch::Exact("/foo".into()), PathCase::Sensitive, "/foo/"),
-            None
+        assert!(fits(&prefix("/foo"), "/foobar"));
+        assert!(!fits(&prefix("/foo/"), "/foo"));
+        assert!(!fits(&prefix("/"), "*"));
+        assert!(fits(&PathMatch::Exact("/foo".into()), "/foo"));
+        assert!(!fits(&PathMatch::Exact("/foo".into()), "/foo/"));
+    }
+
+    #[test]
+    fn segments_are_whole() {
+        let fits = |prefix: &str, actual| {
+            match_path(&PathMatch::Segments(prefix.into()), PathCase::Sensitive, actual)
+        };
+        assert!(fits("/foo", "/foo") && fits("/foo", "/foo/") && fits("/foo", "/foo/bar"));
+        assert!(!fits("/foo", "/foobar") && !fits("/foo", "/fo") && !fits("/foo", "/FOO"));
+        assert!(fits("", "/") && fits("", "/foo") && !fits("", "*"));
+    }
+
+    #[test]
+    fn the_case_of_a_path_may_not_matter() {
+        let fits = |path: PathMatch, actual| match_path(&path, PathCase::Ignored, actual);
+        assert!(fits(PathMatch::Exact("/Foo".into()), "/fOO"));
+        assert!(!fits(PathMatch::Exact("/Foo".into()), "/fOOx"));
+        assert!(fits(PathMatch::Prefix("/Foo".into()), "/fOOx"));
+        assert!(fits(PathMatch::Segments("/Foo".into()), "/fOO/x"));
+        assert!(!fits(PathMatch::Segments("/Foo".into()), "/fOOx"));
+        assert!(
+            !fits(PathMatch::Prefix("/\u{c4}".into()), "/\u{e4}"),
+            "as in Envoy, of ASCII alone"
         );
     }
 
@@ -354,44 +295,51 @@ mod tests {
     }
 
     #[test]
-    fn an_unserved_condition_never_holds() {
-        let conditions = RequestMatch { never: true, ..Default::default() };
-        assert!(!holds(&conditions, &Method::GET, &HeaderMap::new()));
+    fn an_unwanted_header_that_is_missing_counts_as_empty() {
+        let name = HeaderName::from_static("x-a");
+        let without = |value| RequestMatch {
+            without_headers: vec![HeaderMatch { name: name.clone(), value }],
+            ..Default::default()
+        };
+        let anything = StringMatch::Pattern(Pattern::parse(".*").unwrap());
+        let mut headers = HeaderMap::new();
+        assert!(holds(&without(None), &Method::GET, &headers));
+        assert!(holds(&without(Some(exact("one"))), &Method::GET, &headers));
+        assert!(!holds(&without(Some(exact(""))), &Method::GET, &headers));
+        assert!(!holds(&without(Some(anything)), &Method::GET, &headers));
+        headers.append(&name, HeaderValue::from_bytes(b"one\xff").unwrap());
+        assert!(!holds(&without(None), &Method::GET, &headers));
+        assert!(!holds(&without(Some(prefix("one"))), &Method::GET, &headers));
+        assert!(holds(&without(Some(exact("one"))), &Method::GET, &headers));
     }
 
     #[test]
-    fn sentences_name_what_was_wanted_and_what_came() {
-        let mut headers = HeaderMap::new();
-        headers.append("x-a", HeaderValue::from_static("one"));
-        let query = RouteQuery {
-            host: "shop",
-            scheme: "http",
-            method: &Method::GET,
-            path: "/x",
-            query: None,
-            headers: &headers,
-            claims: None,
+    fn the_first_query_parameter_of_a_name_counts_as_it_is_written() {
+        let headers = HeaderMap::new();
+        let fits = |query, value: Option<StringMatch>| {
+            let wanted = QueryMatch { name: "a".into(), value };
+            let query = RouteQuery {
+                host: "shop",
+                scheme: "http",
+                method: &Method::GET,
+                path: "/",
+                query,
+                headers: &headers,
+                claims: None,
+            };
+            match_query(&wanted, &query)
         };
-        let wanted = exact("two");
-        assert_eq!(Mismatch::Method(&wanted).sentence(&query), "the method `GET` is not `two`");
-        let header = HeaderMatch { name: HeaderName::from_static("x-a"), value: Some(wanted) };
-        assert_eq!(
-            Mismatch::Header(&header).sentence(&query),
-            "the header `x-a`, `one`, is not `two`"
-        );
-        headers.append("x-a", HeaderValue::from_static("three"));
-        let query = RouteQuery {
-            host: "shop",
-            scheme: "http",
-            method: &Method::GET,
-            path: "/x",
-            query: None,
-            headers: &headers,
-            claims: None,
-        };
-        assert_eq!(
-            Mismatch::Header(&header).sentence(&query),
-            "no value of the header `x-a` fits: each is not `two`"
-        );
+        assert!(fits(Some("b=2&a=1&a=2"), Some(exact("1"))));
+        assert!(!fits(Some("b=2&a=1&a=2"), Some(exact("2"))));
+        assert!(fits(Some("a"), None) && fits(Some("a&a=1"), Some(exact(""))));
+        assert!(fits(Some("a=b=c"), Some(exact("b=c"))));
+        assert!(!fits(Some("a=%31"), Some(exact("1"))) && !fits(Some("%61=1"), None));
+        assert!(!fits(Some("aa=1&A=1"), None) && !fits(Some(""), None) && !fits(None, None));
+    }
+
+    #[test]
+    fn an_unserved_condition_never_holds() {
+        let conditions = RequestMatch { never: true, ..Default::default() };
+        assert!(!holds(&conditions, &Method::GET, &HeaderMap::new()));
     }
 }

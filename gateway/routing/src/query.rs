@@ -22,3 +22,13 @@ pub struct RouteQuery<'a> {
     /// What its verified token says.
     pub claims: Option<&'a Claims>,
 }
+
+impl<'a> RouteQuery<'a> {
+    /// The value of the first query parameter of a name, both as they are written: Envoy decodes neither. One
+    /// without `=` has an empty value.
+    pub(crate) fn parameter(&self, name: &str) -> Option<&'a str> {
+        let parameters = self.query.into_iter().flat_map(|query| query.split('&'));
+        let mut named = parameters.map(|part| part.split_once('=').unwrap_or((part, "")));
+        named.find(|(found, _)| *found == name).map(|(_, value)| value)
+    }
+}

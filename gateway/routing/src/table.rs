@@ -7,10 +7,11 @@ use portcullis_message::HostPattern;
 use portcullis_model::Rule;
 
 use crate::RouteQuery;
+use crate::aspects::Aspects;
 use crate::host_index::HostIndex;
-use crate::matching::match_rule;
+use crate::host_routes::{Entry, HostRoutes};
 
-/// The rules of all listeners of one socket, found by host and then tried in order.
+/// The rules of all listeners of one socket, found by host, and then as if each were tried in order.
 ///
 /// The most specific listener host takes a request, and in it the most specific virtual host, as in Envoy:
 /// where none of that host's rules match there is no route, even if a wider host has a rule that would.
@@ -31,18 +32,6 @@ pub struct Route {
     pub matched: MatchedPath,
 }
 
-/// What the rules of a virtual host look at beside the path: a route chosen once stays right as long as
-/// nothing of this changes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Aspects {
-    /// The method.
-    pub method: bool,
-    /// The authority, apart from its choosing the virtual host.
-    pub authority: bool,
-    /// Header fields.
-    pub headers: bool,
-}
-
 /// One host of one or more listeners.
 #[derive(Clone, Debug)]
 pub(crate) struct ListenerHost {
@@ -52,12 +41,14 @@ pub(crate) struct ListenerHost {
     pub(crate) virtual_hosts: HostIndex<VirtualHost>,
 }
 
-/// The rules for one host, in the order in which they are tried.
+/// The rules for one host.
 #[derive(Clone, Debug)]
 pub(crate) struct VirtualHost {
     pub(crate) pattern: HostPattern,
-    pub(crate) rules: Box<[u32]>,
-    pub(crate) looks_at: Aspects,
+    /// By their number in `routes`, their indexes into [`RouteTable::rules`].
+    pub(crate) numbers: Box<[u32]>,
+    /// Shared by the tables of all generations in which they are the same.
+    pub(crate) routes: Arc<HostRoutes>,
 }
 
 impl RouteTable {
@@ -65,11 +56,9 @@ impl RouteTable {
     pub fn find_route(&self, query: &RouteQuery) -> Option<Route> {
         let listener_host = self.hosts.find(query.host)?;
         let virtual_host = listener_host.virtual_hosts.find(query.host)?;
-        virtual_host.rules.iter().find_map(|&rule_index| {
-            let rule_index = rule_index as usize;
-            let matched = match_rule(self.rules.get(rule_index)?, query)?;
-            Some(Route { listener: listener_host.listener, rule_index, matched })
-        })
+        let (entry, matched) = virtual_host.routes.find(query)?;
+        let rule_index = virtual_host.rule_index(entry)?;
+        Some(Route { listener: listener_host.listener, rule_index, matched })
     }
 
     /// The listener that takes a host in normal form: index into the listeners that the table was built
@@ -88,6 +77,13 @@ impl RouteTable {
         self.hosts
             .find(host)
             .and_then(|listener_host| listener_host.virtual_hosts.find(host))
-            .map_or_else(Aspects::default, |virtual_host| virtual_host.looks_at)
+            .map_or_else(Aspects::default, |virtual_host| virtual_host.routes.looks_at)
+    }
+}
+
+impl VirtualHost {
+    /// Where an entry's rule stands among those of the table.
+    pub(crate) fn rule_index(&self, entry: Entry) -> Option<usize> {
+        self.numbers.get(entry.rule as usize).map(|&number| number as usize)
     }
 }

@@ -10,6 +10,7 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, StatusCode};
 use portcullis_exchange::{Connection, Exchange, Protocol, RequestHead, ResponseHead};
 use portcullis_model::{BreakerLimits, Isolation, Plugin as Settings, PluginLimits};
+use portcullis_store::Store;
 use portcullis_telemetry::Registry;
 use portcullis_wasm::{EndOfStream, Engine, Instance, Plugin, WorkerInstances};
 
@@ -130,6 +131,7 @@ fn load(criterion: &mut Criterion) {
     criterion.bench_function("plugin/compile", |bencher| {
         bencher.iter(|| bench.engine.compile(&bytes).is_ok());
     });
+    load_kept(criterion);
     let settings = Arc::new(Settings::for_test("bench"));
     let registry = Registry::new();
     criterion.bench_function("plugin/start", |bencher| {
@@ -138,6 +140,27 @@ fn load(criterion: &mut Criterion) {
             Plugin::start(&bench.engine, bench.plugin.module(), &settings, 1, metrics).is_ok()
         });
     });
+}
+
+/// A load whose machine code was kept by an earlier process: of a small module, and of the one shipped for tokens.
+fn load_kept(criterion: &mut Criterion) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let shipped = "target/plugins/jwt-auth.wasm";
+    let shipped = std::fs::read(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(shipped));
+    let modules = [("small", Some(module(&eleven_calls()))), ("jwt_auth", shipped.ok())];
+    for (name, bytes) in modules.into_iter().filter_map(|(name, bytes)| Some((name, bytes?))) {
+        let keeping = || {
+            let store = Store::open(&directory.path().join("code"), 1 << 30).expect("a store");
+            let engine = Engine::new().expect("the engine starts");
+            engine.keep_machine_code(store);
+            engine
+        };
+        keeping().compile(&bytes).expect("the module compiles");
+        let engine = keeping();
+        criterion.bench_function(&format!("plugin/load_kept_{name}"), |bencher| {
+            bencher.iter(|| engine.compile(&bytes).is_ok());
+        });
+    }
 }
 
 /// The callbacks of heads, with what they do; and those that each filter has.

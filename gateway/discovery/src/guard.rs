@@ -3,12 +3,21 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
+use portcullis_supply::refuse_inward;
 
 /// Whether a connection may go to an address that a client's own host led to.
 pub(crate) fn may_reach(address: IpAddr, allowed: &[IpNet]) -> bool {
     let meant = as_meant(address);
     let is_allowed = |address: IpAddr| allowed.iter().any(|net| net.contains(&address));
     is_public(meant) || is_allowed(meant) || is_allowed(address)
+}
+
+/// Whether keys may be fetched from an address: not from this machine or its link, where they are an operator's word
+/// about another.
+pub(crate) fn may_fetch(address: IpAddr, allowed: &[IpNet]) -> bool {
+    let meant = as_meant(address);
+    let is_allowed = |address: IpAddr| allowed.iter().any(|net| net.contains(&address));
+    !refuse_inward(meant) || is_allowed(meant) || is_allowed(address)
 }
 
 /// The IPv4 address that an IPv6 one stands for: mapped, or behind a translator or tunnel.
@@ -106,6 +115,31 @@ mod tests {
         for outward in ["1.1.1.1", "172.32.0.1", "100.128.0.1", "2606:4700::1", "::ffff:1.1.1.1"] {
             assert!(may(outward, &[]), "{outward}");
         }
+    }
+
+    #[test]
+    fn keys_come_from_networks_but_not_from_this_machine() {
+        let may = |address: &str, allowed: &[&str]| {
+            let allowed: Vec<IpNet> = allowed.iter().map(|net| net.parse().unwrap()).collect();
+            may_fetch(address.parse().unwrap(), &allowed)
+        };
+        for inward in [
+            "127.0.0.1",
+            "::1",
+            "0.0.0.0",
+            "169.254.169.254",
+            "fe80::1",
+            "fd00:ec2::254",
+            "100.100.100.200",
+            "::ffff:127.0.0.1",
+            "64:ff9b::169.254.169.254",
+            "2002:7f00:1::",
+            "::127.0.0.1",
+        ] {
+            assert!(!may(inward, &[]), "{inward}");
+        }
+        assert!(may("10.1.2.3", &[]) && may("192.0.2.1", &[]) && may("fd00::1", &[]));
+        assert!(may("127.0.0.1", &["127.0.0.0/8"]) && may("::ffff:127.0.0.1", &["127.0.0.0/8"]));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One request over HTTP/1.1, most often within TLS, and the whole answer.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,9 +29,13 @@ const SILENCE: Duration = Duration::from_secs(15);
 const MOST_FIELDS: usize = 100;
 const MOST_HEAD_BYTES: usize = 64 << 10;
 
+/// Whether an address may be asked at all.
+pub(crate) type Guard = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
+
 /// What connects to servers.
 pub(crate) struct Transport {
     tls: Arc<ClientConfig>,
+    guard: Option<Guard>,
 }
 
 /// A request.
@@ -63,7 +67,12 @@ impl Transport {
             .with_root_certificates(roots)
             .with_no_client_auth();
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Transport { tls: Arc::new(tls) })
+        Ok(Transport { tls: Arc::new(tls), guard: None })
+    }
+
+    /// The same, where a guard says which addresses may be asked, whoever named them.
+    pub(crate) fn guarded(authorities: &[u8], guard: Guard) -> Result<Self, rustls::Error> {
+        Ok(Transport { guard: Some(guard), ..Transport::new(authorities)? })
     }
 
     /// Asks once, on a connection of its own.
@@ -82,7 +91,7 @@ impl Transport {
         let host = ask.url.host().unwrap_or_default();
         let is_tls = ask.url.scheme_str() == Some("https");
         let port = ask.url.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
-        let stream = connect(bare(host), port, ask.named_by, &shown).await?;
+        let stream = self.connect(bare(host), port, ask.named_by, &shown).await?;
         if !is_tls {
             return exchange(stream, ask, &shown).await;
         }
@@ -96,37 +105,39 @@ impl Transport {
     }
 }
 
-/// To the first address that takes it. The address is checked that is connected to, so a name cannot mean another one
-/// a moment later.
-async fn connect(
-    host: &str,
-    port: u16,
-    named_by: NamedBy,
-    shown: &str,
-) -> Result<TcpStream, SupplyError> {
-    let addresses =
-        tokio::net::lookup_host((host, port)).await.map_err(|error| unreachable(shown, &error))?;
-    let mut failure = unreachable(shown, &"the name has no address");
-    for address in addresses {
-        match connect_to(address, named_by, shown).await {
-            Ok(stream) => return Ok(stream),
-            Err(error @ SupplyError::Forbidden(_)) => return Err(error),
-            Err(error) => failure = error,
+impl Transport {
+    /// To the first address that takes it. The address is checked that is connected to, so a name cannot mean another
+    /// one a moment later.
+    async fn connect(
+        &self,
+        host: &str,
+        port: u16,
+        named_by: NamedBy,
+        shown: &str,
+    ) -> Result<TcpStream, SupplyError> {
+        let found = tokio::net::lookup_host((host, port)).await;
+        let addresses = found.map_err(|error| unreachable(shown, &error))?;
+        let mut failure = unreachable(shown, &"the name has no address");
+        for address in addresses {
+            if let Some(why) = self.why_not(address.ip(), named_by) {
+                let message = format!("{shown} leads to {}: {why}", address.ip());
+                return Err(SupplyError::Forbidden(message));
+            }
+            match TcpStream::connect(address).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => failure = unreachable(shown, &format_args!("{address}: {error}")),
+            }
+        }
+        Err(failure)
+    }
+
+    fn why_not(&self, address: IpAddr, named_by: NamedBy) -> Option<&'static str> {
+        match &self.guard {
+            Some(may) if may(address) => None,
+            Some(_) => Some("nothing is fetched from this address"),
+            None => why_not(address, named_by),
         }
     }
-    Err(failure)
-}
-
-async fn connect_to(
-    address: SocketAddr,
-    named_by: NamedBy,
-    shown: &str,
-) -> Result<TcpStream, SupplyError> {
-    if let Some(why) = why_not(address.ip(), named_by) {
-        return Err(SupplyError::Forbidden(format!("{shown} leads to {}: {why}", address.ip())));
-    }
-    let stream = TcpStream::connect(address).await;
-    stream.map_err(|error| unreachable(shown, &format_args!("{address}: {error}")))
 }
 
 async fn exchange(

@@ -15,6 +15,7 @@ use crate::exposition::{Exposition, Labels};
 use crate::families::Families;
 use crate::histogram::{Histogram, SECOND_BOUNDS};
 use crate::identity::Identity;
+use crate::key_counts::KeyCounts;
 use crate::metric_kind::MetricKind;
 use crate::plugin_metrics::PluginMetrics;
 use crate::plugin_series::{callback_admission, write_plugins};
@@ -48,6 +49,7 @@ pub struct Registry {
     log_write_errors: AtomicU64,
     edge: Arc<EdgeCounts>,
     discovery: Arc<DiscoveryCounts>,
+    keys: Arc<KeyCounts>,
     plugin_supply: Arc<PluginSupplyCounts>,
 }
 
@@ -103,6 +105,7 @@ impl Registry {
             log_write_errors: AtomicU64::new(0),
             edge: Arc::default(),
             discovery: Arc::default(),
+            keys: Arc::default(),
             plugin_supply: Arc::default(),
         })
     }
@@ -143,6 +146,11 @@ impl Registry {
     /// What finding endpoints comes to.
     pub fn discovery_counts(&self) -> &Arc<DiscoveryCounts> {
         &self.discovery
+    }
+
+    /// Where fetches of keys for tokens are counted.
+    pub fn key_counts(&self) -> &Arc<KeyCounts> {
+        &self.keys
     }
 
     /// The generation that serves.
@@ -188,6 +196,7 @@ impl Registry {
         self.write_access_log(&mut text);
         self.edge.write(&mut text);
         self.discovery.write(&mut text);
+        self.keys.write(&mut text);
         self.plugin_supply.write(&mut text);
         write_build(&mut text);
         text.finish()

@@ -11,6 +11,7 @@ const MOST_BYTES: usize = 1 << 20;
 const MOST_KEYS: usize = 128;
 
 /// Keys that verify tokens.
+#[derive(Default)]
 pub struct KeySet {
     pub(super) keys: Vec<Key>,
     left_out: Vec<LeftOutKey>,

@@ -102,6 +102,11 @@ impl NumberedKeys {
         Ok(NumberedKeys { number: NEXT.fetch_add(1, Ordering::Relaxed), set })
     }
 
+    /// None at all: every token is refused.
+    pub fn none() -> Self {
+        NumberedKeys { number: 0, set: KeySet::default() }
+    }
+
     /// The keys.
     pub fn set(&self) -> &KeySet {
         &self.set

@@ -2,12 +2,15 @@
 //!
 //! What it is *not*: nothing here does I/O, awaits, or knows how a filter was configured.
 
+mod access_consideration;
 mod access_identity;
 mod access_policy;
 mod access_test;
 mod access_value;
 mod authentication;
 mod authorization;
+#[cfg(test)]
+mod authorization_tests;
 mod cors;
 mod direct_response;
 mod error_body;
@@ -19,6 +22,9 @@ mod rate_limit;
 mod redirect;
 mod substitution;
 
+pub use access_consideration::{
+    AccessConsideration, AccessVerdict, ConsideredPolicy, PolicyOutcome, consider_access,
+};
 pub use access_policy::{AccessAction, AccessPolicy, AccessRule, Enforcement};
 pub use access_test::{AccessSense, AccessSubject, AccessTest};
 pub use access_value::{PathTemplate, PathTemplateError, PathTest, TextTest};

@@ -6,6 +6,7 @@ use portcullis_exchange::{Exchange, Protocol, ResponseFlag};
 use portcullis_message::{HeadError, Reply};
 
 use crate::Overdue;
+use crate::refusal::{Refusal, reply_for_refusal};
 
 /// Why a request did not get the upstream's reply.
 #[derive(Debug, thiserror::Error)]
@@ -46,9 +47,9 @@ pub(crate) enum ProxyError {
     /// No rule takes the request.
     #[error("no route")]
     NoRoute,
-    /// The rule names a service that does not exist.
+    /// The rule names a service that does not exist, which is this status.
     #[error("no such cluster")]
-    NoCluster,
+    NoCluster(StatusCode),
     /// The cluster has no endpoint to send to.
     #[error("no healthy upstream")]
     NoHealthyUpstream,
@@ -73,6 +74,9 @@ pub(crate) enum ProxyError {
     /// The upstream's reply is larger than a plugin may hold.
     #[error("the response body is too large for a plugin to hold")]
     ReplyTooLarge,
+    /// A native filter refuses it.
+    #[error("refused: {}", .0.details)]
+    Refused(Box<Refusal>),
     /// A plugin broke the stream off.
     #[error("plugin {0} closed the stream")]
     PluginClosed(String),
@@ -90,6 +94,9 @@ struct Verdict {
 
 /// The reply for an error. Flags and details go into the exchange's record.
 pub(crate) fn reply_for(error: &ProxyError, exchange: &mut Exchange) -> Reply {
+    if let ProxyError::Refused(refusal) = error {
+        return reply_for_refusal(refusal, exchange);
+    }
     let verdict = verdict(error);
     if let Some(flag) = verdict.flag {
         exchange.flags.set(flag);
@@ -162,9 +169,7 @@ fn verdict(error: &ProxyError) -> Verdict {
         Error::Misdirected => (Status::MISDIRECTED_REQUEST, None, "misdirected_request"),
         Error::HandshakeOutdated => (Status::MISDIRECTED_REQUEST, None, "tls_policy_tightened"),
         Error::NoRoute => (Status::NOT_FOUND, Some(Flag::NoRoute), "route_not_found"),
-        Error::NoCluster => {
-            (Status::SERVICE_UNAVAILABLE, Some(Flag::NoCluster), "cluster_not_found")
-        }
+        Error::NoCluster(status) => (*status, Some(Flag::NoCluster), "cluster_not_found"),
         Error::NoHealthyUpstream => {
             (Status::SERVICE_UNAVAILABLE, Some(Flag::NoHealthyUpstream), "no_healthy_upstream")
         }
@@ -192,6 +197,7 @@ fn verdict(error: &ProxyError) -> Verdict {
             let flag = Flag::UpstreamRequestTimeout;
             (Status::GATEWAY_TIMEOUT, Some(flag), "upstream_response_timeout")
         }
+        Error::Refused(refusal) => (refusal.reply.status, refusal.flag, "refused_by_filter"),
         Error::Plugin(_) => (Status::SERVICE_UNAVAILABLE, None, "wasm_fail_stream"),
         Error::PluginClosed(_) => {
             (Status::SERVICE_UNAVAILABLE, Some(Flag::LocalReset), "wasm_close_stream")
@@ -221,8 +227,9 @@ fn text(error: &ProxyError) -> &'static str {
         ProxyError::AttemptTimeout | ProxyError::UpstreamTimeout => "upstream request timeout",
         ProxyError::RequestBodyBroken
         | ProxyError::NoRoute
-        | ProxyError::NoCluster
+        | ProxyError::NoCluster(_)
         | ProxyError::ReplyTooLarge
+        | ProxyError::Refused(_)
         | ProxyError::PluginClosed(_)
         | ProxyError::Plugin(_) => "",
     }

@@ -5,11 +5,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use portcullis_exchange::{Exchange, ResponseFlag, ResponseHead};
 use portcullis_message::HeadRules;
 use portcullis_snapshot::{CompiledListener, Pinned};
-use portcullis_telemetry::RequestTarget;
+use portcullis_telemetry::{LogRule, RequestTarget};
 use portcullis_upstream::{Cluster, Endpoint, Outcome, RequestProgress};
 use portcullis_wasm::Hooks;
 
@@ -32,12 +32,14 @@ pub(crate) struct Flight {
     /// The chosen destination of the chosen rule.
     pub(crate) destination: Option<usize>,
     pub(crate) steps: RunningSteps,
-    /// The plugins that its listener names, where there are any.
+    /// The plugins and native filters of its listener and rule, where there are any.
     pub(crate) chain: Option<Chain>,
     /// The request's body on its way through plugins, once its head is upstream.
     pub(crate) pump: Option<RequestPump>,
     /// The reply's body on its way through plugins.
     pub(crate) response_flow: Option<Box<Flow>>,
+    /// The request's origin, where its rule allows it: the reply says so.
+    pub(crate) allowed_origin: Option<Box<HeaderValue>>,
     /// How much of the request body went upstream.
     pub(crate) upload: Option<Arc<RequestProgress>>,
     /// How far it has come, which its deadlines are held against.
@@ -50,6 +52,8 @@ pub(crate) struct Flight {
     pub(crate) host_cluster: Option<Arc<Cluster>>,
     /// How it is counted, where it no longer holds what says so.
     labels: Option<Arc<RequestTarget>>,
+    /// Whether it is logged, likewise.
+    log_rule: Option<Arc<LogRule>>,
     finished: bool,
 }
 
@@ -72,12 +76,14 @@ impl Flight {
             chain: None,
             pump: None,
             response_flow: None,
+            allowed_origin: None,
             upload: None,
             progress,
             timeout: None,
             endpoint: None,
             host_cluster: None,
             labels: None,
+            log_rule: None,
             finished: false,
         }
     }
@@ -109,7 +115,7 @@ impl Flight {
 
     fn wants(&self, wants: impl Fn(Hooks) -> bool) -> bool {
         let Some(chain) = &self.chain else { return false };
-        let plugin = |step: &RunningStep| chain.get(step.index)?.plugin.as_ref();
+        let plugin = |step: &RunningStep| chain.get(step.index)?.plugin()?.plugin.as_ref();
         let mut plugins = self.steps.0.iter().filter_map(plugin);
         plugins.any(|plugin| wants(plugin.module().hooks()))
     }
@@ -138,6 +144,7 @@ impl Flight {
     /// opened under.
     pub(crate) fn let_go_of_configuration(&mut self) {
         self.labels = self.target().cloned();
+        self.log_rule = self.log_rule().cloned();
         self.table = None;
         self.snapshot = None;
     }
@@ -168,7 +175,8 @@ impl Flight {
         let chain = self.chain.as_deref().unwrap_or_default();
         self.steps.close(&self.worker, chain, &mut self.exchange);
         if let Some(target) = self.target() {
-            self.worker.record(target, &self.exchange);
+            self.worker.count(target, &self.exchange);
+            self.worker.log(&self.exchange, self.log_rule().map(|rule| &**rule));
         }
     }
 
@@ -184,6 +192,15 @@ impl Flight {
         }
         if catch_unwind(AssertUnwindSafe(|| self.finish())).is_err() {
             tracing::error!("a panicked request could not be recorded");
+        }
+    }
+
+    /// Which exchanges of its listener are logged; `None` where all are.
+    fn log_rule(&self) -> Option<&Arc<LogRule>> {
+        let listener = self.table.as_ref().and_then(|table| self.choice.listener(table));
+        match listener {
+            Some(listener) => listener.settings.access_log.as_ref(),
+            None => self.log_rule.as_ref(),
         }
     }
 

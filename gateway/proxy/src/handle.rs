@@ -15,7 +15,7 @@ use portcullis_wasm::EndOfStream;
 
 use crate::admit::admit_request;
 use crate::choose::choose_route;
-use crate::decision::{Decision, decide_route, goes_up, requested};
+use crate::decision::{Decision, decide_later, goes_up, pass_and_decide, requested};
 use crate::flight::Flight;
 use crate::forward::forward;
 use crate::handshake::check_handshake;
@@ -60,6 +60,7 @@ pub async fn handle_request(
         Ok(Decision::Filter(body, passed)) => {
             Box::pin(filter_request(&mut flight, body, passed)).await
         }
+        Ok(Decision::Delay(body, delay)) => Box::pin(decide_later(&mut flight, body, delay)).await,
         decision => decision,
     };
     let answer = match decision {
@@ -82,8 +83,8 @@ pub async fn handle_request(
             }
         }
         Ok(Decision::Reply(reply)) => Ok(Answer::Reply(reply)),
-        // It was filtered above.
-        Ok(Decision::Filter(..)) => Err(ProxyError::NoRoute),
+        // It waited above.
+        Ok(Decision::Filter(..) | Decision::Delay(..)) => Err(ProxyError::NoRoute),
         Err(error) => Err(error),
     };
     finish(flight, answer).await
@@ -127,7 +128,7 @@ fn decide(flight: &mut Flight, body: Body) -> Result<Decision, ProxyError> {
             }
         }
     }
-    decide_route(flight, &table, body)
+    pass_and_decide(flight, &table, body)
 }
 
 /// The head's way through the plugins of its listener and its rule; of another rule, where they send it there.

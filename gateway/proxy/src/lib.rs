@@ -6,8 +6,10 @@
 //! What stands where:
 //! - the way in: `handle`, `admit` with `head_size` and `request_id`, `health`, `memory`, `choose`, `handshake`, `decision`;
 //! - what plugins do outside of requests: `plugin_work`, `plugin_call` with `http_call`, `grpc_call` and `race`;
-//! - plugins: `steps` for heads, `flow` and `flow_step` for bodies and trailers, `request_filter` with `client_body` and `request_pump` on
+//! - the chain: `steps` for heads, with `native_step` for native filters;
+//! - plugins: `flow` and `flow_step` for bodies and trailers, `request_filter` with `client_body` and `request_pump` on
 //!   the way up, `response_filter` on the way back, `running`, `stop`, `in_time`;
+//! - the native filters of a rule, with what they say in replies: `native_filters`, `refusal`;
 //! - the way up: `outbound`, `forward` with `attempt`, `retry`, `pause` and `kept`, `route_timeout`; beside it `mirror`;
 //! - the way back: `respond` with `reply_head`, `error`, `grpc`, `framing` and `debug_headers`, then `response_body`;
 //! - what a request holds until its record is closed: `flight`; what never became one: `refused`;
@@ -44,6 +46,8 @@ mod kept;
 mod memory;
 mod mirror;
 mod mirror_places;
+mod native_filters;
+mod native_step;
 mod one_way;
 mod outbound;
 mod outdated;
@@ -55,6 +59,7 @@ mod plugin_call;
 mod plugin_work;
 mod progress;
 mod race;
+mod refusal;
 mod refused;
 mod reply_head;
 mod request_filter;
@@ -81,6 +86,7 @@ mod under_way;
 mod upgrade;
 mod worker;
 
+pub use portcullis_filters::ForeignAudience;
 pub use drain::{CutReason, Drain, DrainPhase};
 pub use handle::handle_request;
 pub use overload::{Overload, OverloadLevel};

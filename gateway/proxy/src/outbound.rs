@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::HOST;
-use http::{HeaderMap, HeaderValue, Request, Uri, Version};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, Version};
 use http_body::Body as _;
 use portcullis_exchange::Protocol;
 use portcullis_message::Body;
 use portcullis_model::{PreviousEndpoints, RemoteLocalities, RequestPolicy};
-use portcullis_snapshot::CompiledRule;
+use portcullis_snapshot::{CompiledDestination, CompiledRule};
 use portcullis_upstream::{Cluster, Endpoint, EndpointId, Pick, RequestBody, draw_below};
 use smallvec::SmallVec;
 
@@ -52,17 +52,14 @@ pub(crate) struct Outbound {
 }
 
 impl Outbound {
-    /// Draws one of the rule's destinations and applies the changes of both to the head.
+    /// Applies the changes of a rule and of its destination that was drawn to the head.
     pub(crate) fn prepare(
         flight: &mut Flight,
-        rule: &CompiledRule,
+        (rule, destination): (&CompiledRule, &CompiledDestination),
         body: Body,
     ) -> Result<Self, ProxyError> {
-        let draw = draw_below(rule.total_weight);
-        let (index, destination) = rule.destination(draw).ok_or(ProxyError::NoCluster)?;
-        flight.destination = Some(index);
-        flight.exchange.cluster = Some(destination.label.clone());
-        let cluster = destination.cluster.clone().ok_or(ProxyError::NoCluster)?;
+        let missing = || ProxyError::NoCluster(destination.missing_status());
+        let cluster = destination.cluster.clone().ok_or_else(missing)?;
         let matched = flight.choice.matched();
         let rules = flight.head_rules();
         let exchange = &mut *flight.exchange;
@@ -156,6 +153,22 @@ impl Outbound {
             count_attempt(request, self.tried.len() as u32 + 1);
         }
     }
+}
+
+/// Draws one of a rule's destinations.
+pub(crate) fn draw_destination<'r>(
+    flight: &mut Flight,
+    rule: &'r CompiledRule,
+) -> Result<&'r CompiledDestination, ProxyError> {
+    let draw = draw_below(rule.total_weight);
+    let Some((index, destination)) = rule.destination(draw) else {
+        // Nothing has a weight.
+        let first = rule.destinations.first().map(CompiledDestination::missing_status);
+        return Err(ProxyError::NoCluster(first.unwrap_or(StatusCode::SERVICE_UNAVAILABLE)));
+    };
+    flight.destination = Some(index);
+    flight.exchange.cluster = Some(destination.label.clone());
+    Ok(destination)
 }
 
 /// On which connection an attempt goes.

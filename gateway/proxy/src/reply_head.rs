@@ -10,6 +10,7 @@ use crate::debug_headers::add_debug_headers;
 use crate::flight::Flight;
 use crate::framing::frame;
 use crate::grpc::{asks_by_grpc, trailers_only};
+use crate::native_filters::show_to_origin;
 use crate::response_body::Source;
 use crate::upgrade::{finish_upgrade, take_switched};
 use crate::{DebugHeaders, DrainPhase, ResponseBody};
@@ -31,6 +32,7 @@ pub(crate) fn take_upstream(flight: &mut Flight, response: Response<UpstreamBody
     flight.progress.stir();
     flight.exchange.code_details = "via_upstream".into();
     apply_operations(flight, &mut parts.headers);
+    show_to_origin(flight, &mut parts.headers);
     let source = if parts.status == StatusCode::SWITCHING_PROTOCOLS {
         take_switched(&mut parts.headers, body)
     } else {
@@ -50,6 +52,7 @@ pub(crate) fn take_reply(flight: &mut Flight, mut reply: Reply, origin: Origin) 
     if origin == Origin::Rule {
         apply_operations(flight, &mut reply.headers);
     }
+    show_to_origin(flight, &mut reply.headers);
     if asks_by_grpc(&flight.exchange) {
         reply = trailers_only(reply);
     }

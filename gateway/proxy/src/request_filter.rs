@@ -20,6 +20,7 @@ use crate::flight::Flight;
 use crate::flow::Flow;
 use crate::flow_step::FlowStep;
 use crate::in_time::in_time;
+use crate::native_filters::{Passage, pass_filters, sit_out};
 use crate::outbound::{hold_to_chosen_policy, most_body};
 use crate::request_pump::RequestPump;
 use crate::reroute::choose_again;
@@ -44,6 +45,10 @@ pub(crate) async fn filter_request(
     let waited = {
         let waiting = pin!(filter.await_turn(passed));
         in_time(&progress, None, waiting).await
+    };
+    let waited = match waited {
+        Ok(None) => filter.pass_native().await,
+        waited => waited,
     };
     match waited {
         Ok(Some(decision)) => Ok(decision),
@@ -74,6 +79,16 @@ impl RequestFilter<'_> {
                 Some(further) => passed = further,
             }
             hold_to_chosen_policy(self.flight);
+        }
+    }
+
+    /// Past the native filters of the rule that is chosen now; a reply where one answers.
+    async fn pass_native(&mut self) -> Result<Option<Decision>, Stop> {
+        let table = self.flight.table.clone().ok_or(ProxyError::NoRoute)?;
+        match pass_filters(self.flight, &table)? {
+            Passage::All => Ok(None),
+            Passage::Reply(reply) => Ok(Some(Decision::Reply(reply))),
+            Passage::Delayed(delay) => sit_out(self.flight, delay).await.map(|()| None),
         }
     }
 

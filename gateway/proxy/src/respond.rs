@@ -5,6 +5,7 @@ use portcullis_message::{Body, Reply};
 use portcullis_upstream::UpstreamBody;
 
 use crate::flight::Flight;
+use crate::native_filters::show_own_body;
 use crate::reply_head::{Origin, take_health, take_own_reply, take_reply, take_upstream};
 use crate::response_filter::{Responded, filter_reply};
 use crate::{ProxyError, reply_for};
@@ -16,7 +17,8 @@ pub(crate) fn respond(mut flight: Flight, answer: Result<Answer, ProxyError>) ->
         Ok(Answer::Reply(reply)) => take_reply(&mut flight, reply, Origin::Rule),
         Ok(Answer::Health(reply)) => take_health(&mut flight, *reply),
         Err(error) => {
-            let reply = reply_for(&error, &mut flight.exchange);
+            let mut reply = reply_for(&error, &mut flight.exchange);
+            show_own_body(&flight, &mut reply);
             take_own_reply(&mut flight, reply)
         }
     };

@@ -14,6 +14,7 @@ use crate::flight::Flight;
 use crate::flow::Flow;
 use crate::flow_step::FlowStep;
 use crate::in_time::in_time;
+use crate::native_filters::show_own_body;
 use crate::reply_head::{finish_head, take_own_reply};
 use crate::response_body::{Deadline, Source};
 use crate::running::Chain;
@@ -206,7 +207,8 @@ impl ReplyFilter {
         match stop.reply(&mut self.flight.exchange) {
             Ok(reply) => self.replace(reply),
             Err(error) => {
-                let reply = reply_for(&error, &mut self.flight.exchange);
+                let mut reply = reply_for(&error, &mut self.flight.exchange);
+                show_own_body(&self.flight, &mut reply);
                 self.replace(reply);
             }
         }

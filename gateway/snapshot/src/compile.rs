@@ -10,9 +10,10 @@ use portcullis_telemetry::{Registry, TargetLabels};
 use portcullis_upstream::{Cluster, ClusterHome};
 use rustc_hash::FxHashSet;
 
+use crate::buckets::Buckets;
 use crate::parts::Parts;
 use crate::plugins::Previous;
-use crate::{PluginHost, PluginState, Snapshot, SocketKey, SocketTable};
+use crate::{Authentications, PluginHost, PluginState, Snapshot, SocketKey, SocketTable};
 
 /// Compiles models one after the other. It lives on the control side.
 pub struct Compiler {
@@ -53,6 +54,9 @@ impl Compiler {
         previous: Option<&Snapshot>,
     ) -> Compiled {
         let plugins = self.load_plugins(&model, previous, &mut problems);
+        let known = previous.map(|previous| &previous.authentications);
+        let authentications = Authentications::compile(&model, known);
+        problems.extend(authentications.problems());
         if let Some(previous) = previous
             && *previous.model == model
             && same_plugins(&previous.plugins, &plugins)
@@ -64,7 +68,7 @@ impl Compiler {
         Compiled::Changed(Box::new(self.assemble(
             generation,
             Arc::new(model),
-            plugins,
+            (plugins, authentications),
             problems,
             previous,
         )))
@@ -79,19 +83,26 @@ impl Compiler {
 
     /// The snapshot before any configuration: generation 0, nothing served.
     pub fn empty(&self) -> Snapshot {
-        self.assemble(0, Arc::new(Model::default()), BTreeMap::new(), Vec::new(), None)
+        self.assemble(0, Arc::new(Model::default()), Default::default(), Vec::new(), None)
     }
 
     fn assemble(
         &self,
         generation: u64,
         model: Arc<Model>,
-        plugins: BTreeMap<ObjectId, PluginState>,
+        (plugins, authentications): (BTreeMap<ObjectId, PluginState>, Authentications),
         problems: Vec<Problem>,
         previous: Option<&Snapshot>,
     ) -> Snapshot {
         let clusters = carry_over_clusters(&model, previous, &self.home);
-        let parts = Parts { clusters: &clusters, plugins: &plugins, registry: &self.registry };
+        let buckets = Buckets::build(&model, previous.map(|previous| &previous.buckets));
+        let parts = Parts {
+            clusters: &clusters,
+            plugins: &plugins,
+            authentications: &authentications,
+            registry: &self.registry,
+            buckets: &buckets,
+        };
         let sockets = by_socket(&model.listeners)
             .into_iter()
             .map(|(key, listeners)| {
@@ -106,6 +117,8 @@ impl Compiler {
             compiled_at: SystemTime::now(),
             sockets,
             live_plugins: running_slots(&plugins),
+            authentications,
+            buckets,
             clusters,
             plugins,
             problems,

@@ -7,11 +7,14 @@ use portcullis_model::{ClusterName, ObjectId};
 use portcullis_telemetry::Registry;
 use portcullis_upstream::Cluster;
 
-use crate::PluginState;
+use crate::buckets::Buckets;
+use crate::{Authentications, PluginState};
 
 /// What tables are built from besides their listeners.
 pub(crate) struct Parts<'a> {
     pub(crate) clusters: &'a BTreeMap<ClusterName, Arc<Cluster>>,
     pub(crate) plugins: &'a BTreeMap<ObjectId, PluginState>,
+    pub(crate) authentications: &'a Authentications,
     pub(crate) registry: &'a Registry,
+    pub(crate) buckets: &'a Buckets,
 }

@@ -13,7 +13,8 @@ use portcullis_upstream::Cluster;
 use portcullis_wasm::PluginSlot;
 use rustc_hash::FxHashSet;
 
-use crate::{PluginState, SocketTable};
+use crate::buckets::Buckets;
+use crate::{Authentications, PluginState, SocketTable};
 
 /// Everything that requests need to know, resolved beforehand.
 pub struct Snapshot {
@@ -31,11 +32,14 @@ pub struct Snapshot {
     pub clusters: BTreeMap<ClusterName, Arc<Cluster>>,
     /// Every plugin object.
     pub plugins: BTreeMap<ObjectId, PluginState>,
+    /// The rules for tokens, and their keys.
+    pub authentications: Authentications,
     /// What was wrong with the configuration, warnings included.
     pub problems: Vec<Problem>,
     /// Labels for requests that no rule took.
     pub unrouted: Arc<RequestTarget>,
     pub(crate) live_plugins: FxHashSet<PluginSlot>,
+    pub(crate) buckets: Buckets,
 }
 
 /// What the resources call a socket: `port.number` and `bind`. Where it is really bound is the edge's matter.

@@ -13,8 +13,8 @@ impl CompiledRule {
     /// Returns the path as it was where it was rewritten. `rules` are those of the request's listener.
     ///
     /// # Errors
-    /// The rewritten path has no canonical form: rewriting the prefix `/foo` of `/foo..;a` to `/` uncovers a dot
-    /// segment.
+    /// The rewritten path is none, or has no canonical form: rewriting the prefix `/foo` of `/foo..;a` to `/` uncovers
+    /// a dot segment.
     pub fn prepare_head(
         &self,
         destination: &CompiledDestination,
@@ -22,15 +22,17 @@ impl CompiledRule {
         matched: MatchedPath,
         rules: HeadRules,
     ) -> Result<Option<PathAndQuery>, PathError> {
-        let original = self.rewrite(head, matched, rules)?;
+        let original = self.rewrite(destination, head, matched, rules)?;
         for operations in [&self.rule.request_headers, &destination.settings.request_headers] {
             operations.apply(&mut head.headers);
         }
         Ok(original)
     }
 
+    /// What the destination says of path and authority comes in the place of what the rule says of the same.
     fn rewrite(
         &self,
+        destination: &CompiledDestination,
         head: &mut RequestHead,
         matched: MatchedPath,
         rules: HeadRules,
@@ -38,13 +40,14 @@ impl CompiledRule {
         let Action::Forward { path_rewrite, .. } = &self.rule.action else {
             return Ok(None);
         };
-        if let Some(authority) = &self.authority {
+        if let Some(authority) = destination.authority.as_ref().or(self.authority.as_ref()) {
             head.authority = authority.clone();
         }
-        let rewrite = path_rewrite.as_ref();
-        let Some(rewritten) = rewrite.and_then(|rewrite| rewrite.apply(&head.path, matched)) else {
-            return Ok(None);
-        };
+        let change = destination.settings.change.as_deref();
+        let own = change.and_then(|change| change.path_rewrite.as_ref());
+        let Some(rewrite) = own.or(path_rewrite.as_ref()) else { return Ok(None) };
+        // Sent on as it came, it would get where it was not meant to.
+        let rewritten = rewrite.apply(&head.path, matched).ok_or(PathError::Byte)?;
         let rewritten = match canonical_path(&rewritten, rules)? {
             Canonical::AsSent => rewritten,
             Canonical::Changed(path) => path,

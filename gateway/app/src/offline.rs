@@ -1,0 +1,70 @@
+//! A configuration that is compiled to be asked, not served: `explain` and `test`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use portcullis_model::Severity;
+use portcullis_snapshot::{Compiled, Compiler, Snapshot};
+use portcullis_telemetry::Registry;
+
+use crate::args::Compatibility;
+use crate::command_error::CommandError;
+use crate::configuration::read_configuration;
+use crate::locality::{LabelArgument, LocalityArgument, home};
+
+/// What says which configuration, and of which gateway.
+#[derive(Debug, Args)]
+pub(crate) struct OfflineArguments {
+    /// A file or directory of manifests; may be repeated.
+    #[arg(
+        long,
+        env = "PORTCULLIS_CONFIG",
+        value_delimiter = ',',
+        required = true,
+        value_name = "PATH"
+    )]
+    pub config: Vec<PathBuf>,
+    /// The directory with cert-chain.pem, key.pem and root-cert.pem, for servers of the mode ISTIO_MUTUAL.
+    #[arg(
+        long,
+        env = "PORTCULLIS_MESH_CERTIFICATES",
+        default_value = "/etc/certs",
+        value_name = "DIR"
+    )]
+    pub mesh_certificates: PathBuf,
+    /// Where this gateway runs, as REGION/ZONE/SUBZONE: nearer endpoints take its requests first, where a
+    /// DestinationRule asks for that.
+    #[arg(long, env = "PORTCULLIS_LOCALITY", value_name = "LOCALITY")]
+    pub locality: Option<LocalityArgument>,
+    /// A label of this gateway, which `failoverPriority` compares with those of endpoints; may be repeated.
+    #[arg(long, env = "PORTCULLIS_LABEL", value_delimiter = ',', value_name = "KEY=VALUE")]
+    pub label: Vec<LabelArgument>,
+    /// Behave as another gateway where ours is safer.
+    #[arg(long, env = "PORTCULLIS_COMPAT", value_enum)]
+    pub compat: Option<Compatibility>,
+}
+
+/// The snapshot that would serve, but for plugins, which are not started.
+pub(crate) fn compile(arguments: &OfflineArguments) -> Result<Snapshot, CommandError> {
+    let head_rules = Compatibility::head_rules(arguments.compat);
+    let (model, problems) =
+        read_configuration(&arguments.config, &arguments.mesh_certificates, head_rules)?;
+    let home = home(arguments.locality.as_ref(), &arguments.label, None);
+    let mut compiler = Compiler::new(Registry::new(), None).with_home(home);
+    Ok(match compiler.compile(model, problems, None) {
+        Compiled::Changed(snapshot) => *snapshot,
+        Compiled::Unchanged => compiler.empty(),
+    })
+}
+
+/// A line on errors of the configuration, whose objects are left out; `None` where there are none.
+pub(crate) fn caution(snapshot: &Snapshot) -> Option<String> {
+    let is_error = |problem: &&portcullis_model::Problem| problem.severity == Severity::Error;
+    let first = snapshot.problems.iter().find(is_error)?;
+    let number = snapshot.problems.iter().filter(is_error).count();
+    Some(format!(
+        "portcullis: {number} of the configuration's objects or fields are wrong and not served as written, the first at {}; \
+         see `portcullis validate`",
+        first.origin
+    ))
+}

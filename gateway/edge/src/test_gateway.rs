@@ -39,6 +39,7 @@ impl TestGateway {
             debug_headers: DebugHeaders::Off,
             trusted: Arc::new(TrustedProxies::default()),
             unsafe_repeats: Default::default(),
+            foreign_audience: Default::default(),
             alb_mtls: AlbMtls::Off,
             drain: Drain::default(),
             overload: Overload::default(),
@@ -92,6 +93,10 @@ pub(crate) fn http(server: &str, port: u16) -> Listener {
         }],
         tcp_routes: Vec::new(),
         plugins: Vec::new(),
+        filters: None,
+        authentication: None,
+        authorization: None,
+        access_log: None,
     }
 }
 

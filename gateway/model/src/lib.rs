@@ -4,6 +4,7 @@
 //! What it is *not*: it parses nothing and runs nothing. A [`Model`] is valid by construction; what was
 //! wrong with the input is in the [`Problem`]s beside it.
 
+mod access;
 mod balancing;
 mod capability;
 mod cluster;
@@ -27,6 +28,7 @@ mod tcp_route;
 mod upstream_tls;
 mod whole_seconds;
 
+pub use access::Authentication;
 pub use balancing::{
     AffinityCookie, Balancer, Balancing, Distribute, Failover, HashKey, LocalityBalancing, Ring,
     Warmup,
@@ -57,7 +59,7 @@ pub use route::{
     Action, ClaimMatch, ClaimSense, Destination, DestinationChange, HeaderMatch, PathCase,
     PathMatch, QueryMatch, RequestMatch, Rule, RuleFilters, StringMatch,
 };
-pub use tcp_route::{TcpDestination, TcpRoute, TcpRule};
+pub use tcp_route::{TcpAddresses, TcpDestination, TcpRoute, TcpRule};
 pub use upstream_tls::{
     ClientTls, Mesh, UpstreamProtocol, UpstreamProxyHeader, UpstreamServerName, UpstreamTls,
 };

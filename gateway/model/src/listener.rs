@@ -4,9 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use portcullis_crypto::{ClientVerification, Credential, TlsParameters};
+use portcullis_filters::Authorization;
 use portcullis_message::HostPattern;
+use portcullis_telemetry::LogRule;
 
-use crate::{ConnectionPolicy, ObjectId, Origin, RequestPolicy, Rule, TcpRoute};
+use crate::{Authentication, ConnectionPolicy, ObjectId, Origin, RequestPolicy, Rule, RuleFilters, TcpRoute};
 
 /// One server of a `Gateway`. Listeners with the same port and bind address share a socket.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +41,40 @@ pub struct Listener {
     pub tcp_routes: Vec<TcpRoute>,
     /// The plugins that run on its requests, in running order.
     pub plugins: Vec<ObjectId>,
+    /// The rate limit and error bodies of its requests whose rule has none of its own; nothing else.
+    pub filters: Option<Box<RuleFilters>>,
+    /// Who its requests say that they are, and whether that is true; `None` where nothing asks.
+    pub authentication: Option<Arc<Authentication>>,
+    /// Which requests or connections may pass; `None` where all may. Listeners that ask the same share it.
+    pub authorization: Option<Arc<Authorization>>,
+    /// Which of its requests or connections are logged; `None` where all are.
+    pub access_log: Option<Arc<LogRule>>,
+}
+
+impl Listener {
+    /// A plain server of port 80 that takes every host and has no routes.
+    pub fn for_test() -> Self {
+        Listener {
+            origin: Origin::for_test(),
+            gateway: "default/gateway".into(),
+            server: "http".into(),
+            port: 80,
+            bind: None,
+            protocol: ListenerProtocol::Http,
+            hosts: vec![HostPattern::Any],
+            https_redirect: false,
+            tls: None,
+            connections: Arc::default(),
+            requests: RequestPolicy::default(),
+            virtual_hosts: Vec::new(),
+            tcp_routes: Vec::new(),
+            plugins: Vec::new(),
+            filters: None,
+            authentication: None,
+            authorization: None,
+            access_log: None,
+        }
+    }
 }
 
 /// What a listener speaks.

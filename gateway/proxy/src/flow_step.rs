@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 use portcullis_exchange::Exchange;
 use portcullis_model::FailStrategy;
-use portcullis_snapshot::ChainStep;
+use portcullis_snapshot::{ChainStep, PluginStep};
 use portcullis_telemetry::PluginPhase;
 use portcullis_wasm::{
     Action, Direction, Effects, EndOfStream, Hooks, Instance, Meeting, PluginFault, StreamId,
@@ -82,7 +82,7 @@ impl FlowStep {
         chain: Arc<[ChainStep]>,
         index: usize,
     ) -> Self {
-        let plugin = chain.get(index).and_then(|step| step.plugin.as_ref());
+        let plugin = chain.get(index).and_then(|step| step.plugin()?.plugin.as_ref());
         let hooks = plugin.map_or_else(Hooks::default, |plugin| plugin.module().hooks());
         FlowStep {
             instance,
@@ -149,7 +149,7 @@ impl FlowStep {
 
     /// What the plugin's failure means; the message goes on without it, or not at all.
     pub(crate) fn fail(&mut self) -> Result<(), Stop> {
-        let Some(step) = self.chain.get(self.index) else { return Ok(()) };
+        let Some(step) = self.step() else { return Ok(()) };
         if self.instance.meet_failure(self.stream) == Meeting::Again {
             self.gone = true;
             return Ok(());
@@ -166,13 +166,17 @@ impl FlowStep {
 
     /// The error of a plugin that breaks the stream off.
     pub(crate) fn closed(&self) -> Stop {
-        let id = self.chain.get(self.index).map(|step| step.id.to_string());
+        let id = self.step().map(|step| step.id.to_string());
         ProxyError::PluginClosed(id.unwrap_or_default()).into()
+    }
+
+    fn step(&self) -> Option<&PluginStep> {
+        self.chain.get(self.index)?.plugin()
     }
 
     /// Counted where it held nothing before.
     fn begin_hold(&mut self, hold: Hold) {
-        let plugin = self.chain.get(self.index).and_then(|step| step.plugin.as_ref());
+        let plugin = self.step().and_then(|step| step.plugin.as_ref());
         if let Some(plugin) = plugin.filter(|_| self.hold == Hold::Nothing) {
             plugin.metrics().tallies.pause();
         }
@@ -306,7 +310,7 @@ impl FlowStep {
     fn count(&self, place: &Place<'_>, phase: PluginPhase, began: Instant) {
         let took = began.elapsed();
         self.instance.charge(self.stream, began, took);
-        if let Some(plugin) = self.chain.get(self.index).and_then(|step| step.plugin.as_ref()) {
+        if let Some(plugin) = self.step().and_then(|step| step.plugin.as_ref()) {
             place.worker.count_callback(plugin.metrics(), phase, took);
         }
     }

@@ -51,7 +51,7 @@ fn with_missing(flight: &Flight, table: &SocketTable) -> Option<(Chain, usize)> 
     let listener = flight.choice.listener(table)?;
     let wanted = table.chain(listener, flight.choice.rule(table));
     let passed = flight.chain.as_deref().unwrap_or_default();
-    let is_missing = |step: &&ChainStep| passed.iter().all(|before| before.id != step.id);
+    let is_missing = |step: &&ChainStep| !passed.iter().any(|before| before.is_same_filter(step));
     let mut missing = wanted.iter().filter(is_missing).peekable();
     missing.peek()?;
     Some((passed.iter().chain(missing).cloned().collect(), passed.len()))

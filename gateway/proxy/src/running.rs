@@ -17,7 +17,7 @@ use crate::Worker;
 /// A guest that says that it is not done has so long to be.
 const LONGEST_LINGER: Duration = Duration::from_secs(1);
 
-/// The plugins of a listener, in the order of requests.
+/// The plugins and native filters of a listener, in the order of requests.
 pub(crate) type Chain = Arc<[ChainStep]>;
 
 /// The plugins that have seen a request, in the order in which they saw it.
@@ -45,7 +45,7 @@ impl RunningSteps {
         exchange: &mut Box<Exchange>,
     ) {
         for running in std::mem::take(&mut self.0) {
-            let plugin = chain.get(running.index).and_then(|step| step.plugin.as_ref());
+            let plugin = chain.get(running.index).and_then(|step| step.plugin()?.plugin.as_ref());
             let plugin = plugin.filter(|plugin| plugin.module().hooks().end);
             // Of a plugin that sees no end no time is taken.
             let began = plugin.map(|_| Instant::now());

@@ -1,24 +1,25 @@
-//! The heads of a request and of its reply on their way through the plugins: callback after callback, until one
-//! answers, fails, or wants more than a head.
+//! The heads of a request and of its reply on their way through the chain: filter after filter, until one answers,
+//! fails, or wants more than a head.
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use portcullis_message::Reply;
 use portcullis_model::FailStrategy;
-use portcullis_snapshot::ChainStep;
+use portcullis_snapshot::{ChainStep, PluginStep};
 use portcullis_telemetry::PluginPhase;
 use portcullis_wasm::{Action, Effects, EndOfStream, Meeting, Plugin};
 
 use crate::ProxyError;
 use crate::flight::Flight;
+use crate::native_step::pass_native;
 use crate::running::RunningStep;
 use crate::stop::take_local_reply;
 
 /// How far a head came.
 #[derive(Debug)]
 pub(crate) enum Passed {
-    /// Past all plugins.
+    /// Past all filters.
     All,
     /// The last one to see it answers; of a reply's head, in the place of that.
     Reply(Reply),
@@ -28,7 +29,7 @@ pub(crate) enum Passed {
     Added(Bytes),
 }
 
-/// Runs `on_request_headers` of the plugins from this place in the chain on.
+/// Runs the filters from this place in the chain on: of plugins `on_request_headers`.
 pub(crate) fn pass_request_head(
     flight: &mut Flight,
     chain: &[ChainStep],
@@ -36,8 +37,14 @@ pub(crate) fn pass_request_head(
     end: EndOfStream,
 ) -> Result<Passed, ProxyError> {
     for (index, step) in chain.iter().enumerate().skip(from) {
-        let outcome = begin_step(flight, step, index, end);
-        match settle(flight, step, outcome)? {
+        let passed = match step.plugin() {
+            Some(step) => {
+                let outcome = begin_step(flight, step, index, end);
+                settle(flight, step, outcome)?
+            }
+            None => pass_native(flight, step)?,
+        };
+        match passed {
             Passed::All => {}
             stopped => return Ok(stopped),
         }
@@ -56,7 +63,7 @@ pub(crate) fn pass_reply_head(
     while *position > 0 {
         *position -= 1;
         let Some(running) = flight.steps.0.get(*position) else { continue };
-        let Some(step) = chain.get(running.index) else { continue };
+        let Some(step) = chain.get(running.index).and_then(ChainStep::plugin) else { continue };
         let (instance, stream, started) =
             (running.instance.clone(), running.stream, Instant::now());
         let effects = instance.on_response_headers(stream, &mut flight.exchange, end);
@@ -83,7 +90,7 @@ enum Fault {
 
 fn begin_step(
     flight: &mut Flight,
-    step: &ChainStep,
+    step: &PluginStep,
     index: usize,
     end: EndOfStream,
 ) -> Result<Effects, Fault> {
@@ -115,7 +122,7 @@ fn count(
 /// What a callback's outcome means for the request.
 fn settle(
     flight: &mut Flight,
-    step: &ChainStep,
+    step: &PluginStep,
     outcome: Result<Effects, Fault>,
 ) -> Result<Passed, ProxyError> {
     match outcome {
@@ -139,7 +146,7 @@ fn settle(
 }
 
 /// Goes on without a plugin that failed, where that is its strategy.
-fn without(step: &ChainStep) -> Result<(), ProxyError> {
+fn without(step: &PluginStep) -> Result<(), ProxyError> {
     match step.fail_strategy {
         FailStrategy::Close => Err(ProxyError::Plugin(step.id.to_string())),
         FailStrategy::Open => {

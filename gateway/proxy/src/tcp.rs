@@ -22,6 +22,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use crate::Worker;
 use crate::affinity::Affinity;
 use crate::both_ways::{BothWays, Cause};
+use crate::native_step::connection_refusal;
 use crate::outdated::outdated;
 use crate::sifted_ways::SiftedWays;
 use crate::tcp_filters::TcpFilters;
@@ -141,11 +142,18 @@ fn choose_in(
     record.exchange.generation = snapshot.generation;
     let table = snapshot.socket(key).ok_or(Ending::NoRoute)?;
     let tcp = table.tcp.as_ref().ok_or(Ending::NoRoute)?;
-    let route = tcp.find(name).ok_or(Ending::NoRoute)?;
+    let connection = &record.exchange.connection;
+    let addresses = (connection.local.ip(), connection.peer.ip());
+    let route = tcp.find_between(name, Some(addresses)).ok_or(Ending::NoRoute)?;
     let listener = table.listeners.get(route.listener).map(|listener| &listener.settings);
     record.exchange.gateway = listener.map(|listener| listener.gateway.clone());
+    record.log_rule = listener.and_then(|listener| listener.access_log.clone());
     if tcp.refusal(route).is_some() {
         return Err(Ending::Refused);
+    }
+    if let Some(refusal) = tcp.authorization(route).and_then(|each| connection_refusal(each, &record.exchange))
+    {
+        return Err(Ending::Denied(refusal));
     }
     let rule = tcp.rule(route).ok_or(Ending::NoRoute)?;
     record.filters = tcp.chain(route).map(|chain| Box::new(TcpFilters::new(chain.clone())));

@@ -63,7 +63,7 @@ impl TcpFilters {
             let next = self.steps.last().map_or(0, |step| step.index() + 1);
             let Some(step) = self.chain.get(next..).and_then(|rest| {
                 rest.iter().zip(next..).find_map(|(step, index)| {
-                    TcpStep::begin(worker, exchange, step, index).transpose()
+                    TcpStep::begin(worker, exchange, step.plugin()?, index).transpose()
                 })
             }) else {
                 return Poll::Ready(Ok(()));

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use portcullis_exchange::{Connection, Exchange, ResponseFlag};
 use portcullis_snapshot::SocketKey;
-use portcullis_telemetry::{ConnectionEvent, RequestTarget};
+use portcullis_telemetry::{ConnectionEvent, LogRule, RequestTarget};
 use portcullis_wasm::ClosedBy;
 
 use crate::both_ways::Cause;
@@ -20,6 +20,8 @@ pub(crate) struct TcpRecord {
     pub(crate) worker: Rc<Worker>,
     pub(crate) exchange: Box<Exchange>,
     target: Option<Arc<RequestTarget>>,
+    /// Which connections of its listener are logged; `None` where all are.
+    pub(crate) log_rule: Option<Arc<LogRule>>,
     /// Bytes that the metrics know of, from the client and to it.
     reported: (u64, u64),
     ended: bool,
@@ -38,8 +40,10 @@ pub(crate) enum Ending {
     NoHello,
     /// No rule takes it.
     NoRoute,
-    /// A policy covers it that is not served.
+    /// A policy covers it that cannot be used.
     Refused,
+    /// A policy refuses it, for this reason.
+    Denied(String),
     /// The rule names a service that does not exist.
     NoCluster,
     /// The cluster has no endpoint to connect to.
@@ -75,6 +79,7 @@ impl TcpRecord {
             worker,
             exchange,
             target: None,
+            log_rule: None,
             reported: (0, 0),
             ended: false,
             filters: None,
@@ -144,6 +149,9 @@ impl TcpRecord {
             self.exchange.flags.set(flag);
             self.exchange.code_details = details.into();
         }
+        if let Ending::Denied(details) = &ending {
+            self.exchange.code_details = details.clone().into();
+        }
         if let Ending::Overflow(reason)
         | Ending::ConnectFailed(reason)
         | Ending::UpstreamFailed(reason) = ending
@@ -172,9 +180,7 @@ impl Drop for TcpRecord {
             let closed = ConnectionEvent::Closed(self.exchange.flags);
             self.worker.count_connection(target, closed);
         }
-        if let Some(log) = &self.worker.settings.access_log {
-            log.record(&self.exchange);
-        }
+        self.worker.log(&self.exchange, self.log_rule.as_deref());
     }
 }
 
@@ -199,6 +205,7 @@ impl Ending {
             Ending::NoHello => (Flag::DownstreamProtocolError, "not_tls"),
             Ending::NoRoute => (Flag::NoRoute, "route_not_found"),
             Ending::Refused => (Flag::UnauthorizedExternalService, "policy_not_served"),
+            Ending::Denied(_) => (Flag::UnauthorizedExternalService, "rbac_access_denied"),
             Ending::NoCluster => (Flag::NoCluster, "cluster_not_found"),
             Ending::NoHealthyUpstream => (Flag::NoHealthyUpstream, "no_healthy_upstream"),
             Ending::Overflow(_) => (Flag::UpstreamOverflow, "upstream_overflow"),

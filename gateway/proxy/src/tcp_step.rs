@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use portcullis_exchange::Exchange;
 use portcullis_model::FailStrategy;
-use portcullis_snapshot::ChainStep;
+use portcullis_snapshot::PluginStep;
 use portcullis_telemetry::PluginPhase;
 use portcullis_wasm::{
     Action, ClosedBy, Direction, Effects, EndOfStream, Hooks, Instance, Meeting, Parked,
@@ -38,7 +38,7 @@ pub(crate) enum Stopped {
 pub(crate) struct TcpStep {
     instance: Rc<Instance>,
     stream: StreamId,
-    step: ChainStep,
+    step: PluginStep,
     index: usize,
     hooks: Hooks,
     /// What it holds of what the client sends.
@@ -72,7 +72,7 @@ impl TcpStep {
     pub(crate) fn begin(
         worker: &Worker,
         exchange: &mut Box<Exchange>,
-        step: &ChainStep,
+        step: &PluginStep,
         index: usize,
     ) -> Result<Option<Self>, Stopped> {
         let instance = step.plugin.as_ref().and_then(|plugin| worker.instances.instance(plugin));
@@ -291,7 +291,7 @@ impl TcpStep {
 }
 
 /// Goes on without a plugin that failed, where that is its strategy.
-fn without(step: &ChainStep) -> Result<(), Stopped> {
+fn without(step: &PluginStep) -> Result<(), Stopped> {
     match step.fail_strategy {
         FailStrategy::Close => Err(Stopped::Failed(step.id.to_string())),
         FailStrategy::Open => {

@@ -2,132 +2,25 @@
 
 use std::sync::Arc;
 
-use http::header::HOST;
-use http::uri::{PathAndQuery, Uri};
-use http::{HeaderMap, HeaderValue, Method, Version};
+use http::Version;
+use http::header::{HOST, LOCATION};
+use http::uri::Uri;
 use portcullis_exchange::{Protocol, RequestHead};
-use portcullis_filters::MatchedPath;
+use portcullis_filters::{MatchedPath, Redirect, Requested};
 use portcullis_message::{
     HeadError, HeadRules, Health, HealthPath, canonical_head, normalise_host,
 };
 use portcullis_model::Action;
 use portcullis_routing::{ConsideredRule as Considered, Outcome, RouteQuery};
-use portcullis_upstream::Cluster;
-use serde::Serialize;
 
-use crate::explain_plugins::{ExplainedPlugin, explain_chain, refuses_all};
+use crate::explain_filters::{answered_by_filter, native_filters};
+use crate::explain_plugins::{explain_chain, refuses_all};
+use crate::explain_upstream::{endpoints, explain_forward, header_changes};
+use crate::explanation::{ConsideredRule, ExplainedCluster, Explanation, MOST_CONSIDERED, Source};
 use crate::{
-    CompiledRule, CompiledTcpDestination, Handling, Snapshot, SocketKey, SocketTable, TcpTable,
+    ChainStep, CompiledListener, CompiledRule, CompiledTcpDestination, Handling, RequestToExplain,
+    Snapshot, SocketKey, SocketTable, TcpTable,
 };
-
-/// The request to explain.
-#[derive(Clone, Debug)]
-pub struct RequestToExplain {
-    /// Its method.
-    pub method: Method,
-    /// `http` or `https`.
-    pub scheme: &'static str,
-    /// The port of the resources, not of the socket.
-    pub port: u16,
-    /// Host, and port where the URL names one.
-    pub authority: HeaderValue,
-    /// Path and query.
-    pub path: PathAndQuery,
-    /// The other header fields.
-    pub headers: HeaderMap,
-}
-
-/// What becomes of a request, and why. The field names are those of `explain --output json`.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Explanation {
-    /// `forward`, `redirect`, `direct_response`, `refused` or `not_found`.
-    pub outcome: &'static str,
-    /// Why it is refused: the rule's name as in the access log, and what it says.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub refusal: Option<String>,
-    /// Why no rule is asked at all: `health_path`, a reserved path that the gateway itself answers.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reserved: Option<&'static str>,
-    /// The status that the gateway itself gives; `None` where the upstream decides.
-    pub status: Option<u16>,
-    /// The listener as `Gateway/ns/name/server`.
-    pub listener: Option<String>,
-    /// The host pattern of the routes that were considered.
-    pub host: Option<String>,
-    /// The rule that takes the request.
-    pub route: Option<String>,
-    /// Where that rule is written.
-    pub source: Option<Source>,
-    /// Every rule looked at, in order.
-    pub considered: Vec<ConsideredRule>,
-    /// The native filters that act on it.
-    pub filters: Vec<String>,
-    /// The plugins that run on it, in order.
-    pub plugins: Vec<String>,
-    /// The same with phase, priority and why each runs.
-    pub plugin_chain: Vec<ExplainedPlugin>,
-    /// Where it may go.
-    pub clusters: Vec<ExplainedCluster>,
-    /// What the upstream gets, apart from what plugins change; of the first destination.
-    pub upstream_request: Option<UpstreamRequest>,
-}
-
-/// A place in a file.
-#[derive(Clone, Debug, Serialize)]
-pub struct Source {
-    /// The file.
-    pub file: String,
-    /// The line, from 1.
-    pub line: u32,
-}
-
-/// A rule that was looked at.
-#[derive(Clone, Debug, Serialize)]
-pub struct ConsideredRule {
-    /// The rule.
-    pub route: String,
-    /// Whether it took the request.
-    pub matched: bool,
-    /// Why, or why not.
-    pub reason: String,
-    /// Where it is written.
-    pub source: Source,
-}
-
-/// A destination with its endpoints.
-#[derive(Clone, Debug, Serialize)]
-pub struct ExplainedCluster {
-    /// The cluster's name.
-    pub name: String,
-    /// Its weight.
-    pub weight: u32,
-    /// Its endpoints; none where the cluster is missing.
-    pub endpoints: Vec<ExplainedEndpoint>,
-}
-
-/// An endpoint.
-#[derive(Clone, Debug, Serialize)]
-pub struct ExplainedEndpoint {
-    /// Its address.
-    pub address: String,
-    /// Whether it takes requests: `healthy`, or why not, as far as manifests tell: `weight 0`, `draining`,
-    /// `not ready`, `standby` (others are nearer, or have its share); `dns` for a name, which is looked up when the
-    /// gateway runs.
-    pub state: String,
-}
-
-/// The head that the upstream gets.
-#[derive(Clone, Debug, Serialize)]
-pub struct UpstreamRequest {
-    /// The method.
-    pub method: String,
-    /// The authority.
-    pub authority: String,
-    /// Path and query.
-    pub path: String,
-    /// The other fields.
-    pub headers: Vec<(String, String)>,
-}
 
 /// Explains one request, as if it came by HTTP/1.1.
 pub fn explain(snapshot: &Snapshot, request: &RequestToExplain) -> Explanation {
@@ -200,9 +93,11 @@ fn explain_routes(
         claims: None,
     };
     let consideration = table.routes.consider(&query);
+    let (considered, considered_left_out) = told(table, &consideration.rules);
     let mut explanation = Explanation {
         host: consideration.virtual_host.as_ref().map(ToString::to_string),
-        considered: consideration.rules.iter().filter_map(|rule| considered(table, rule)).collect(),
+        considered,
+        considered_left_out,
         ..not_found()
     };
     let Some(listener) = consideration.listener.and_then(|index| table.listeners.get(index)) else {
@@ -212,19 +107,21 @@ fn explain_routes(
     explanation.listener = Some(format!("Gateway/{}/{}", settings.gateway, settings.server));
     if listener.settings.https_redirect && request.scheme == "http" {
         explanation.outcome = "redirect";
-        explanation.status = Some(301);
         explanation.filters.push("https_redirect".to_owned());
+        let redirect = Redirect::to_https();
+        explain_redirect(&redirect, request, MatchedPath::Whole, &mut explanation);
         return explanation;
     }
     let chosen = consideration
         .route
         .and_then(|route| Some((table.rules.get(route.rule_index)?, route.matched)));
     if let Some((rule, matched)) = chosen {
-        explain_rule(rule, (matched, listener.head_rules()), request, &mut explanation);
+        explain_rule((listener, rule), matched, request, &mut explanation);
     }
     let chain = table.chain(listener, chosen.as_ref().map(|(rule, _)| *rule));
     let rule = chosen.as_ref().map(|(rule, _)| &*rule.rule.id);
-    explanation.plugins = chain.iter().map(|step| step.id.to_string()).collect();
+    explanation.plugins =
+        chain.iter().filter_map(ChainStep::plugin).map(|step| step.id.to_string()).collect();
     explanation.plugin_chain = explain_chain(chain, listener, rule, snapshot);
     if let Some(step) = refuses_all(chain, snapshot) {
         explanation.outcome = "refused";
@@ -270,10 +167,11 @@ fn passed_on(table: &SocketTable, tcp: &TcpTable, host: &str) -> Option<Explanat
     if let Some(rule) = tcp.rule(route) {
         explanation.outcome = "forward";
         explanation.route = Some(rule.rule.id.to_string());
-        explanation.source = Some(source(&rule.rule.origin));
+        explanation.source = Some(Source::from(&rule.rule.origin));
         let cluster = |destination: &CompiledTcpDestination| ExplainedCluster {
             name: destination.label.to_string(),
             weight: destination.weight,
+            status: None,
             endpoints: destination.cluster.as_deref().map(endpoints).unwrap_or_default(),
         };
         explanation.clusters = rule.destinations.iter().map(cluster).collect();
@@ -283,6 +181,17 @@ fn passed_on(table: &SocketTable, tcp: &TcpTable, host: &str) -> Option<Explanat
         explanation.refusal = Some(format!("policy_not_served: {policy}"));
     }
     Some(explanation)
+}
+
+/// What is told of the rules that were considered, and how many are not told of.
+fn told(table: &SocketTable, rules: &[Considered]) -> (Vec<ConsideredRule>, usize) {
+    let is_told = |(index, rule): &(usize, &Considered)| {
+        *index < MOST_CONSIDERED || rule.outcome == Outcome::Matched
+    };
+    let chosen = rules.iter().enumerate().filter(is_told);
+    let told: Vec<_> = chosen.filter_map(|(_, rule)| considered(table, rule)).collect();
+    let left_out = rules.len() - told.len();
+    (told, left_out)
 }
 
 fn considered(table: &SocketTable, rule: &Considered) -> Option<ConsideredRule> {
@@ -295,7 +204,7 @@ fn considered(table: &SocketTable, rule: &Considered) -> Option<ConsideredRule> 
         route: compiled.rule.id.to_string(),
         matched,
         reason,
-        source: source(&compiled.rule.origin),
+        source: Source::from(&compiled.rule.origin),
     })
 }
 
@@ -307,109 +216,50 @@ fn socket_for(snapshot: &Snapshot, port: u16) -> Option<&Arc<SocketTable>> {
 }
 
 fn explain_rule(
-    rule: &CompiledRule,
-    matched: (MatchedPath, HeadRules),
+    (listener, rule): (&CompiledListener, &CompiledRule),
+    matched: MatchedPath,
     request: &RequestToExplain,
     explanation: &mut Explanation,
 ) {
     explanation.route = Some(rule.rule.id.to_string());
-    explanation.source = Some(source(&rule.rule.origin));
-    explanation.filters.extend(filters(rule).into_iter().map(str::to_owned));
+    explanation.source = Some(Source::from(&rule.rule.origin));
+    explanation.filters.extend(native_filters(listener, rule));
+    explanation.header_changes = header_changes(rule);
+    if let Some(status) = answered_by_filter(rule, request) {
+        explanation.outcome = "direct_response";
+        explanation.status = Some(status.as_u16());
+        return;
+    }
+    let place = (matched, listener.head_rules());
     match &rule.rule.action {
-        Action::Redirect(redirect) => {
-            explanation.outcome = "redirect";
-            explanation.status = Some(redirect.status.as_u16());
-        }
+        Action::Redirect(redirect) => explain_redirect(redirect, request, matched, explanation),
         Action::DirectResponse(direct) => {
             explanation.outcome = "direct_response";
             explanation.status = Some(direct.status.as_u16());
         }
-        Action::Forward { .. } => explain_forward(rule, matched, request, explanation),
-    }
-}
-
-fn explain_forward(
-    rule: &CompiledRule,
-    (matched, rules): (MatchedPath, HeadRules),
-    request: &RequestToExplain,
-    explanation: &mut Explanation,
-) {
-    explanation.outcome = "forward";
-    explanation.clusters = rule
-        .destinations
-        .iter()
-        .map(|destination| ExplainedCluster {
-            name: destination.label.to_string(),
-            weight: destination.settings.weight,
-            endpoints: destination.cluster.as_deref().map(endpoints).unwrap_or_default(),
-        })
-        .collect();
-    explanation.status = if explanation.clusters.iter().any(serves) { None } else { Some(503) };
-    if let Some(destination) = rule.destinations.first() {
-        let mut head = head_of(request);
-        match rule.prepare_head(destination, &mut head, matched, rules) {
-            Ok(_) => explanation.upstream_request = Some(upstream_request(&head)),
-            Err(error) => refuse(error.into(), explanation),
-        }
-    }
-}
-
-fn endpoints(cluster: &Cluster) -> Vec<ExplainedEndpoint> {
-    let known = cluster.report().into_iter().map(|report| ExplainedEndpoint {
-        address: report.member.endpoint.address().to_string(),
-        state: report.role.word().to_owned(),
-    });
-    let names = cluster.settings().endpoints.iter().map(|endpoint| &endpoint.address);
-    let names = names.filter(|address| address.socket().is_none());
-    let names =
-        names.map(|name| ExplainedEndpoint { address: name.to_string(), state: "dns".to_owned() });
-    known.chain(names).collect()
-}
-
-/// Whether a request can go to one of these.
-fn serves(cluster: &ExplainedCluster) -> bool {
-    let able = |endpoint: &ExplainedEndpoint| {
-        matches!(endpoint.state.as_str(), "healthy" | "warming" | "draining" | "dns")
-    };
-    cluster.endpoints.iter().any(able)
-}
-
-fn upstream_request(head: &RequestHead) -> UpstreamRequest {
-    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    UpstreamRequest {
-        method: head.method.to_string(),
-        authority: text(&head.authority),
-        path: head.path.to_string(),
-        headers: head.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
-    }
-}
-
-fn filters(rule: &CompiledRule) -> Vec<&'static str> {
-    let mut filters = Vec::new();
-    match &rule.rule.action {
-        Action::Redirect(_) => filters.push("redirect"),
-        Action::DirectResponse(_) => filters.push("direct_response"),
-        Action::Forward { path_rewrite, authority_rewrite, .. } => {
-            if path_rewrite.is_some() || authority_rewrite.is_some() {
-                filters.push("rewrite");
+        Action::Forward { .. } => {
+            if let Err(error) = explain_forward(rule, place, &head_of(request), explanation) {
+                refuse(error.into(), explanation);
             }
         }
     }
-    let changes_headers = !rule.rule.request_headers.is_empty()
-        || !rule.rule.response_headers.is_empty()
-        || rule.destinations.iter().any(|destination| {
-            !destination.settings.request_headers.is_empty()
-                || !destination.settings.response_headers.is_empty()
-        });
-    if changes_headers {
-        filters.push("header_operations");
-    }
-    if rule.rule.timeout.is_some() {
-        filters.push("timeout");
-    }
-    filters
 }
 
-fn source(origin: &portcullis_model::Origin) -> Source {
-    Source { file: origin.file.to_string(), line: origin.line }
+fn explain_redirect(
+    redirect: &Redirect,
+    request: &RequestToExplain,
+    matched: MatchedPath,
+    explanation: &mut Explanation,
+) {
+    let reply = redirect.reply(Requested {
+        scheme: request.scheme,
+        authority: request.authority.to_str().unwrap_or(""),
+        port: request.port,
+        path: &request.path,
+        matched,
+    });
+    let location = reply.headers.get(LOCATION).and_then(|value| value.to_str().ok());
+    explanation.outcome = "redirect";
+    explanation.status = Some(reply.status.as_u16());
+    explanation.location = location.map(str::to_owned);
 }

@@ -3,7 +3,7 @@
 use portcullis_model::{FailStrategy, Phase, PluginModule};
 use serde::Serialize;
 
-use crate::{Attached, Chain, ChainStep, CompiledListener, PluginState, Snapshot};
+use crate::{Attached, Chain, ChainStep, CompiledListener, PluginState, PluginStep, Snapshot};
 
 /// A plugin that runs on a request. The field names are those of `explain --output json`.
 #[derive(Clone, Debug, Serialize)]
@@ -29,7 +29,7 @@ pub(crate) fn explain_chain(
 ) -> Vec<ExplainedPlugin> {
     let settings = &listener.settings;
     let gateway = format!("Gateway/{}/{}", settings.gateway, settings.server);
-    let explain = |step: &ChainStep| {
+    let explain = |step: &PluginStep| {
         let settings = snapshot.plugins.get(&step.id).map(PluginState::settings);
         ExplainedPlugin {
             plugin: step.id.to_string(),
@@ -45,13 +45,13 @@ pub(crate) fn explain_chain(
             },
         }
     };
-    chain.iter().map(explain).collect()
+    chain.iter().filter_map(ChainStep::plugin).map(explain).collect()
 }
 
 /// The policy or plugin that cannot even be started and so refuses every request.
-pub(crate) fn refuses_all<'c>(chain: &'c Chain, snapshot: &Snapshot) -> Option<&'c ChainStep> {
-    let closed = |step: &&ChainStep| step.fail_strategy == FailStrategy::Close;
-    chain.iter().filter(closed).find(|step| {
+pub(crate) fn refuses_all<'c>(chain: &'c Chain, snapshot: &Snapshot) -> Option<&'c PluginStep> {
+    let closed = |step: &&PluginStep| step.fail_strategy == FailStrategy::Close;
+    chain.iter().filter_map(ChainStep::plugin).filter(closed).find(|step| {
         let settings = snapshot.plugins.get(&step.id).map(PluginState::settings);
         step.plugin.is_none()
             && settings.is_some_and(|plugin| matches!(plugin.module, PluginModule::Broken(_)))

@@ -4,10 +4,17 @@
 //! What it is *not*: it reads no files and serves no requests. A snapshot is immutable; a request pins one
 //! and sees nothing else.
 
+mod authentications;
+mod buckets;
 mod chain;
 mod compile;
 mod explain;
+mod explain_filters;
 mod explain_plugins;
+mod explain_request;
+mod explain_upstream;
+mod explanation;
+mod explanation_text;
 mod parts;
 mod plugin_failure;
 mod plugin_job;
@@ -23,10 +30,17 @@ mod tls_policy;
 mod tls_table;
 mod upstream_head;
 
-pub use chain::{Attached, Chain, ChainStep};
+pub use authentications::Authentications;
+pub use chain::{Attached, Chain, ChainStep, PluginStep};
 pub use compile::{Compiled, Compiler};
-pub use explain::{Explanation, RequestToExplain, explain};
+pub use explain::explain;
 pub use explain_plugins::ExplainedPlugin;
+pub use explain_request::RequestToExplain;
+pub use explanation::{
+    ConsideredRule, ExplainedCluster, ExplainedEndpoint, Explanation, HeaderChange,
+    MOST_CONSIDERED, Source, UpstreamRequest,
+};
+pub use explanation_text::describe;
 pub use plugin_job::News;
 pub use plugin_state::PluginState;
 pub use plugins::{Builtins, PluginHost};

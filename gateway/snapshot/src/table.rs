@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode};
+use portcullis_filters::{Bucket, Redirect};
 use portcullis_message::HeadRules;
 use portcullis_model::{
-    Action, ConnectionPolicy, Destination, Listener, ListenerProtocol, Mirror, ObjectId, Rule,
+    Action, ConnectionPolicy, Destination, Listener, ListenerProtocol, Mirror, Rule,
 };
 use portcullis_routing::RouteTable;
 use portcullis_telemetry::{RequestTarget, TargetLabels};
@@ -43,6 +44,8 @@ pub struct CompiledListener {
     pub tls: ListenerPolicy,
     /// The plugins that run on its requests, apart from those of their rule.
     pub chain: Chain,
+    /// What limits its requests whose rule has no limit of its own.
+    pub bucket: Option<Arc<Bucket>>,
     /// Which of the socket's listener chains it is.
     chain_number: usize,
 }
@@ -61,6 +64,8 @@ pub struct CompiledRule {
     pub mirrors: Vec<CompiledMirror>,
     /// The sum of the destinations' weights.
     pub total_weight: u64,
+    /// What limits its requests.
+    pub bucket: Option<Arc<Bucket>>,
     /// Labels for requests that end at the rule itself.
     pub target: Arc<RequestTarget>,
     /// The chains of its requests, by the number of their listener's; empty where it has no plugins of its own.
@@ -71,7 +76,9 @@ pub struct CompiledRule {
 pub struct CompiledDestination {
     /// What it was compiled from.
     pub settings: Destination,
-    /// The cluster; `None` where no such service exists, which is 503.
+    /// The authority that it gives to requests, in the place of its rule's.
+    pub(crate) authority: Option<HeaderValue>,
+    /// The cluster; `None` where no such service exists, which is [`CompiledDestination::missing_status`].
     pub cluster: Option<Arc<Cluster>>,
     /// The cluster's name, existing or not.
     pub label: Arc<str>,
@@ -99,7 +106,10 @@ impl SocketTable {
         let tls = TlsTable::build(listeners, previous.map(|table| &table.tls));
         let routes = RouteTable::build(listeners);
         let port = listeners.first().map_or(0, |listener| listener.port);
-        let chains = ListenerChains::build(listeners, Chains { plugins: parts.plugins, port });
+        let chains = ListenerChains::build(
+            listeners,
+            Chains { plugins: parts.plugins, authentications: parts.authentications, port },
+        );
         let rule = |rule| CompiledRule::build(rule, &chains, parts);
         let rules = routes.rules().iter().map(rule).collect();
         let protocol =
@@ -119,6 +129,7 @@ impl SocketTable {
                     settings: listener.clone(),
                     tls: tls.of_listener(index),
                     chain: chains.of(index),
+                    bucket: parts.buckets.of(&listener.filters),
                     chain_number: chains.numbers.get(index).copied().unwrap_or_default(),
                 })
                 .collect(),
@@ -150,13 +161,13 @@ struct ListenerChains<'c> {
 
 impl<'c> ListenerChains<'c> {
     fn build(listeners: &[Arc<Listener>], parts: Chains<'c>) -> Self {
-        let mut seen: Vec<&[ObjectId]> = Vec::new();
+        let mut seen: Vec<&Listener> = Vec::new();
         let (mut numbers, mut distinct) = (Vec::new(), Vec::new());
         for listener in listeners {
-            let number = seen.iter().position(|plugins| *plugins == listener.plugins.as_slice());
+            let number = seen.iter().position(|seen| have_same_filters(seen, listener));
             numbers.push(number.unwrap_or(seen.len()));
             if number.is_none() {
-                seen.push(&listener.plugins);
+                seen.push(listener);
                 distinct.push(parts.of_requests(listener));
             }
         }
@@ -174,6 +185,21 @@ impl<'c> ListenerChains<'c> {
             return Vec::new();
         }
         self.distinct.iter().map(|chain| self.parts.with_rule(chain, rule)).collect()
+    }
+}
+
+/// Whether the same runs on the requests of both.
+fn have_same_filters(one: &Listener, other: &Listener) -> bool {
+    one.plugins == other.plugins
+        && is_same(one.authentication.as_ref(), other.authentication.as_ref())
+        && is_same(one.authorization.as_ref(), other.authorization.as_ref())
+}
+
+fn is_same<T>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        (None, None) => true,
+        _ => false,
     }
 }
 
@@ -207,6 +233,7 @@ impl CompiledRule {
                 .registry
                 .target(TargetLabels { route: rule.id.clone(), ..TargetLabels::unknown() }),
             chains: chains.with_rule(rule),
+            bucket: parts.buckets.of(&rule.filters),
             rule: rule.clone(),
         }
     }
@@ -246,13 +273,29 @@ impl CompiledDestination {
             service: settings.as_ref().map_or_else(|| "unknown".into(), |s| s.service.clone()),
             namespace: settings.as_ref().map_or_else(|| "unknown".into(), |s| s.namespace.clone()),
         });
+        let change = destination.change.as_deref();
+        let authority = change.and_then(|change| change.authority_rewrite.as_deref());
         CompiledDestination {
+            authority: authority.and_then(|authority| HeaderValue::from_str(authority).ok()),
             settings: destination.clone(),
             label_value: header_value(&label),
             cluster,
             label,
             target,
         }
+    }
+}
+
+impl CompiledDestination {
+    /// What a request gets where the cluster does not exist.
+    pub fn missing_status(&self) -> StatusCode {
+        let change = self.settings.change.as_deref();
+        change.and_then(|change| change.missing).unwrap_or(StatusCode::SERVICE_UNAVAILABLE)
+    }
+
+    /// Where it sends clients instead of sending their requests on.
+    pub fn redirect(&self) -> Option<&Redirect> {
+        self.settings.change.as_deref()?.redirect.as_ref()
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use portcullis_filters::Authorization;
 use portcullis_model::{Listener, ObjectId, TcpDestination, TcpRule};
-use portcullis_routing::ConnectionTable;
+use portcullis_routing::{ConnectionAddresses, ConnectionTable};
 pub use portcullis_routing::{ConnectionRoute, Handling};
 use portcullis_telemetry::{RequestTarget, TargetLabels};
 use portcullis_upstream::Cluster;
@@ -15,8 +16,10 @@ use crate::parts::Parts;
 pub struct TcpTable {
     routes: ConnectionTable,
     rules: Vec<CompiledTcpRule>,
-    /// By listener, whether a policy covers it that is not served, so that its connections are refused.
+    /// By listener, whether a policy covers it that cannot be used, so that its connections are refused.
     refuses: Vec<Option<ObjectId>>,
+    /// By listener, which connections may pass.
+    authorizations: Vec<Option<Arc<Authorization>>>,
     /// By listener, the plugins that its connections pass.
     chains: Vec<Chain>,
 }
@@ -43,7 +46,7 @@ pub struct CompiledTcpDestination {
     pub target: Arc<RequestTarget>,
 }
 
-/// The kind of policy that covers connections as well as requests; it is not served yet.
+/// The kind of policy that covers connections as well as requests.
 const PROTECTS_CONNECTIONS: &str = "AuthorizationPolicy";
 
 impl TcpTable {
@@ -66,13 +69,24 @@ impl TcpTable {
             routes,
             rules,
             refuses: listeners.iter().map(policy).collect(),
+            authorizations: listeners.iter().map(|each| each.authorization.clone()).collect(),
             chains: listeners.iter().map(chain).collect(),
         })
     }
 
-    /// Who takes a connection, by the server name that the client asks for.
+    /// Who takes a connection, by the server name that the client asks for. Rules for some addresses alone are
+    /// passed over.
     pub fn find(&self, server_name: Option<&str>) -> Option<ConnectionRoute> {
-        self.routes.find(server_name)
+        self.routes.find(server_name, None)
+    }
+
+    /// Who takes a connection between these addresses: that it came to, and that it came from.
+    pub fn find_between(
+        &self,
+        server_name: Option<&str>,
+        addresses: Option<ConnectionAddresses>,
+    ) -> Option<ConnectionRoute> {
+        self.routes.find(server_name, addresses)
     }
 
     /// The rule of a route.
@@ -85,7 +99,12 @@ impl TcpTable {
         self.chains.get(route.listener).filter(|chain| !chain.is_empty())
     }
 
-    /// The policy because of which a route's connections are refused.
+    /// Who may pass on a route; `None` where all may.
+    pub fn authorization(&self, route: ConnectionRoute) -> Option<&Authorization> {
+        self.authorizations.get(route.listener)?.as_deref()
+    }
+
+    /// The broken policy because of which a route's connections are refused.
     pub fn refusal(&self, route: ConnectionRoute) -> Option<&ObjectId> {
         self.refuses.get(route.listener)?.as_ref()
     }

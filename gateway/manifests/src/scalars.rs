@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use http::header::{HeaderName, HeaderValue};
 use http::uri::Authority;
+use portcullis_filters::{Pattern, PatternError};
 use portcullis_message::{HostPattern, HostPatternError};
 use portcullis_model::parse_duration;
 
+use crate::codes;
 use crate::reader::Cursor;
+use crate::report::Gravity;
 use crate::suggest::closest;
 use crate::yaml::Value;
 
@@ -65,6 +68,28 @@ pub(crate) fn authority(cursor: &Cursor<'_>) -> Option<Box<str>> {
         return None;
     }
     Some(text.into())
+}
+
+/// A regular expression that matches a whole text.
+pub(crate) fn pattern(cursor: &Cursor<'_>) -> Option<Pattern> {
+    match Pattern::parse(cursor.text()?) {
+        Ok(pattern) => Some(pattern),
+        Err(error) => {
+            bad_pattern(cursor, &error);
+            None
+        }
+    }
+}
+
+/// Reports an expression or what it is replaced by.
+pub(crate) fn bad_pattern(cursor: &Cursor<'_>, error: &PatternError) {
+    let (code, help) = match error {
+        PatternError::TooLong | PatternError::TooLarge => {
+            (codes::PATTERN_TOO_LARGE, "shorten it, or write several matches")
+        }
+        _ => (codes::PATTERN_SYNTAX, "the language is RE2's: no look-around, no back-references"),
+    };
+    cursor.report(Gravity::Breaks, code, error.to_string(), help);
 }
 
 /// A size in bytes, `16Mi` or `1000000`.
@@ -130,9 +155,9 @@ pub(crate) fn header_value(cursor: &Cursor<'_>) -> Option<HeaderValue> {
 }
 
 /// One of a few words, in the case written.
-pub(crate) fn choice<T: Copy>(cursor: &Cursor<'_>, choices: &[(&'static str, T)]) -> Option<T> {
+pub(crate) fn choice<T: Clone>(cursor: &Cursor<'_>, choices: &[(&'static str, T)]) -> Option<T> {
     let text = cursor.text()?;
-    let found = choices.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+    let found = choices.iter().find(|(word, _)| *word == text).map(|(_, value)| value.clone());
     if found.is_none() {
         let words = choices.iter().map(|(word, _)| *word);
         let help = match closest(text, words.clone()) {

@@ -1,9 +1,10 @@
 //! Where the connections of a socket go that are not all HTTP: by the server name that a client asks for.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use portcullis_message::HostPattern;
-use portcullis_model::{Listener, ListenerProtocol, TcpRule};
+use portcullis_model::{Listener, ListenerProtocol, TcpAddresses, TcpRule};
 
 use crate::host_index::HostIndex;
 
@@ -17,7 +18,15 @@ pub struct ConnectionTable {
     hosts: HostIndex<Place>,
     /// For connections that no listener host takes. Where TLS ends, the handshake decides on those: it has a
     /// certificate, or refuses.
-    otherwise: Option<ConnectionRoute>,
+    otherwise: Option<Otherwise>,
+}
+
+/// A listener that takes connections of any name.
+#[derive(Clone, Debug)]
+struct Otherwise {
+    listener: usize,
+    handling: Handling,
+    rules: Candidates,
 }
 
 /// Who takes a connection, and how.
@@ -49,9 +58,36 @@ struct Place {
     listeners: Vec<usize>,
     handling: Handling,
     /// The rules by name, where TLS is passed on.
-    names: HostIndex<usize>,
-    /// The rule of every connection, where TLS ends.
-    rule: Option<usize>,
+    names: HostIndex<Candidates>,
+    /// The rules of every connection, where TLS ends.
+    any: Candidates,
+}
+
+/// Rules of one name in their order: those that ask for addresses, up to the first that does not.
+type Candidates = Vec<Candidate>;
+
+#[derive(Clone, Debug)]
+struct Candidate {
+    addresses: Option<Arc<TcpAddresses>>,
+    rule: usize,
+}
+
+/// The addresses of a connection: that it came to, and that it came from.
+pub type ConnectionAddresses = (IpAddr, IpAddr);
+
+fn choose(candidates: &[Candidate], addresses: Option<ConnectionAddresses>) -> Option<usize> {
+    let holds = |candidate: &&Candidate| match (&candidate.addresses, addresses) {
+        (None, _) => true,
+        (Some(wanted), Some((local, remote))) => wanted.match_connection(local, remote),
+        (Some(_), None) => false,
+    };
+    candidates.iter().find(holds).map(|candidate| candidate.rule)
+}
+
+fn add(candidates: &mut Candidates, new: &Candidate) {
+    if candidates.last().is_none_or(|last| last.addresses.is_some()) {
+        candidates.push(new.clone());
+    }
 }
 
 impl ConnectionTable {
@@ -72,14 +108,25 @@ impl ConnectionTable {
     }
 
     /// Who takes a connection whose client asks for this server, in lower case; `None` is for a client that
-    /// names none, and for sockets without TLS.
-    pub fn find(&self, server_name: Option<&str>) -> Option<ConnectionRoute> {
+    /// names none, and for sockets without TLS. Where the addresses are not known, rules that ask for some are
+    /// passed over.
+    pub fn find(
+        &self,
+        server_name: Option<&str>,
+        addresses: Option<ConnectionAddresses>,
+    ) -> Option<ConnectionRoute> {
         let name = server_name.unwrap_or("");
-        let Some(place) = self.hosts.find(name) else { return self.otherwise };
+        let Some(place) = self.hosts.find(name) else {
+            let Otherwise { listener, handling, rules } = self.otherwise.as_ref()?;
+            let rule = choose(rules, addresses);
+            return Some(ConnectionRoute { listener: *listener, handling: *handling, rule });
+        };
         let rule = match place.handling {
             Handling::Http => None,
-            Handling::EndTls => place.rule,
-            Handling::PassOn => place.names.find(name).copied(),
+            Handling::EndTls => choose(&place.any, addresses),
+            Handling::PassOn => {
+                place.names.find(name).and_then(|candidates| choose(candidates, addresses))
+            }
         };
         let listener = place.listeners.first().copied().unwrap_or_default();
         Some(ConnectionRoute { listener, handling: place.handling, rule })
@@ -97,7 +144,7 @@ impl ConnectionTable {
                 listeners: Vec::new(),
                 handling,
                 names: HostIndex::default(),
-                rule: None,
+                any: Vec::new(),
             });
             if !place.listeners.contains(&index) {
                 place.listeners.push(index);
@@ -107,19 +154,20 @@ impl ConnectionTable {
 
     fn add_routes(&mut self, index: usize, listener: &Listener) {
         let handling = handling(listener);
-        let mut first = None;
+        let mut own = Candidates::new();
         for route in &listener.tcp_routes {
-            let rule = self.rules.len();
+            let candidate =
+                Candidate { addresses: route.addresses.clone(), rule: self.rules.len() };
             self.rules.push(route.rule.clone());
-            first = first.or(Some(rule));
+            add(&mut own, &candidate);
             for name in &route.server_names {
-                self.add_name(index, name, rule);
+                self.add_name(index, name, &candidate);
             }
         }
         if listener.protocol == ListenerProtocol::Tcp {
-            // No name comes with these: the first rule of the socket takes them all.
-            if self.otherwise.is_none_or(|otherwise| otherwise.rule.is_none()) {
-                self.otherwise = Some(ConnectionRoute { listener: index, handling, rule: first });
+            // No name comes with these: the rules of the socket's first listener that has some take them all.
+            if self.otherwise.as_ref().is_none_or(|otherwise| otherwise.rules.is_empty()) {
+                self.otherwise = Some(Otherwise { listener: index, handling, rules: own });
             }
             self.hosts = HostIndex::default();
             return;
@@ -129,21 +177,22 @@ impl ConnectionTable {
         }
         for host in &listener.hosts {
             if let Some(place) = self.place_of(index, host) {
-                place.rule = place.rule.or(first);
+                own.iter().for_each(|candidate| add(&mut place.any, candidate));
             }
         }
-        let rule = first.filter(|_| handling == Handling::EndTls);
-        self.otherwise =
-            self.otherwise.or(Some(ConnectionRoute { listener: index, handling, rule }));
+        if self.otherwise.is_none() {
+            let rules = if handling == Handling::EndTls { own } else { Vec::new() };
+            self.otherwise = Some(Otherwise { listener: index, handling, rules });
+        }
     }
 
     /// Puts a name under the narrowest listener host that holds all of it. If that one belongs to another
     /// listener alone, it takes every connection that the name could get.
-    fn add_name(&mut self, listener: usize, name: &HostPattern, rule: usize) {
+    fn add_name(&mut self, listener: usize, name: &HostPattern, candidate: &Candidate) {
         if let Some(place) = self.place_of(listener, name)
             && place.handling == Handling::PassOn
         {
-            place.names.entry(name, || rule);
+            add(place.names.entry(name, Vec::new), candidate);
         }
     }
 
@@ -179,6 +228,7 @@ mod tests {
     ) -> Arc<Listener> {
         let route = |(id, names): &(&str, &[&str])| TcpRoute {
             server_names: patterns(names),
+            addresses: None,
             rule: Arc::new(TcpRule {
                 id: (*id).into(),
                 origin: Origin::for_test(),
@@ -200,12 +250,16 @@ mod tests {
             virtual_hosts: Vec::new(),
             tcp_routes: routes.iter().map(route).collect(),
             plugins: Vec::new(),
+            filters: None,
+            authentication: None,
+            authorization: None,
+            access_log: None,
         })
     }
 
     /// Listener, handling and rule of a connection.
     fn found<'t>(table: &'t ConnectionTable, name: &str) -> Option<(usize, Handling, &'t str)> {
-        let route = table.find(Some(name).filter(|name| !name.is_empty()))?;
+        let route = table.find(Some(name).filter(|name| !name.is_empty()), None)?;
         let rule = route.rule.map_or("", |rule| &table.rules()[rule].id);
         Some((route.listener, route.handling, rule))
     }
@@ -264,5 +318,26 @@ mod tests {
         assert_eq!(found(&table, ""), Some((1, Handling::PassOn, "db")));
         let table = ConnectionTable::build(&listeners[..1]).unwrap();
         assert_eq!(found(&table, ""), Some((0, Handling::PassOn, "")));
+    }
+
+    #[test]
+    fn a_rule_for_some_addresses_lets_others_pass_to_the_next() {
+        let mut passes_on =
+            (*listener(ListenerProtocol::Tcp, &["*"], &[("near", &[]), ("all", &[]), ("x", &[])]))
+                .clone();
+        let net = |text: &str| vec![text.parse().unwrap()];
+        let addresses = TcpAddresses { local: net("10.0.0.0/8"), remote: net("fd00::/8") };
+        passes_on.tcp_routes[0].addresses = Some(Arc::new(addresses));
+        let table = ConnectionTable::build(&[Arc::new(passes_on)]).unwrap();
+        let rule = |addresses: Option<(&str, &str)>| {
+            let addresses =
+                addresses.map(|(local, remote)| (local.parse().unwrap(), remote.parse().unwrap()));
+            table.find(None, addresses).unwrap().rule.unwrap()
+        };
+        assert_eq!(rule(Some(("10.1.2.3", "fd00::1"))), 0);
+        assert_eq!(rule(Some(("::ffff:10.1.2.3", "fd00::1"))), 0);
+        assert_eq!(rule(Some(("10.1.2.3", "192.0.2.1"))), 1);
+        assert_eq!(rule(Some(("192.0.2.1", "fd00::1"))), 1);
+        assert_eq!(rule(None), 1);
     }
 }

@@ -8,7 +8,7 @@ use super::findings::{Findings, Spot};
 use super::open::OpenGateway;
 use super::routes::Route;
 use crate::codes;
-use crate::kinds::{GatewayName, ServerHost};
+use crate::kinds::{Export, GatewayName, ServerHost};
 
 /// By Gateway and server, the hosts with the routes for each in creation order.
 pub(crate) struct Bindings {
@@ -39,9 +39,11 @@ pub(crate) fn bind_routes(
     routes: &[Route],
     findings: &mut Findings,
 ) -> Bindings {
+    // A VirtualService names Gateways of Istio's group alone.
     let by_name: HashMap<(&str, &str), usize> = gateways
         .iter()
         .enumerate()
+        .filter(|(_, open)| open.gateway.is_of_istio())
         .map(|(index, open)| {
             let id = &open.gateway.metadata.id;
             ((&*id.namespace, &*id.name), index)
@@ -61,6 +63,11 @@ pub(crate) fn bind_routes(
                 report_missing(route, name, gateways, findings);
                 continue;
             };
+            let own = &route.service.metadata.id.namespace;
+            if !route.service.export.reaches(own, &name.namespace) {
+                report_not_exported(route, name, findings);
+                continue;
+            }
             found = true;
             let servers = bindings.servers.get_mut(*index).into_iter().flatten();
             for (taker, binding) in takers.get(*index).into_iter().flatten().zip(servers) {
@@ -134,7 +141,10 @@ fn report_missing(
     gateways: &[OpenGateway],
     findings: &mut Findings,
 ) {
-    let elsewhere = gateways.iter().map(|open| &open.gateway.metadata.id);
+    let elsewhere = gateways
+        .iter()
+        .filter(|open| open.gateway.is_of_istio())
+        .map(|open| &open.gateway.metadata.id);
     let elsewhere = elsewhere.filter(|id| id.name == name.name).map(|id| &*id.namespace).next();
     let help = match elsewhere {
         Some(namespace) => format!("did you mean `{namespace}/{}`?", name.name),
@@ -144,6 +154,18 @@ fn report_missing(
     let spot = Spot { object: &route.service.metadata.id, field, origin: &name.origin };
     let message = format!("there is no Gateway `{}/{}`", name.namespace, name.name);
     findings.error(codes::GATEWAY_MISSING, spot, message, &help);
+}
+
+fn report_not_exported(route: &Route, name: &GatewayName, findings: &mut Findings) {
+    let Export::Namespaces(_, origin) = &route.service.export else { return };
+    let message = format!(
+        "the namespace of the Gateway `{}/{}` does not see this, so it is not served there",
+        name.namespace, name.name
+    );
+    let spot =
+        Spot { object: &route.service.metadata.id, field: "spec.exportTo".to_owned(), origin };
+    let help = "add the namespace, write `*`, or remove the Gateway from `spec.gateways`";
+    findings.warning(codes::NO_EFFECT, spot, message, help);
 }
 
 fn report_not_taken(route: &Route, findings: &mut Findings) {

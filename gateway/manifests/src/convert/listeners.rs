@@ -13,24 +13,29 @@ use super::open::OpenGateway;
 use super::routes::Route;
 use super::server_tls::Credentials;
 use super::tcp_routes::TcpBinder;
+use super::workload_sources::WorkloadSources;
+use crate::kinds::RouteOrder;
 
 /// Makes the listeners of the open Gateways, each with the index of its Gateway.
 pub(crate) fn build_listeners(
     gateways: &[OpenGateway],
-    routes: &[Route],
+    (routes, sources): (&[Route], &WorkloadSources<'_>),
     credentials: &mut Credentials<'_>,
     findings: &mut Findings,
 ) -> Vec<(usize, Listener)> {
     let bindings = bind_routes(gateways, routes, findings);
     let mut merger = Merger::new(routes);
-    let mut connections = TcpBinder::new(routes);
+    let mut connections = TcpBinder::new(routes, sources);
     let mut listeners = Vec::new();
     for (index, open) in gateways.iter().enumerate() {
         for (number, server) in open.servers.iter().enumerate() {
             let hosts = bindings.hosts(index, number);
             let id = &open.gateway.metadata.id;
             let (virtual_hosts, tcp_routes) = match server.protocol.is_http() {
-                true => (virtual_hosts(hosts, routes, &mut merger, findings), Vec::new()),
+                true => {
+                    let order = open.gateway.route_order;
+                    (virtual_hosts(hosts, (routes, order), &mut merger, findings), Vec::new())
+                }
                 false => (Vec::new(), connections.bind(id, server, hosts, findings)),
             };
             let tls =
@@ -51,6 +56,10 @@ pub(crate) fn build_listeners(
                 virtual_hosts,
                 tcp_routes,
                 plugins: Vec::new(),
+                filters: None,
+                authentication: None,
+                authorization: None,
+                access_log: None,
             };
             listeners.push((index, listener));
         }
@@ -61,13 +70,13 @@ pub(crate) fn build_listeners(
 
 fn virtual_hosts(
     hosts: &BTreeMap<HostPattern, Vec<usize>>,
-    routes: &[Route],
+    (routes, order): (&[Route], RouteOrder),
     merger: &mut Merger<'_>,
     findings: &mut Findings,
 ) -> Vec<VirtualHost> {
     let of = |(host, members): (&HostPattern, &Vec<usize>)| VirtualHost {
         host: host.clone(),
-        rules: merger.merge(members, findings).to_vec(),
+        rules: merger.merge(members, order, findings).to_vec(),
     };
     // Rules for connections alone take no requests away from others.
     let has_rules = |members: &Vec<usize>| {

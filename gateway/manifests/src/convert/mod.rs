@@ -1,56 +1,74 @@
 //! A draft to a model: everything that takes more than one object to decide.
 
+mod access_logs;
 mod audience;
+mod authentications;
+mod authorizations;
+mod backend_tls;
 mod binding;
 mod cluster_policy;
 mod clusters;
 mod coverage;
 mod credentials;
+mod delegates;
 mod destination_rules;
 mod edge_policies;
 mod edge_targets;
 mod endpoint_labels;
 mod entry_endpoints;
 mod findings;
+mod gateway_api;
 mod gather;
+mod ingress;
 mod known_service;
 mod listeners;
 mod merge;
+mod narrowing;
 mod open;
 mod plugin_supply;
 mod plugins;
 mod protections;
+mod route_order;
 mod routes;
 mod rule_plugins;
 mod server_tls;
 mod service_endpoints;
 mod services;
+mod shadows;
 mod tcp_routes;
 #[cfg(test)]
 mod tests;
 mod upstream_tls;
+mod workload_sources;
 
 use portcullis_message::HeadRules;
 use portcullis_model::{Model, Problem};
 
+use self::access_logs::set_access_logs;
+use self::authentications::authenticate_requests;
+use self::authorizations::authorize_requests;
 use self::clusters::build_clusters;
 use self::coverage::Attachment;
 use self::credentials::Stores;
+use self::delegates::Delegates;
 use self::edge_policies::EdgePolicies;
 use self::edge_targets::check_targets;
 use self::findings::Findings;
+use self::gateway_api::{GatewayApi, join_gateways};
 use self::gather::gather;
+use self::ingress::Ingresses;
 use self::listeners::build_listeners;
 use self::open::open_gateways;
 use self::plugin_supply::settle_supply;
 use self::plugins::attach_plugins;
 use self::protections::refuse_unprotected;
-use self::routes::{Lookup, Lost, build_route};
+use self::routes::{Lookup, Lost, RouteBuilder};
 use self::rule_plugins::{RulePlugins, in_running_order};
 use self::server_tls::Credentials;
 use self::services::Services;
 use self::tcp_routes::build_tcp_rules;
 use self::upstream_tls::UpstreamCredentials;
+use self::workload_sources::WorkloadSources;
 use crate::CertificateFiles;
 use crate::draft::Draft;
 use crate::last_good::LastGood;
@@ -83,34 +101,53 @@ pub fn into_model_with(
 ) -> Conversion {
     let mut findings = Findings::default();
     let mut next = LastGood::default();
-    let objects = gather(draft, last_good, &mut next, &mut findings);
+    let mut objects = gather(draft, last_good, &mut next, &mut findings);
+    let parents = join_gateways(&mut objects, &mut findings);
     let services = Services::collect(&objects, &mut findings);
     let stores = Stores::new(&objects, files);
     let mut upstream = UpstreamCredentials::new(&stores, last_good, &mut next);
     let clusters = build_clusters(&objects, &services, &mut upstream, &mut findings);
-    let gateways = open_gateways(&objects.gateways, last_good, &mut next, &mut findings);
+    let ingresses = Ingresses::pick(&objects, &mut findings);
+    let written = ingresses.beside(&objects.gateways);
+    let gateways = open_gateways(&written, last_good, &mut next, &mut findings);
+    let mut api = GatewayApi::new(parents, &objects, &gateways);
     check_targets(&objects, &mut findings);
     let mut policies = EdgePolicies::new(&objects.edge_policies);
     let ordered = in_running_order(&objects.plugins);
     let on_rules = RulePlugins::new(&ordered, &objects, &mut findings);
     let lookup = Lookup { services: &services, clusters: &clusters, lost: Lost::Requests };
-    let mut routes: Vec<_> = objects
-        .virtual_services
-        .iter()
-        .map(|service| build_route(service, lookup, (&mut policies, &on_rules), &mut findings))
-        .collect();
+    let sources = WorkloadSources::new(&gateways, &[]);
+    let mut builder = RouteBuilder {
+        lookup,
+        delegates: Delegates::new(&objects.virtual_services, &objects.broken),
+        sources: &sources,
+        policies: &mut policies,
+        plugins: &on_rules,
+    };
+    let with_hosts = objects.virtual_services.iter().filter(|service| !service.hosts.is_empty());
+    let mut routes: Vec<_> =
+        with_hosts.map(|service| builder.build(service, &mut findings)).collect();
+    builder.delegates.report_unused(&mut findings);
     build_tcp_rules(&mut routes, lookup, &mut findings);
     let mut credentials = Credentials::new(stores, last_good, &mut next);
-    let mut listeners = build_listeners(&gateways, &routes, &mut credentials, &mut findings);
+    let mut listeners =
+        build_listeners(&gateways, (&routes, &sources), &mut credentials, &mut findings);
+    api.route(&mut listeners);
+    ingresses.route(&mut listeners, &gateways, lookup, &mut findings);
     policies.set_for_listeners(&mut listeners, &gateways, head_rules, &mut findings);
+    set_access_logs(&objects.telemetries, &gateways, &mut listeners, &mut findings);
     let mut attachment = Attachment::new(&gateways, &listeners);
     let mut plugins = attach_plugins(&ordered, &on_rules, &mut attachment, &mut findings);
+    let authentications = &objects.request_authentications;
+    authenticate_requests(authentications, &attachment, &mut listeners, &mut findings);
+    let policies = &objects.authorization_policies;
+    authorize_requests(policies, &attachment, &mut listeners, &mut findings);
     refuse_unprotected(&objects.protections, &mut attachment, &mut plugins, &mut findings);
     for ((_, listener), chain) in listeners.iter_mut().zip(attachment.into_chains()) {
         listener.plugins = chain;
     }
     let listeners: Vec<_> = listeners.into_iter().map(|(_, listener)| listener).collect();
-    settle_supply(&objects, &objects.gateways, &listeners, &mut plugins, &mut findings);
+    settle_supply(&objects, &written, &listeners, &mut plugins, &mut findings);
     let model = Model { listeners, clusters, plugins };
     Conversion { model, problems: findings.into_problems(), last_good: next }
 }

@@ -114,7 +114,7 @@ fn claim(
     let mut servers = Vec::with_capacity(gateway.servers.len());
     for server in &gateway.servers {
         let socket = (server.port, server.bind);
-        let this = || format!("{id} {} at {}", server.field, server.origin).into();
+        let this = || format!("{} {} at {}", server.object(id), server.field, server.origin).into();
         let holder = claims.sockets.entry(socket).or_insert_with(|| (server.protocol, this()));
         if can_share(holder.0, server.protocol) {
             match claims.claim_names(socket, server, this()) {
@@ -133,8 +133,8 @@ fn claim(
                 holder.1,
                 holder.0.as_str()
             );
-            let field = format!("{}.port.protocol", server.field);
-            let spot = Spot { object: id, field, origin: &server.origin };
+            let field = server.protocol_field();
+            let spot = Spot { object: server.object(id), field, origin: &server.origin };
             let help = "use another port or bind address, or the same protocol; until then nothing new listens for this server";
             findings.error(codes::PROTOCOL_CONFLICT, spot, message, help);
         }
@@ -182,8 +182,8 @@ fn report_name(
         "port {} cannot do this with `{host}`: {holder} treats the TLS of that host otherwise",
         server.port
     );
-    let field = format!("{}.hosts", server.field);
-    let spot = Spot { object: id, field, origin: &server.origin };
+    let field = server.hosts_field();
+    let spot = Spot { object: server.object(id), field, origin: &server.origin };
     let help = "TLS for a host either ends at the gateway or is passed on: use another host, port or bind address; until then nothing new listens for this server";
     findings.error(codes::PROTOCOL_CONFLICT, spot, message, help);
 }

@@ -3,18 +3,22 @@
 use std::sync::Arc;
 
 use portcullis_model::{
-    Action, ClusterName, Destination, Mirror, ObjectId, RequestMatch, RequestOverrides, Rule,
-    TcpRule,
+    Action, ClusterName, Destination, DestinationChange, Mirror, ObjectId, RequestMatch,
+    RequestOverrides, Rule, RuleFilters, TcpRule,
 };
 
 use super::clusters::Clusters;
+use super::delegates::{Delegates, Effective};
 use super::edge_policies::EdgePolicies;
 use super::findings::{Findings, Spot};
 use super::known_service::KnownService;
 use super::rule_plugins::RulePlugins;
 use super::services::Services;
+use super::workload_sources::WorkloadSources;
 use crate::codes;
-use crate::kinds::{HttpRule, RouteAction, RouteDestination, VirtualService, is_catch_all};
+use crate::kinds::{
+    HttpRule, RouteAction, RouteDestination, RuleMirror, TargetKind, VirtualService, WrittenMatch,
+};
 
 /// A VirtualService with its rules.
 pub(crate) struct Route {
@@ -31,12 +35,37 @@ impl Route {
     }
 }
 
-/// A rule and where in its VirtualService it stands.
+/// A rule and where it is written: in its VirtualService, or in a delegate of it.
 #[derive(Clone)]
 pub(crate) struct PlacedRule {
     pub(crate) rule: Arc<Rule>,
+    /// Whose it is.
+    pub(crate) object: ObjectId,
     /// Which one of `spec.http` it is.
     pub(crate) index: usize,
+    /// For each of its matches, which one of those written it is.
+    pub(crate) numbers: Arc<[Option<usize>]>,
+}
+
+impl PlacedRule {
+    /// The field of one of its matches, or its own.
+    pub(crate) fn field(&self, nth: usize) -> String {
+        match self.numbers.get(nth).copied().flatten() {
+            Some(number) => format!("spec.http[{}].match[{number}]", self.index),
+            None => format!("spec.http[{}]", self.index),
+        }
+    }
+
+    /// The same rule with these of its matches alone.
+    pub(crate) fn with_matches(&self, chosen: &[usize]) -> PlacedRule {
+        let matches = chosen.iter().filter_map(|nth| self.rule.matches.get(*nth)).cloned();
+        let numbers = chosen.iter().map(|nth| self.numbers.get(*nth).copied().flatten());
+        PlacedRule {
+            rule: Arc::new(Rule { matches: matches.collect(), ..(*self.rule).clone() }),
+            numbers: numbers.collect(),
+            ..self.clone()
+        }
+    }
 }
 
 /// What destinations are looked up in.
@@ -74,37 +103,113 @@ impl Lost {
     }
 }
 
-/// Makes the rules of a VirtualService.
-pub(crate) fn build_route(
-    service: &Arc<VirtualService>,
-    lookup: Lookup<'_>,
-    (policies, plugins): (&mut EdgePolicies<'_>, &RulePlugins<'_>),
-    findings: &mut Findings,
-) -> Route {
-    let mut rules = Vec::with_capacity(service.rules.len());
-    for written in &service.rules {
-        let id = &service.metadata.id;
-        let overrides = policies.overrides(id, written.name.as_deref(), findings);
-        let plugins = plugins.of(service, written.name.as_deref());
-        let rule = Rule { overrides, plugins, ..build_rule(id, written, lookup, findings) };
-        let split = split_catch_all(rule);
-        rules.extend(split.map(|rule| PlacedRule { rule: Arc::new(rule), index: written.index }));
+const VIRTUAL_SERVICE: TargetKind = TargetKind::VirtualService;
+
+/// What rules are made with.
+pub(crate) struct RouteBuilder<'b, 'p> {
+    pub(crate) lookup: Lookup<'b>,
+    pub(crate) delegates: Delegates<'b>,
+    pub(crate) sources: &'b WorkloadSources<'b>,
+    pub(crate) policies: &'b mut EdgePolicies<'p>,
+    pub(crate) plugins: &'b RulePlugins<'b>,
+}
+
+impl RouteBuilder<'_, '_> {
+    /// Makes the rules of a VirtualService with hosts.
+    pub(crate) fn build(
+        &mut self,
+        service: &Arc<VirtualService>,
+        findings: &mut Findings,
+    ) -> Route {
+        let mut rules: Vec<PlacedRule> = Vec::with_capacity(service.rules.len());
+        for effective in self.delegates.expand(service, findings) {
+            let placed = self.place(service, &effective, findings);
+            // Within one VirtualService this was said when it was read.
+            if rules.last().is_some_and(|last: &PlacedRule| last.rule.is_catch_all()) {
+                report_never_reached(&placed, rules.last(), findings);
+                continue;
+            }
+            rules.extend(split_catch_all(placed));
+        }
+        Route { service: service.clone(), rules, tcp_rules: Vec::new() }
     }
-    Route { service: service.clone(), rules, tcp_rules: Vec::new() }
+
+    fn place(
+        &mut self,
+        service: &VirtualService,
+        effective: &Effective,
+        findings: &mut Findings,
+    ) -> PlacedRule {
+        let Effective { owner, rule: written, through } = effective;
+        let (id, name) = (&owner.metadata.id, written.name.as_deref());
+        let settled = written.matches.iter().map(|each| {
+            let settled = self.sources.settle(each, &service.gateways);
+            if settled.never && !each.conditions.never {
+                report_elsewhere(id, written, each, findings);
+            }
+            settled
+        });
+        let matches: Vec<RequestMatch> = settled.collect();
+        let mut built = build_rule(id, written, self.lookup, findings);
+        built.matches = matches;
+        built.plugins = self.plugins.of(&[(owner, name)]);
+        if let Some(through) = through {
+            let (root, by) = (&service.metadata.id, through.name.as_deref());
+            let lookup = self.lookup;
+            built.mirrors.extend(build_mirrors(root, &through.mirrors, lookup, findings));
+            self.policies.set_for_rule((VIRTUAL_SERVICE, root), by, &mut built, findings);
+            built.plugins = self.plugins.of(&[(service, by), (owner, name)]);
+        }
+        // What is set for a delegate is more specific.
+        self.policies.set_for_rule((VIRTUAL_SERVICE, id), name, &mut built, findings);
+        PlacedRule {
+            rule: Arc::new(built),
+            object: id.clone(),
+            index: written.index,
+            numbers: written.matches.iter().map(|each| each.index).collect(),
+        }
+    }
 }
 
 /// Where one match of several takes every request, only that one moves behind the rules of other
 /// VirtualServices; so it becomes a rule of its own.
-fn split_catch_all(mut rule: Rule) -> impl Iterator<Item = Rule> {
-    let rest = if rule.matches.len() > 1 && is_catch_all(&rule.matches) {
-        let (all, some) = rule.matches.drain(..).partition(RequestMatch::is_catch_all);
-        let specific = Rule { matches: some, ..rule.clone() };
-        rule.matches = all;
-        (!specific.matches.is_empty()).then_some(specific)
-    } else {
-        None
+fn split_catch_all(placed: PlacedRule) -> impl Iterator<Item = PlacedRule> {
+    let matches = &placed.rule.matches;
+    if matches.len() < 2 || !placed.rule.is_catch_all() {
+        return None.into_iter().chain([placed]);
+    }
+    let takes_all = |nth: &usize| matches.get(*nth).is_some_and(RequestMatch::is_catch_all);
+    let (all, some): (Vec<usize>, Vec<usize>) = (0..matches.len()).partition(takes_all);
+    let specific = (!some.is_empty()).then(|| placed.with_matches(&some));
+    specific.into_iter().chain([placed.with_matches(&all)])
+}
+
+fn report_never_reached(placed: &PlacedRule, winner: Option<&PlacedRule>, findings: &mut Findings) {
+    let Some(winner) = winner else { return };
+    let message = format!(
+        "this rule is never reached: {} spec.http[{}] at {} takes every request before it",
+        winner.object, winner.index, winner.rule.origin
+    );
+    let field = format!("spec.http[{}]", placed.index);
+    let spot = Spot { object: &placed.object, field, origin: &placed.rule.origin };
+    let help = "move the rule that takes everything to the end, or give it a match";
+    findings.warning(codes::UNREACHABLE_RULE, spot, message, help);
+}
+
+fn report_elsewhere(
+    id: &ObjectId,
+    written: &HttpRule,
+    found: &WrittenMatch,
+    findings: &mut Findings,
+) {
+    let field = match found.index {
+        Some(number) => format!("spec.http[{}].match[{number}]", written.index),
+        None => format!("spec.http[{}]", written.index),
     };
-    rest.into_iter().chain([rule])
+    let spot = Spot { object: id, field, origin: &found.origin };
+    let message = "`sourceLabels` and `sourceNamespace` are held against the gateway itself, as in Istio, and none of the route's Gateways is so";
+    let help = "remove them; labels are those of the Gateway's `selector` and of `--label`, the namespace is the Gateway's";
+    findings.warning(codes::NEVER_MATCHES, spot, message.to_owned(), help);
 }
 
 fn build_rule(
@@ -117,48 +222,65 @@ fn build_rule(
         Some(name) => format!("{id}/http[{name}]"),
         None => format!("{id}/http[{}]", written.index),
     };
-    let headers = &written.headers;
-    let action = match &written.action {
-        RouteAction::Redirect(redirect) => Action::Redirect(redirect.clone()),
-        RouteAction::DirectResponse(response) => Action::DirectResponse(response.clone()),
-        RouteAction::Forward { destinations, path_rewrite, authority_rewrite } => Action::Forward {
-            destinations: destinations
-                .iter()
-                .enumerate()
-                .map(|(index, destination)| {
-                    let field =
-                        || format!("spec.http[{}].route[{index}].destination", written.index);
-                    build_destination(id, destination, lookup, &field, findings)
-                })
-                .collect(),
-            path_rewrite: path_rewrite.clone(),
-            authority_rewrite: authority_rewrite.clone().or_else(|| headers.authority.clone()),
-        },
-    };
+    let headers = written.headers.clone().unwrap_or_default();
+    let timeout = written.timeout.filter(|timeout| !timeout.is_zero());
+    let mirrors = written.mirrors.as_deref().unwrap_or_default();
     Rule {
         id: name.into(),
         origin: written.origin.clone(),
-        matches: written.matches.clone(),
-        action,
-        request_headers: headers.request.clone(),
-        response_headers: headers.response.clone(),
-        timeout: written.timeout,
-        retries: written.retries.clone(),
-        mirrors: build_mirrors(id, written, lookup, findings),
+        matches: Vec::new(),
+        action: build_action(id, written, lookup, findings),
+        request_headers: headers.request,
+        response_headers: headers.response,
+        timeout,
+        retries: written.retries.clone().unwrap_or_default(),
+        mirrors: build_mirrors(id, mirrors, lookup, findings),
         overrides: RequestOverrides::default(),
         plugins: Vec::new(),
-        filters: None,
+        filters: filters(written),
     }
 }
 
-fn build_mirrors(
+fn build_action(
     id: &ObjectId,
     written: &HttpRule,
     lookup: Lookup<'_>,
     findings: &mut Findings,
+) -> Action {
+    let destinations = match &written.action {
+        RouteAction::Redirect(redirect) => return Action::Redirect(redirect.clone()),
+        RouteAction::DirectResponse(response) => return Action::DirectResponse(response.clone()),
+        RouteAction::Forward(destinations) => destinations.as_slice(),
+        // Those were replaced by the rules of the delegate.
+        RouteAction::Delegate(_) => &[],
+    };
+    let destinations = destinations.iter().enumerate().map(|(index, destination)| {
+        let field = || format!("spec.http[{}].route[{index}].destination", written.index);
+        build_destination(id, destination, lookup, &field, findings)
+    });
+    let rewrite = written.rewrite.clone().unwrap_or_default();
+    let of_headers = written.headers.as_ref().and_then(|headers| headers.authority.clone());
+    Action::Forward {
+        destinations: destinations.collect(),
+        path_rewrite: rewrite.path,
+        authority_rewrite: rewrite.authority.or(of_headers),
+    }
+}
+
+fn filters(written: &HttpRule) -> Option<Box<RuleFilters>> {
+    let (cors, fault) = (written.cors.clone(), written.fault.clone());
+    let is_some = cors.is_some() || fault.is_some();
+    is_some.then(|| Box::new(RuleFilters { cors, fault, ..RuleFilters::default() }))
+}
+
+fn build_mirrors(
+    id: &ObjectId,
+    written: &[RuleMirror],
+    lookup: Lookup<'_>,
+    findings: &mut Findings,
 ) -> Vec<Mirror> {
     let lookup = Lookup { lost: Lost::Copies, ..lookup };
-    let mirrors = written.mirrors.iter().map(|mirror| {
+    let mirrors = written.iter().map(|mirror| {
         let field = || mirror.field.clone();
         let destination = build_destination(id, &mirror.destination, lookup, &field, findings);
         Mirror { cluster: destination.cluster, parts_per_million: mirror.parts_per_million }
@@ -221,8 +343,16 @@ fn finish(destination: &RouteDestination, cluster: ClusterName) -> Destination {
         weight: destination.weight,
         request_headers: destination.headers.request.clone(),
         response_headers: destination.headers.response.clone(),
-        change: None,
+        change: change_of(destination),
     }
+}
+
+/// `headers.request.set` of the host, on one destination.
+fn change_of(destination: &RouteDestination) -> Option<Box<DestinationChange>> {
+    let authority_rewrite = destination.headers.authority.clone();
+    authority_rewrite
+        .is_some()
+        .then(|| Box::new(DestinationChange { authority_rewrite, ..DestinationChange::default() }))
 }
 
 /// The port written, else the only one, else 80; 0, which no cluster has, where that says nothing.

@@ -52,15 +52,18 @@ impl<'p> RulePlugins<'p> {
         RulePlugins { plugins, running }
     }
 
-    /// Those of a rule of a VirtualService, in running order.
-    pub(crate) fn of(&self, service: &VirtualService, rule: Option<&str>) -> Vec<ObjectId> {
+    /// Those of rules of VirtualServices, each with its name, in running order: of one, or of a delegate's and the one
+    /// that delegates to it.
+    pub(crate) fn of(&self, rules: &[(&VirtualService, Option<&str>)]) -> Vec<ObjectId> {
         if self.running.is_empty() {
             return Vec::new();
         }
         let runs = |plugin: &&Arc<WasmPlugin>| {
             plugin.protocol.filters_requests()
                 && plugin.reach != PortReach::Nowhere
-                && targets(plugin).any(|target| covers(target, service, rule))
+                && targets(plugin).any(|target| {
+                    rules.iter().any(|(service, rule)| covers(target, service, *rule))
+                })
         };
         self.plugins.iter().filter(runs).map(|plugin| plugin.metadata.id.clone()).collect()
     }

@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use portcullis_message::HostPattern;
-use portcullis_model::{ListenerProtocol, ObjectId, Origin, TcpDestination, TcpRoute, TcpRule};
+use portcullis_model::{
+    ListenerProtocol, ObjectId, Origin, TcpAddresses, TcpDestination, TcpRoute, TcpRule,
+};
 
 use super::findings::{Findings, Spot};
 use super::routes::{Lookup, Lost, Route, build_destination};
+use super::workload_sources::WorkloadSources;
 use crate::codes;
 use crate::kinds::{Server, TcpList, TcpMatch, TcpRule as Written, VirtualService};
 
@@ -43,6 +46,7 @@ fn rules_of(
 /// Gives listeners their rules, and finds those that no listener has.
 pub(crate) struct TcpBinder<'b> {
     routes: &'b [Route],
+    sources: &'b WorkloadSources<'b>,
     used: HashSet<*const TcpRule>,
     reported: HashSet<(*const TcpRule, HostPattern)>,
 }
@@ -56,8 +60,8 @@ struct Winner<'w> {
 
 impl<'b> TcpBinder<'b> {
     /// For these VirtualServices, in creation order.
-    pub(crate) fn new(routes: &'b [Route]) -> Self {
-        TcpBinder { routes, used: HashSet::new(), reported: HashSet::new() }
+    pub(crate) fn new(routes: &'b [Route], sources: &'b WorkloadSources<'b>) -> Self {
+        TcpBinder { routes, sources, used: HashSet::new(), reported: HashSet::new() }
     }
 
     /// The rules of a server that passes bytes on, of the VirtualServices that share these hosts with it.
@@ -82,26 +86,34 @@ impl<'b> TcpBinder<'b> {
                 if written.list != list {
                     continue;
                 }
-                let applies = |found: &&TcpMatch| applies(found, gateway, server);
-                let names = names_taken(written, &shared, applies);
-                if !names.is_empty() {
+                let applies = |found: &&TcpMatch| self.applies(found, gateway, server);
+                for (addresses, names) in taken(written, &shared, applies) {
                     self.used.insert(Arc::as_ptr(rule));
-                }
-                let names = self.claim(names, (route, written, rule), &mut winners, findings);
-                if !names.is_empty() {
-                    let server_names = if list == TcpList::Tls { names } else { Vec::new() };
-                    bound.push(TcpRoute { server_names, rule: rule.clone() });
+                    let claim = (route, written, rule, addresses.is_none());
+                    let names = self.claim(names, claim, &mut winners, findings);
+                    if !names.is_empty() {
+                        let server_names = if list == TcpList::Tls { names } else { Vec::new() };
+                        bound.push(TcpRoute { server_names, addresses, rule: rule.clone() });
+                    }
                 }
             }
         }
         bound
     }
 
+    fn applies(&self, found: &TcpMatch, gateway: &ObjectId, server: &Server) -> bool {
+        let this = format!("{}/{}", gateway.namespace, gateway.name);
+        !found.never
+            && found.port.is_none_or(|port| port == server.port)
+            && (found.gateways.is_empty() || found.gateways.iter().any(|name| **name == *this))
+            && self.sources.holds(&found.source, &gateway.namespace, &gateway.name)
+    }
+
     /// Those of the names that no earlier rule of the listener has; the others are reported.
     fn claim(
         &mut self,
         mut names: Vec<HostPattern>,
-        (route, written, rule): (&'b Route, &'b Written, &'b Arc<TcpRule>),
+        (route, written, rule, takes_all): (&'b Route, &'b Written, &'b Arc<TcpRule>, bool),
         winners: &mut HashMap<HostPattern, Winner<'b>>,
         findings: &mut Findings,
     ) -> Vec<HostPattern> {
@@ -109,7 +121,10 @@ impl<'b> TcpBinder<'b> {
         names.retain(|name| {
             let Some(winner) = winners.get(name) else {
                 let (field, origin) = (written.field(), &written.origin);
-                winners.insert(name.clone(), Winner { object, field, origin });
+                // What takes some connections alone leaves the others to the rules behind it.
+                if takes_all {
+                    winners.insert(name.clone(), Winner { object, field, origin });
+                }
                 return true;
             };
             if self.reported.insert((Arc::as_ptr(rule), name.clone())) {
@@ -160,30 +175,40 @@ fn list_for(server: &Server) -> TcpList {
     }
 }
 
-/// The server names that a rule takes by those of its matches that apply; `tcp` knows no names, so that it takes
-/// any or none.
-fn names_taken(
+/// What a rule takes by those of its matches that apply: server names, and the addresses that it asks for. `tcp`
+/// knows no names, so that it takes any or none.
+fn taken(
     written: &Written,
     shared: &[HostPattern],
     applies: impl Fn(&&TcpMatch) -> bool,
-) -> Vec<HostPattern> {
-    match written.list {
-        TcpList::Tls => names(written.matches.iter().filter(applies), shared),
-        TcpList::Tcp if written.matches.is_empty() => vec![HostPattern::Any],
-        TcpList::Tcp => {
-            let applies = written.matches.iter().any(|found| applies(&found));
-            applies.then_some(HostPattern::Any).into_iter().collect()
+) -> Vec<(Option<Arc<TcpAddresses>>, Vec<HostPattern>)> {
+    if written.list == TcpList::Tcp && written.matches.is_empty() {
+        return vec![(None, vec![HostPattern::Any])];
+    }
+    let mut all: Vec<(Option<Arc<TcpAddresses>>, Vec<HostPattern>)> = Vec::new();
+    for found in written.matches.iter().filter(applies) {
+        let addresses = TcpAddresses {
+            local: found.destination_subnets.clone(),
+            remote: found.source_subnets.clone(),
+        };
+        let addresses = (addresses != TcpAddresses::default()).then(|| Arc::new(addresses));
+        let names = match written.list {
+            TcpList::Tls => names(std::iter::once(found), shared),
+            TcpList::Tcp => vec![HostPattern::Any],
+        };
+        match all.iter_mut().find(|(known, _)| *known == addresses) {
+            Some((_, known)) => {
+                for name in names {
+                    if !known.contains(&name) {
+                        known.push(name);
+                    }
+                }
+            }
+            None if names.is_empty() => {}
+            None => all.push((addresses, names)),
         }
     }
-}
-
-fn applies(found: &TcpMatch, gateway: &ObjectId, server: &Server) -> bool {
-    let names = |(namespace, name): &(Arc<str>, Box<str>)| {
-        **namespace == *gateway.namespace && **name == *gateway.name
-    };
-    !found.unserved
-        && found.port.is_none_or(|port| port == server.port)
-        && (found.gateways.is_empty() || found.gateways.iter().any(names))
+    all
 }
 
 fn report_shadowed(

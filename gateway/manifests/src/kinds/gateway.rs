@@ -4,11 +4,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use portcullis_message::HostPattern;
-use portcullis_model::{ListenerProtocol, ManifestDemand, Origin};
+use portcullis_model::{ListenerProtocol, ManifestDemand, ObjectId, Origin};
 
 use crate::draft::RawObject;
 use crate::kinds::edge_setting::PlacedSetting;
-use crate::kinds::gateway_annotations::{read_annotations, read_manifest_demand};
+use crate::kinds::gateway_annotations::{
+    RouteOrder, read_annotations, read_manifest_demand, read_route_order,
+};
 use crate::kinds::gateway_protocol::read_protocol_and_tls;
 use crate::kinds::gateway_tls::TLS;
 use crate::kinds::gateway_tls_settings::ServerTls;
@@ -28,12 +30,16 @@ pub(crate) struct Gateway {
     pub(crate) settings: Vec<PlacedSetting>,
     /// Whether plugins that it serves need a manifest.
     pub(crate) manifest_demand: ManifestDemand,
+    /// In which order the rules of its VirtualServices are tried.
+    pub(crate) route_order: RouteOrder,
 }
 
 /// One of its servers; those that are not served yet are left out.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Server {
     pub(crate) origin: Origin,
+    /// The object that it is written in, where that is not its Gateway: a ListenerSet.
+    pub(crate) owner: Option<ObjectId>,
     /// Where in its object it stands, as `spec.servers[0]`.
     pub(crate) field: Arc<str>,
     /// Where in its object its TLS stands, as `spec.servers[0].tls`.
@@ -49,7 +55,31 @@ pub(crate) struct Server {
     pub(crate) tls: Option<ServerTls>,
 }
 
+impl Gateway {
+    /// Whether it is written as Istio's, which VirtualServices name.
+    pub(crate) fn is_of_istio(&self) -> bool {
+        self.metadata.id.group.is_empty() && *self.metadata.id.kind == *"Gateway"
+    }
+}
+
 impl Server {
+    /// The object that it is written in, where this is its Gateway.
+    pub(crate) fn object<'s>(&'s self, gateway: &'s ObjectId) -> &'s ObjectId {
+        self.owner.as_ref().unwrap_or(gateway)
+    }
+
+    /// The path of its protocol.
+    pub(crate) fn protocol_field(&self) -> String {
+        let is_listener = self.field.starts_with("spec.listeners");
+        format!("{}.{}", self.field, if is_listener { "protocol" } else { "port.protocol" })
+    }
+
+    /// The path of its hosts.
+    pub(crate) fn hosts_field(&self) -> String {
+        let is_listener = self.field.starts_with("spec.listeners");
+        format!("{}.{}", self.field, if is_listener { "hostname" } else { "hosts" })
+    }
+
     /// Whether TLS ends at it.
     pub(crate) fn ends_tls(&self) -> bool {
         self.tls.is_some()
@@ -69,14 +99,14 @@ static GATEWAY: Schema =
 static SERVER: Schema = Schema {
     what: "a server",
     served: &["port", "bind", "hosts", "tls", "name"],
-    not_yet: &[],
-    skipped: &["defaultEndpoint"],
+    not_yet: &["defaultEndpoint"],
+    skipped: &[],
 };
 static PORT: Schema = Schema {
     what: "a server's port",
     served: &["number", "name", "protocol"],
-    not_yet: &[],
-    skipped: &["targetPort"],
+    not_yet: &["targetPort"],
+    skipped: &[],
 };
 /// Reads a Gateway.
 pub(crate) fn read_gateway(raw: &RawObject, report: &Report) -> Option<Gateway> {
@@ -96,7 +126,8 @@ pub(crate) fn read_gateway(raw: &RawObject, report: &Report) -> Option<Gateway> 
     }
     let settings = read_annotations(raw, report);
     let manifest_demand = read_manifest_demand(raw, report);
-    Some(Gateway { metadata, selector, servers, settings, manifest_demand })
+    let route_order = read_route_order(raw, report);
+    Some(Gateway { metadata, selector, servers, settings, manifest_demand, route_order })
 }
 
 fn read_server(fields: &Fields<'_>, namespace: &Arc<str>) -> Option<Server> {
@@ -115,6 +146,7 @@ fn read_server(fields: &Fields<'_>, namespace: &Arc<str>) -> Option<Server> {
     let name = name.iter().flatten().find_map(|field| field.text());
     Some(Server {
         origin: fields.cursor().origin(),
+        owner: None,
         field: fields.cursor().path().into(),
         tls_field: format!("{}.tls", fields.cursor().path()).into(),
         name: name.map_or_else(|| number.unwrap_or_default().to_string().into(), Into::into),

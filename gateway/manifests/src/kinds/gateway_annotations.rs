@@ -14,6 +14,35 @@ use crate::suggest::closest;
 const PREFIX: &str = "portcullis.dev/";
 const PROXY_PROTOCOL: &str = "proxy-protocol";
 const PLUGIN_MANIFESTS: &str = "plugin-manifests";
+const ROUTE_ORDER: &str = "route-order";
+
+/// In which order rules of several VirtualServices on one host are tried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum RouteOrder {
+    /// As the VirtualServices were created, those that take everything last (Istio's).
+    #[default]
+    Creation,
+    /// The most particular first.
+    Specificity,
+}
+
+/// `portcullis.dev/route-order`.
+pub(super) fn read_route_order(raw: &RawObject, report: &Report) -> RouteOrder {
+    let words = [("creation", RouteOrder::Creation), ("specificity", RouteOrder::Specificity)];
+    let mut order = RouteOrder::default();
+    let Some(annotations) = annotations(raw) else { return order };
+    Cursor::root(&raw.node, report).within(&["metadata", "annotations"], annotations, |all| {
+        if all.is_null() {
+            return;
+        }
+        for (name, value) in all.entries() {
+            if name.strip_prefix(PREFIX) == Some(ROUTE_ORDER) {
+                order = choice(&value, &words).unwrap_or_default();
+            }
+        }
+    });
+    order
+}
 
 /// Reads what a Gateway's annotations set for its sockets, and reports annotations of ours that are unknown.
 pub(super) fn read_annotations(raw: &RawObject, report: &Report) -> Vec<PlacedSetting> {
@@ -26,6 +55,8 @@ pub(super) fn read_annotations(raw: &RawObject, report: &Report) -> Vec<PlacedSe
         for (name, value) in all.entries() {
             match name.strip_prefix(PREFIX) {
                 None | Some(PLUGIN_MANIFESTS) => {}
+                // Only VirtualServices can be ordered so, and those are on Istio's Gateways.
+                Some(ROUTE_ORDER) if *raw.group == *"networking.istio.io" => {}
                 Some(PROXY_PROTOCOL) => settings.extend(read_proxy_protocol(&value)),
                 Some(name) => unknown(&value, name),
             }
@@ -63,9 +94,11 @@ fn read_proxy_protocol(value: &Cursor<'_>) -> Option<PlacedSetting> {
 }
 
 fn unknown(value: &Cursor<'_>, name: &str) {
-    let help = match closest(name, [PROXY_PROTOCOL, PLUGIN_MANIFESTS].into_iter()) {
+    let help = match closest(name, [PROXY_PROTOCOL, PLUGIN_MANIFESTS, ROUTE_ORDER].into_iter()) {
         Some(near) => format!("did you mean `{PREFIX}{near}`?"),
-        None => format!("known are {PREFIX}{PROXY_PROTOCOL} and {PREFIX}{PLUGIN_MANIFESTS}"),
+        None => format!(
+            "known are {PREFIX}{PROXY_PROTOCOL}, {PREFIX}{PLUGIN_MANIFESTS} and {PREFIX}{ROUTE_ORDER}"
+        ),
     };
     let message = format!("there is no annotation `{PREFIX}{name}` of a Gateway");
     value.report(Gravity::Breaks, codes::UNKNOWN_FIELD, message, help);

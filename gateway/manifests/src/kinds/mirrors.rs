@@ -26,8 +26,14 @@ const ALL: u32 = 1_000_000;
 /// The fields of a rule in which they are written. The older two are Istio's own from before `mirrorPercentage`.
 const PERCENTAGES: [&str; 3] = ["mirrorPercentage", "mirrorPercent", "mirror_percent"];
 
-/// Reads the mirrors of a rule.
-pub(crate) fn read_mirrors(rule: &Fields<'_>) -> Vec<RuleMirror> {
+/// Reads the mirrors of a rule; `None` where none are written.
+pub(crate) fn read_mirrors(rule: &Fields<'_>) -> Option<Vec<RuleMirror>> {
+    let is_written = ["mirror", "mirrors"].iter().any(|name| rule.field(name).is_some());
+    let mirrors = read_all(rule);
+    is_written.then_some(mirrors)
+}
+
+fn read_all(rule: &Fields<'_>) -> Vec<RuleMirror> {
     if rule.exclusive(&["mirror", "mirrors"]) || rule.exclusive(&PERCENTAGES) {
         return Vec::new();
     }
@@ -75,8 +81,8 @@ fn read_percentages(rule: &Fields<'_>) -> Option<u32> {
     Some(parts_of(percent as f64))
 }
 
-/// `{value: 12.5}`; without a value it is none, as in Istio.
-fn read_percentage(field: &Cursor<'_>) -> Option<u32> {
+/// `{value: 12.5}`, in parts of a million; without a value it is none, as in Istio.
+pub(super) fn read_percentage(field: &Cursor<'_>) -> Option<u32> {
     let fields = field.fields(&PERCENT)?;
     let value = fields.field("value");
     match &value {
@@ -85,6 +91,7 @@ fn read_percentage(field: &Cursor<'_>) -> Option<u32> {
     }
 }
 
-fn parts_of(percent: f64) -> u32 {
+/// Of so many in a million, by percent.
+pub(super) fn parts_of(percent: f64) -> u32 {
     (percent * 10_000.0).round().clamp(0.0, f64::from(ALL)) as u32
 }

@@ -1,10 +1,19 @@
 //! The kinds: one file each, from the object as written to a typed one.
 
+mod access_condition;
+mod access_rule;
+mod access_values;
+mod authorization_policy;
+mod claim_name;
+mod config_map;
 mod connection_pool;
 mod consistent_hash;
+mod cors_policy;
+mod delegate;
 mod destination_rule;
 mod destination_rule_tls;
 mod edge_fields;
+mod edge_filters;
 mod edge_policy;
 mod edge_setting;
 mod endpoint_slice;
@@ -12,8 +21,10 @@ mod entry_endpoint;
 mod entry_port;
 mod entry_resolution;
 mod export_to;
+mod fault_injection;
 mod gateway;
 mod gateway_annotations;
+mod gateway_api;
 mod gateway_protocol;
 mod gateway_tls;
 mod gateway_tls_clients;
@@ -21,9 +32,17 @@ mod gateway_tls_parameters;
 mod gateway_tls_settings;
 mod header_operations;
 mod health_check;
+mod http_rule;
+mod ingress;
+mod ingress_annotations;
+mod ingress_class;
+mod ingress_path;
+mod jwt_keys;
+mod jwt_rule;
 mod load_balancer;
 mod locality_setting;
 mod mirrors;
+mod namespace;
 mod outlier_detection;
 mod plugin_annotations;
 mod plugin_configuration;
@@ -34,19 +53,24 @@ mod plugin_target;
 mod protection;
 mod pull_credentials;
 mod registry;
+mod request_authentication;
 mod request_match;
 mod retries;
+mod rewrite;
 mod route_action;
 mod secret;
 mod service;
 mod service_entry;
+mod string_match;
 mod tcp_rules;
+mod telemetry;
 mod traffic_policy;
 mod upstream_protocol;
 mod virtual_service;
 mod wasm_plugin;
 mod workload_entry;
 mod workload_selector;
+mod workload_source;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -56,10 +80,14 @@ use portcullis_model::{ObjectId, Origin};
 use crate::draft::RawObject;
 use crate::report::Report;
 
+pub(crate) use authorization_policy::AuthorizationPolicy;
+pub(crate) use config_map::ConfigMap;
 pub(crate) use connection_pool::HttpVersion;
+pub(crate) use delegate::Delegate;
 pub(crate) use destination_rule::{DestinationRule, Subset};
 pub(crate) use destination_rule_tls::{
-    ClientCertificate, ClientMode, NamedSecret, TlsRules, UpstreamAuthorities, UpstreamTls,
+    AuthorityRef, AuthorityStore, ClientCertificate, ClientMode, NamedSecret, TlsRules,
+    UpstreamAuthorities, UpstreamTls,
 };
 pub(crate) use edge_policy::{EdgePolicy, PolicyTarget, TargetKind};
 pub(crate) use edge_setting::{PlacedSetting, Reach};
@@ -68,33 +96,65 @@ pub(crate) use entry_endpoint::{EntryAddress, EntryEndpoint};
 pub(crate) use entry_port::EntryPort;
 pub(crate) use export_to::Export;
 pub(crate) use gateway::{Gateway, Server, ServerHost};
+pub(crate) use gateway_annotations::RouteOrder;
+pub(crate) use gateway_api::{
+    ApiGateway, ApiListener, BackendRef, BackendTlsPolicy, CONTROLLER, ClientValidation, GROUP,
+    GatewayClass, GatewayFault, HttpRoute, HttpRouteRule, ListenerSet, ListenerTls, MirrorRef,
+    Namespaces, ObjectRef, ParentRef, ReferenceGrant, RouteBackend, RouteFilters, RouteKind,
+    StreamRoute, TlsTarget, ValidationMode, specificity,
+};
 pub(crate) use gateway_tls_settings::{
     AuthoritySource, CertificateFiles, CertificateSource, ClientRules, CredentialName, NamedFile,
     ServerTls,
 };
+pub(crate) use http_rule::HttpRule;
+pub(crate) use ingress::{Ingress, IngressTls};
+pub(crate) use ingress_annotations::{ForeignAnnotation, Weight};
+pub(crate) use ingress_class::{ClassName, IngressClass, IsDefault, Owner};
+pub(crate) use ingress_path::{BackendPort, IngressBackend, IngressPath};
+pub(crate) use mirrors::RuleMirror;
+pub(crate) use namespace::Namespace;
 pub(crate) use plugin_match::PortReach;
 pub(crate) use plugin_supply::PullSecret;
 pub(crate) use plugin_target::{Coverage, PluginTargetKind, Target};
 pub(crate) use protection::{Protection, ROOT_NAMESPACE};
+pub(crate) use request_authentication::RequestAuthentication;
+pub(crate) use request_match::WrittenMatch;
+pub(crate) use rewrite::Rewrite;
 pub(crate) use route_action::{RouteAction, RouteDestination};
 pub(crate) use secret::{Authorities, Secret};
-pub(crate) use service::{AddressFamily, Distribution, Service, ServicePort, Unready};
+pub(crate) use service::{
+    AddressFamily, Distribution, PortSecurity, Service, ServicePort, Unready,
+};
 pub(crate) use service_entry::ServiceEntry;
 pub(crate) use tcp_rules::{TcpList, TcpMatch, TcpRule};
+pub(crate) use telemetry::Telemetry;
 pub(crate) use traffic_policy::Effective;
-pub(crate) use virtual_service::{GatewayName, HttpRule, VirtualService, is_catch_all};
+pub(crate) use virtual_service::{GatewayName, VirtualService};
 pub(crate) use wasm_plugin::WasmPlugin;
 pub(crate) use workload_entry::WorkloadEntry;
+pub(crate) use workload_source::SourceMatch;
 
+use authorization_policy::read_authorization_policy;
+use config_map::read_config_map;
 use destination_rule::read_destination_rule;
 use edge_policy::read_edge_policy;
 use endpoint_slice::read_endpoint_slice;
 use gateway::read_gateway;
+use gateway_api::{
+    read_api_gateway, read_backend_tls_policy, read_gateway_class, read_listener_set,
+    read_reference_grant, read_stream_route,
+};
+use ingress::read_ingress;
+use ingress_class::read_ingress_class;
+use namespace::read_namespace;
 use protection::read_protection;
 use registry::{Kind, Standing, look_up};
+use request_authentication::read_request_authentication;
 use secret::read_secret;
 use service::read_service;
 use service_entry::read_service_entry;
+use telemetry::read_telemetry;
 use virtual_service::read_virtual_service;
 use wasm_plugin::{read_wasm_plugin, unreadable};
 use workload_entry::read_workload_entry;
@@ -112,7 +172,21 @@ pub(crate) enum Object {
     Secret(Arc<Secret>),
     WasmPlugin(Arc<WasmPlugin>),
     Protection(Arc<Protection>),
+    AuthorizationPolicy(Arc<AuthorizationPolicy>),
+    RequestAuthentication(Arc<RequestAuthentication>),
     EdgePolicy(Arc<EdgePolicy>),
+    Telemetry(Arc<Telemetry>),
+    Namespace(Arc<Namespace>),
+    ConfigMap(Arc<ConfigMap>),
+    GatewayClass(Arc<GatewayClass>),
+    ApiGateway(Arc<ApiGateway>),
+    ListenerSet(Arc<ListenerSet>),
+    ReferenceGrant(Arc<ReferenceGrant>),
+    HttpRoute(Arc<HttpRoute>),
+    StreamRoute(Arc<StreamRoute>),
+    BackendTlsPolicy(Arc<BackendTlsPolicy>),
+    Ingress(Arc<Ingress>),
+    IngressClass(Arc<IngressClass>),
 }
 
 /// Whether a kind of an API group is one whose objects become part of the model, so that two of one name
@@ -172,7 +246,31 @@ pub(crate) fn read(raw: &RawObject, directory: &Path, report: &Report) -> Option
         Kind::Secret => Object::Secret(read_secret(raw, report)?.into()),
         Kind::WasmPlugin => Object::WasmPlugin(read_wasm_plugin(raw, directory, report).into()),
         Kind::Protection => Object::Protection(read_protection(raw, report)?.into()),
+        Kind::AuthorizationPolicy => {
+            Object::AuthorizationPolicy(read_authorization_policy(raw, report).into())
+        }
+        Kind::RequestAuthentication => {
+            Object::RequestAuthentication(read_request_authentication(raw, report).into())
+        }
         Kind::EdgePolicy => Object::EdgePolicy(read_edge_policy(raw, report)?.into()),
-        Kind::Namespace => return None,
+        Kind::Telemetry => Object::Telemetry(read_telemetry(raw, report)?.into()),
+        Kind::TlsRoute => {
+            Object::StreamRoute(read_stream_route(raw, RouteKind::Tls, report)?.into())
+        }
+        Kind::TcpRoute => {
+            Object::StreamRoute(read_stream_route(raw, RouteKind::Tcp, report)?.into())
+        }
+        Kind::BackendTlsPolicy => {
+            Object::BackendTlsPolicy(read_backend_tls_policy(raw, report)?.into())
+        }
+        Kind::Ingress => Object::Ingress(read_ingress(raw, report)?.into()),
+        Kind::IngressClass => Object::IngressClass(read_ingress_class(raw, report)?.into()),
+        Kind::Namespace => Object::Namespace(read_namespace(raw, report).into()),
+        Kind::ConfigMap => Object::ConfigMap(read_config_map(raw, report).into()),
+        Kind::GatewayClass => Object::GatewayClass(read_gateway_class(raw, report)?.into()),
+        Kind::ApiGateway => Object::ApiGateway(read_api_gateway(raw, report)?.into()),
+        Kind::ListenerSet => Object::ListenerSet(read_listener_set(raw, report)?.into()),
+        Kind::HttpRoute => Object::HttpRoute(read_http_route(raw, report)?.into()),
+        Kind::ReferenceGrant => Object::ReferenceGrant(read_reference_grant(raw, report)?.into()),
     })
 }

@@ -1,94 +1,136 @@
 //! A VirtualService's `HTTPMatchRequest`.
 
-use portcullis_model::{HeaderMatch, PathMatch, RequestMatch, StringMatch};
+use std::sync::Arc;
 
+use portcullis_model::{
+    ClaimMatch, ClaimSense, HeaderMatch, Origin, PathCase, PathMatch, QueryMatch, RequestMatch,
+    StringMatch,
+};
+
+use super::claim_name::read_claim_name;
+use super::string_match::{read_presence, read_string_match};
+use super::workload_source::{SourceMatch, read_source};
 use crate::codes;
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::Gravity;
-use crate::scalars::header_name;
+use crate::scalars::{header_name, port};
 
 static MATCH: Schema = Schema {
     what: "a match",
-    served: &["name", "uri", "method", "authority", "headers", "ignoreUriCase"],
-    not_yet: &[
+    served: &[
+        "name",
+        "uri",
+        "ignoreUriCase",
         "scheme",
-        "port",
-        "sourceLabels",
-        "gateways",
-        "queryParams",
+        "method",
+        "authority",
+        "headers",
         "withoutHeaders",
+        "queryParams",
+        "port",
+        "gateways",
+        "sourceLabels",
         "sourceNamespace",
+        "statPrefix",
     ],
-    skipped: &["statPrefix"],
-};
-static STRING_MATCH: Schema = Schema {
-    what: "a string match",
-    served: &["exact", "prefix", "regex"],
     not_yet: &[],
     skipped: &[],
 };
 
-/// A string match, as far as it is served.
-enum Condition {
-    Served(StringMatch),
-    NotYet,
+/// One entry of `match`.
+#[derive(Clone, Debug)]
+pub(crate) struct WrittenMatch {
+    /// Where it is written.
+    pub(crate) origin: Origin,
+    /// Which one of its rule's it is; `None` where a delegate's rule has it from the rule that delegates.
+    pub(crate) index: Option<usize>,
+    /// What it asks of requests.
+    pub(crate) conditions: RequestMatch,
+    /// What it asks of the gateway.
+    pub(crate) source: SourceMatch,
 }
 
-/// Reads `match`: a rule applies where one of its items does.
-pub(crate) fn read_matches(cursor: &Cursor<'_>) -> Vec<RequestMatch> {
-    cursor
-        .items()
-        .filter_map(|item| item.fields(&MATCH).map(|fields| read_match(&fields)))
-        .collect()
-}
-
-/// A match with a condition that is not served yet never applies: serving the rest of it would take
-/// requests that it was not written for.
-fn read_match(fields: &Fields<'_>) -> RequestMatch {
-    let mut found = RequestMatch {
-        origin: Some(fields.cursor().origin()),
-        never: fields.has_unserved(),
-        ..RequestMatch::default()
+/// Reads `match`: a rule applies where one of its items does. `own` are the Gateways of the route, as `ns/name`, and
+/// its namespace.
+pub(crate) fn read_matches(
+    cursor: &Cursor<'_>,
+    own: (&[Arc<str>], &Arc<str>),
+) -> Vec<WrittenMatch> {
+    let read = |(index, item): (usize, Cursor<'_>)| {
+        item.fields(&MATCH).map(|fields| read_match(&fields, index, own))
     };
-    if let Some(field) = fields.field("uri") {
-        match read_condition(&field) {
-            Some(Condition::Served(StringMatch::Exact(path))) => {
-                check_path(&field, &path);
-                found.path = Some(PathMatch::Exact(path));
-            }
-            Some(Condition::Served(StringMatch::Prefix(prefix))) => {
-                check_path(&field, &prefix);
-                found.path = Some(PathMatch::Prefix(prefix));
-            }
-            Some(Condition::Served(StringMatch::Pattern(pattern))) => {
-                found.path = Some(PathMatch::Pattern(pattern));
-            }
-            Some(Condition::NotYet) => found.never = true,
-            None => {}
-        }
-    }
-    if let Some(field) = fields.field("ignoreUriCase")
-        && field.boolean() == Some(true)
-    {
-        warn(&field, "`ignoreUriCase`");
-        found.never = true;
-    }
-    found.method = read_text(fields, "method", &mut found.never);
-    found.authority = read_text(fields, "authority", &mut found.never).map(lower_case);
+    cursor.items().enumerate().filter_map(read).collect()
+}
+
+fn read_match(fields: &Fields<'_>, index: usize, own: (&[Arc<str>], &Arc<str>)) -> WrittenMatch {
+    let origin = fields.cursor().origin();
+    let mut found = RequestMatch { origin: Some(origin.clone()), ..RequestMatch::default() };
+    let text = |name| fields.field(name).and_then(|field| read_string_match(&field));
+    read_path(fields, &mut found);
+    found.scheme = fields.field("scheme").and_then(|field| read_scheme(&field));
+    found.method = text("method");
+    found.authority = text("authority").map(lower_case);
     if let Some(field) = fields.field("headers") {
         for (name, value) in field.entries() {
-            found.headers.extend(read_header(name, &value, &mut found.never));
+            match read_claim(name, &value, ClaimSense::Holds) {
+                Some(claim) => found.claims.extend(claim),
+                None => found.headers.extend(read_header(name, &value)),
+            }
         }
     }
-    if found.never {
-        fields.cursor().report(
-            Gravity::Warns,
-            codes::FIELD_NOT_SERVED,
-            "this match has a condition that is not served yet, so it never applies",
-            "its requests go to the rules that follow; remove the condition if that is wrong",
-        );
+    if let Some(field) = fields.field("withoutHeaders") {
+        for (name, value) in field.entries() {
+            match read_claim(name, &value, ClaimSense::Fails) {
+                Some(claim) => found.claims.extend(claim),
+                None => found.without_headers.extend(read_header(name, &value)),
+            }
+        }
     }
-    found
+    if let Some(field) = fields.field("queryParams") {
+        found.query =
+            field.entries().filter_map(|(name, value)| read_query(name, &value)).collect();
+    }
+    found.port = fields.field("port").and_then(|field| port(&field));
+    for name in ["name", "statPrefix"] {
+        fields.field(name).and_then(|field| field.text());
+    }
+    let source = read_source(fields, own, &mut found);
+    WrittenMatch { origin, index: Some(index), conditions: found, source }
+}
+
+fn read_path(fields: &Fields<'_>, found: &mut RequestMatch) {
+    let case = fields.field("ignoreUriCase");
+    if case.as_ref().and_then(|field| field.boolean()) == Some(true) {
+        found.path_case = PathCase::Ignored;
+    }
+    let Some(field) = fields.field("uri") else { return };
+    found.path = match read_string_match(&field) {
+        Some(StringMatch::Exact(path)) => {
+            check_path(&field, &path);
+            Some(PathMatch::Exact(path))
+        }
+        Some(StringMatch::Prefix(prefix)) => {
+            check_path(&field, &prefix);
+            Some(PathMatch::Prefix(prefix))
+        }
+        Some(StringMatch::Pattern(pattern)) => {
+            if let Some(case) = case.filter(|_| found.path_case == PathCase::Ignored) {
+                ignored_case(&case);
+                found.path_case = PathCase::Sensitive;
+            }
+            Some(PathMatch::Pattern(pattern))
+        }
+        None => None,
+    };
+}
+
+fn ignored_case(case: &Cursor<'_>) {
+    case.report(
+        Gravity::Warns,
+        codes::NO_EFFECT,
+        "`ignoreUriCase` means nothing to a `regex`, as in Istio",
+        "begin the expression with `(?i)`",
+    );
 }
 
 fn check_path(field: &Cursor<'_>, path: &str) {
@@ -102,14 +144,17 @@ fn check_path(field: &Cursor<'_>, path: &str) {
     }
 }
 
-fn read_text(fields: &Fields<'_>, name: &str, unserved: &mut bool) -> Option<StringMatch> {
-    match read_condition(&fields.field(name)?)? {
-        Condition::Served(condition) => Some(condition),
-        Condition::NotYet => {
-            *unserved = true;
-            None
-        }
+fn read_scheme(field: &Cursor<'_>) -> Option<StringMatch> {
+    let condition = read_string_match(field)?;
+    if !condition.matches("http") && !condition.matches("https") {
+        field.report(
+            Gravity::Warns,
+            codes::NEVER_MATCHES,
+            "the scheme of a request is `http` or `https`, in lower case",
+            "write `exact: https` or `exact: http`",
+        );
     }
+    Some(condition)
 }
 
 /// Hosts are compared in lower case.
@@ -121,54 +166,33 @@ fn lower_case(condition: StringMatch) -> StringMatch {
     }
 }
 
-fn read_header(name: &str, value: &Cursor<'_>, unserved: &mut bool) -> Option<HeaderMatch> {
-    if name.starts_with('@') {
-        warn(value, "a condition on a token's claims");
-        *unserved = true;
-        return None;
-    }
+/// The outer `None` is for a name that means a header field.
+fn read_claim(name: &str, value: &Cursor<'_>, sense: ClaimSense) -> Option<Option<ClaimMatch>> {
+    name.starts_with('@').then(|| {
+        let path = read_claim_name(name, value)?;
+        let value = read_presence(value)?.value();
+        Some(ClaimMatch { path, value, sense })
+    })
+}
+
+fn read_header(name: &str, value: &Cursor<'_>) -> Option<HeaderMatch> {
     if ["uri", "scheme", "method", "authority"].contains(&name) {
         value.report(
             Gravity::Warns,
-            codes::FIELD_NOT_SERVED,
-            format!("the header `{name}` is ignored in a match"),
+            codes::NO_EFFECT,
+            format!("the header `{name}` is ignored in a match, as in Istio"),
             format!("write the field `{name}` of the match instead"),
         );
         return None;
     }
     let name = header_name(value, name)?;
-    if value.is_empty_mapping() || value.is_null() {
-        return Some(HeaderMatch { name, value: None });
-    }
-    match read_condition(value)? {
-        Condition::Served(condition) => Some(HeaderMatch { name, value: Some(condition) }),
-        Condition::NotYet => {
-            *unserved = true;
-            None
-        }
-    }
+    Some(HeaderMatch { name, value: read_presence(value)?.value() })
 }
 
-fn read_condition(cursor: &Cursor<'_>) -> Option<Condition> {
-    let fields = cursor.fields(&STRING_MATCH)?;
-    if fields.exclusive(&["exact", "prefix", "regex"]) {
+fn read_query(name: &str, value: &Cursor<'_>) -> Option<QueryMatch> {
+    if name.is_empty() || name.contains(['&', '=', '#']) {
+        value.refuse(format!("`{name}` is no name of a query parameter"), "");
         return None;
     }
-    if let Some(field) = fields.field("exact") {
-        return Some(Condition::Served(StringMatch::Exact(field.text()?.into())));
-    }
-    if let Some(field) = fields.field("prefix") {
-        return Some(Condition::Served(StringMatch::Prefix(field.text()?.into())));
-    }
-    if let Some(field) = fields.field("regex") {
-        field.text()?;
-        warn(&field, "a regular expression");
-        return Some(Condition::NotYet);
-    }
-    cursor.refuse("the condition says nothing", "write `exact`, `prefix` or `regex`");
-    None
-}
-
-fn warn(cursor: &Cursor<'_>, what: &str) {
-    cursor.not_served(Gravity::Warns, format!("{what} is known, but not served yet"), "");
+    Some(QueryMatch { name: name.into(), value: read_presence(value)?.value() })
 }

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use http::{Method, StatusCode};
-use portcullis_model::{
-    PreviousEndpoints, RemoteLocalities, RequestMatch, RetryOn, RetryPolicy, StringMatch,
-};
+use portcullis_model::{PreviousEndpoints, RemoteLocalities, RetryOn, RetryPolicy, StringMatch};
 
+use super::request_match::WrittenMatch;
 use crate::codes;
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::Gravity;
@@ -34,7 +33,7 @@ const MOST_ATTEMPTS: i64 = 100;
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(1);
 
 /// Reads `retries` of a rule with these matches.
-pub(crate) fn read_retries(field: &Cursor<'_>, matches: &[RequestMatch]) -> Option<RetryPolicy> {
+pub(crate) fn read_retries(field: &Cursor<'_>, matches: &[WrittenMatch]) -> Option<RetryPolicy> {
     let fields = field.fields(&RETRIES)?;
     let unwritten = RetryPolicy::default();
     let on = fields.field("retryOn");
@@ -89,7 +88,7 @@ fn read_backoff(field: &Cursor<'_>) -> Option<Duration> {
 /// Envoy's words, and statuses, separated by commas.
 fn read_retry_on(
     field: &Cursor<'_>,
-    matches: &[RequestMatch],
+    matches: &[WrittenMatch],
 ) -> Option<(RetryOn, Vec<StatusCode>)> {
     let (mut on, mut statuses, mut known) = (RetryOn::NOTHING, Vec::new(), true);
     for word in field.text()?.split(',').map(str::trim).filter(|word| !word.is_empty()) {
@@ -168,8 +167,8 @@ fn replays(on: &RetryOn, statuses: &[StatusCode]) -> bool {
 }
 
 /// Whether the rule takes idempotent requests alone.
-fn is_harmless(matches: &[RequestMatch]) -> bool {
-    let idempotent = |each: &RequestMatch| match &each.method {
+fn is_harmless(matches: &[WrittenMatch]) -> bool {
+    let idempotent = |each: &WrittenMatch| match &each.conditions.method {
         Some(StringMatch::Exact(method)) => {
             Method::from_bytes(method.as_bytes()).is_ok_and(|method| method.is_idempotent())
         }

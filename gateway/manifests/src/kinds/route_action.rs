@@ -1,29 +1,31 @@
-//! What a VirtualService's rule does: `route`, `redirect`, `directResponse`.
+//! What a VirtualService's rule does: `route`, `redirect`, `directResponse`, `delegate`.
+
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::StatusCode;
 use http::uri::Scheme;
-use portcullis_filters::{DirectResponse, PathRewrite, Redirect, RedirectPath, RedirectPort};
+use portcullis_filters::{DirectResponse, Redirect, RedirectPath, RedirectPort};
 use portcullis_model::Origin;
 
+use super::delegate::{Delegate, read_delegate};
 use super::header_operations::{Headers, read_headers};
+use super::rewrite::read_path_rewrite;
 use crate::codes;
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::Gravity;
-use crate::scalars::{self, port};
+use crate::scalars::{self, choice, port};
 
 /// What a rule does, its destinations not looked up yet.
 #[derive(Clone, Debug)]
 pub(crate) enum RouteAction {
-    Forward {
-        destinations: Vec<RouteDestination>,
-        path_rewrite: Option<PathRewrite>,
-        authority_rewrite: Option<Box<str>>,
-    },
+    Forward(Vec<RouteDestination>),
     Redirect(Redirect),
     DirectResponse(DirectResponse),
+    /// Another VirtualService has the rules.
+    Delegate(Delegate),
 }
 
 /// One entry of `route`.
@@ -52,16 +54,10 @@ static DESTINATION: Schema = Schema {
 };
 static PORT: Schema =
     Schema { what: "a destination's port", served: &["number"], not_yet: &[], skipped: &[] };
-static REWRITE: Schema = Schema {
-    what: "a rewrite",
-    served: &["uri", "authority"],
-    not_yet: &["uriRegexRewrite"],
-    skipped: &[],
-};
 static REDIRECT: Schema = Schema {
     what: "a redirect",
-    served: &["uri", "prefixRewrite", "authority", "port", "scheme", "redirectCode"],
-    not_yet: &["derivePort"],
+    served: &["uri", "prefixRewrite", "authority", "port", "derivePort", "scheme", "redirectCode"],
+    not_yet: &[],
     skipped: &[],
 };
 static DIRECT_RESPONSE: Schema =
@@ -69,8 +65,8 @@ static DIRECT_RESPONSE: Schema =
 static BODY: Schema =
     Schema { what: "a body", served: &["string", "bytes"], not_yet: &[], skipped: &[] };
 
-/// Reads the action of a rule.
-pub(crate) fn read_action(rule: &Fields<'_>) -> Option<RouteAction> {
+/// Reads the action of a rule of this namespace.
+pub(super) fn read_action(rule: &Fields<'_>, own: &Arc<str>) -> Option<RouteAction> {
     if rule.exclusive(&["route", "redirect", "directResponse", "delegate"]) {
         return None;
     }
@@ -82,33 +78,13 @@ pub(crate) fn read_action(rule: &Fields<'_>) -> Option<RouteAction> {
         return Some(RouteAction::DirectResponse(response));
     }
     if let Some(field) = rule.field("delegate") {
-        let help = "write the rules of the other VirtualService here";
-        field.not_served(Gravity::Breaks, "`delegate` is known, but not served yet", help);
-        return None;
+        return read_delegate(&field, own).map(RouteAction::Delegate);
     }
     let Some(field) = rule.field("route") else {
-        rule.missing("route", "a rule needs one of route, redirect, directResponse");
+        rule.missing("route", "a rule needs one of route, redirect, directResponse, delegate");
         return None;
     };
-    let destinations = read_destinations(&field, &WEIGHTED)?;
-    let rewrite = rule.field("rewrite");
-    let rewrite = rewrite.as_ref().and_then(|field| field.fields(&REWRITE));
-    let uri = rewrite.as_ref().and_then(|rewrite| rewrite.field("uri"));
-    let authority = rewrite.as_ref().and_then(|rewrite| rewrite.field("authority"));
-    Some(RouteAction::Forward {
-        destinations,
-        path_rewrite: uri.and_then(|field| read_path_rewrite(&field)),
-        authority_rewrite: authority.and_then(|field| scalars::authority(&field)),
-    })
-}
-
-fn read_path_rewrite(field: &Cursor<'_>) -> Option<PathRewrite> {
-    let text = field.text()?;
-    if text.contains(['?', '#', ' ']) || text.bytes().any(|byte| byte.is_ascii_control()) {
-        field.refuse(format!("`{text}` is no path"), "write a path without a query");
-        return None;
-    }
-    Some(PathRewrite::Matched(text.into()))
+    read_destinations(&field, &WEIGHTED).map(RouteAction::Forward)
 }
 
 /// Reads `route`, whose items have the fields of `schema`.
@@ -132,21 +108,27 @@ pub(crate) fn read_destinations(
         several if several.iter().all(|destination| destination.weight == 0) => {
             field.refuse("no destination has a weight", "give each one its `weight`");
         }
-        _ => {}
+        several => check_sum(field, several),
     }
     Some(destinations)
+}
+
+/// Weights are proportions of their sum; what they sum to is said where it is not what percentages would.
+fn check_sum(field: &Cursor<'_>, destinations: &[RouteDestination]) {
+    let sum: u64 = destinations.iter().map(|destination| u64::from(destination.weight)).sum();
+    if sum != 100 {
+        field.report(
+            Gravity::Warns,
+            codes::WEIGHTS_SUM,
+            format!("the weights sum to {sum}, not to 100; each is its share of the sum"),
+            "let them sum to 100",
+        );
+    }
 }
 
 fn read_weighted(fields: &Fields<'_>) -> Option<RouteDestination> {
     let weight = fields.field("weight").and_then(|field| field.integer(0, i64::from(u32::MAX)));
     let headers = fields.field("headers").map(|field| read_headers(&field)).unwrap_or_default();
-    if headers.authority.is_some() {
-        fields.cursor().not_served(
-            Gravity::Warns,
-            "setting the host of one destination is known, but not served yet",
-            "set it on the rule, which applies to all its destinations",
-        );
-    }
     let weight = weight.and_then(|weight| u32::try_from(weight).ok()).unwrap_or(0);
     let destination = read_destination(&fields.required("destination")?)?;
     Some(RouteDestination { weight, headers, ..destination })
@@ -170,9 +152,16 @@ pub(crate) fn read_destination(field: &Cursor<'_>) -> Option<RouteDestination> {
     })
 }
 
+/// Istio's `RedirectPortSelection`.
+const DERIVED_PORTS: [(&str, RedirectPort); 2] = [
+    ("FROM_PROTOCOL_DEFAULT", RedirectPort::OfScheme),
+    ("FROM_REQUEST_PORT", RedirectPort::OfListener),
+];
+
 fn read_redirect(fields: &Fields<'_>) -> Option<Redirect> {
     fields.exclusive(&["uri", "prefixRewrite"]);
     fields.exclusive(&["port", "derivePort"]);
+    let derived = fields.field("derivePort").and_then(|field| choice(&field, &DERIVED_PORTS));
     let status = match fields.field("redirectCode") {
         Some(field) => read_redirect_code(&field)?,
         None => StatusCode::MOVED_PERMANENTLY,
@@ -185,7 +174,7 @@ fn read_redirect(fields: &Fields<'_>) -> Option<Redirect> {
     let scheme = fields.field("scheme").and_then(|field| read_scheme(&field));
     let authority = fields.field("authority").and_then(|field| scalars::authority(&field));
     let port = fields.field("port").and_then(|field| port(&field));
-    let port = port.map_or(RedirectPort::Kept, RedirectPort::This);
+    let port = port.map(RedirectPort::This).or(derived).unwrap_or_default();
     Some(Redirect { status, scheme, authority, port, path })
 }
 

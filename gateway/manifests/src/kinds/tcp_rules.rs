@@ -1,11 +1,14 @@
 //! A VirtualService's `tls` and `tcp`: rules for connections whose bytes are passed on.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use portcullis_message::HostPattern;
-use portcullis_model::Origin;
+use portcullis_model::{Origin, RequestMatch};
 
 use super::route_action::{RouteDestination, read_destinations};
+use super::workload_source::{SourceMatch, read_source};
 use crate::codes;
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::Gravity;
@@ -39,10 +42,16 @@ pub(crate) struct TcpMatch {
     /// Any of these server names; only in `tls`, and never none there.
     pub(crate) server_names: Vec<HostPattern>,
     pub(crate) port: Option<u16>,
-    /// Any of these Gateways, as namespace and name; none is all of the VirtualService's.
-    pub(crate) gateways: Vec<(Arc<str>, Box<str>)>,
-    /// A condition is written that is not served yet: never matches.
-    pub(crate) unserved: bool,
+    /// Any of these Gateways, as `ns/name`; none is all of the VirtualService's.
+    pub(crate) gateways: Vec<Arc<str>>,
+    /// What it asks of the gateway.
+    pub(crate) source: SourceMatch,
+    /// Any of these addresses that the connection came to; none is every one.
+    pub(crate) destination_subnets: Vec<IpNet>,
+    /// Any of these addresses that it came from; none is every one. Only in `tcp`.
+    pub(crate) source_subnets: Vec<IpNet>,
+    /// It names Gateways, but none of the route's own: never matches.
+    pub(crate) never: bool,
 }
 
 static TLS_RULE: Schema =
@@ -51,14 +60,28 @@ static TCP_RULE: Schema =
     Schema { what: "a TCP rule", served: &["match", "route"], not_yet: &[], skipped: &[] };
 static TLS_MATCH: Schema = Schema {
     what: "a TLS match",
-    served: &["sniHosts", "port", "gateways"],
-    not_yet: &["destinationSubnets", "sourceLabels", "sourceNamespace"],
+    served: &[
+        "sniHosts",
+        "destinationSubnets",
+        "port",
+        "sourceLabels",
+        "gateways",
+        "sourceNamespace",
+    ],
+    not_yet: &[],
     skipped: &[],
 };
 static TCP_MATCH: Schema = Schema {
     what: "a TCP match",
-    served: &["port", "gateways"],
-    not_yet: &["destinationSubnets", "sourceSubnet", "sourceLabels", "sourceNamespace"],
+    served: &[
+        "destinationSubnets",
+        "port",
+        "sourceSubnet",
+        "sourceLabels",
+        "gateways",
+        "sourceNamespace",
+    ],
+    not_yet: &[],
     skipped: &[],
 };
 static WEIGHTED: Schema = Schema {
@@ -85,24 +108,27 @@ impl TcpRule {
     }
 
     fn is_catch_all(&self) -> bool {
-        let all =
-            |found: &TcpMatch| found.port.is_none() && found.gateways.is_empty() && !found.unserved;
+        let all = |found: &TcpMatch| {
+            let of_gateway = found.gateways.is_empty() && found.source.is_empty() && !found.never;
+            let of_peers = found.destination_subnets.is_empty() && found.source_subnets.is_empty();
+            found.port.is_none() && of_gateway && of_peers
+        };
         self.list == TcpList::Tcp && (self.matches.is_empty() || self.matches.iter().any(all))
     }
 }
 
-/// Reads both lists of a VirtualService with these hosts and this namespace.
+/// Reads both lists of a VirtualService with these hosts; `own` are its Gateways, as `ns/name`, and its namespace.
 pub(crate) fn read_tcp_rules(
     spec: &Fields<'_>,
     hosts: &[HostPattern],
-    namespace: &Arc<str>,
+    own: (&[Arc<str>], &Arc<str>),
 ) -> Vec<TcpRule> {
     let mut rules: Vec<TcpRule> = Vec::new();
     for (list, schema) in [(TcpList::Tls, &TLS_RULE), (TcpList::Tcp, &TCP_RULE)] {
         let Some(field) = spec.field(list.as_str()) else { continue };
         for (index, item) in field.items().enumerate() {
             let rule = item.fields(schema);
-            let rule = rule.and_then(|rule| read_rule(&rule, list, index, hosts, namespace));
+            let rule = rule.and_then(|rule| read_rule(&rule, list, index, hosts, own));
             let winner = rules.last().filter(|last| last.list == list && last.is_catch_all());
             match (rule, winner) {
                 (Some(_), Some(winner)) => item.report(
@@ -126,7 +152,7 @@ fn read_rule(
     list: TcpList,
     index: usize,
     hosts: &[HostPattern],
-    namespace: &Arc<str>,
+    own: (&[Arc<str>], &Arc<str>),
 ) -> Option<TcpRule> {
     let schema = match list {
         TcpList::Tls => &TLS_MATCH,
@@ -136,7 +162,7 @@ fn read_rule(
     let field = fields.field("match");
     for item in field.iter().flat_map(|field| field.items()) {
         let found = item.fields(schema);
-        matches.extend(found.and_then(|found| read_match(&found, list, hosts, namespace)));
+        matches.extend(found.and_then(|found| read_match(&found, list, hosts, own)));
     }
     if list == TcpList::Tls && field.as_ref().is_none_or(|field| field.is_empty_list()) {
         fields.missing("match", "a TLS rule needs a match with `sniHosts`");
@@ -149,28 +175,39 @@ fn read_match(
     fields: &Fields<'_>,
     list: TcpList,
     hosts: &[HostPattern],
-    namespace: &Arc<str>,
+    own: (&[Arc<str>], &Arc<str>),
 ) -> Option<TcpMatch> {
-    let unserved = fields.has_unserved();
-    if unserved {
-        fields.cursor().report(
-            Gravity::Warns,
-            codes::FIELD_NOT_SERVED,
-            "this match has a condition that is not served yet, so it never applies",
-            "its connections go to the rules that follow; remove the condition if that is wrong",
-        );
-    }
     let server_names = match list {
         TcpList::Tls => read_server_names(fields, hosts)?,
         TcpList::Tcp => Vec::new(),
     };
+    let mut held = RequestMatch::default();
+    let source = read_source(fields, own, &mut held);
+    let destinations = fields.field("destinationSubnets");
+    let destinations = destinations.iter().flat_map(|field| field.items());
+    let from = fields.field("sourceSubnet").filter(|field| !field.is_empty_text());
     Some(TcpMatch {
         origin: fields.cursor().origin(),
         server_names,
         port: fields.field("port").and_then(|field| port(&field)),
-        gateways: read_gateways(fields, namespace),
-        unserved,
+        gateways: held.gateways,
+        source,
+        destination_subnets: destinations.filter_map(|item| subnet(&item)).collect(),
+        source_subnets: from.and_then(|field| subnet(&field)).into_iter().collect(),
+        never: held.never,
     })
+}
+
+/// An address, or a network of them.
+fn subnet(item: &Cursor<'_>) -> Option<IpNet> {
+    let text = item.text()?;
+    let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
+    let found = text.parse::<IpNet>().ok().or_else(address);
+    if found.is_none() {
+        let message = format!("`{text}` is no address and no network");
+        item.refuse(message, "write `10.0.0.7` or `10.0.0.0/8`");
+    }
+    found
 }
 
 /// As in Istio, each name has to be one of the VirtualService's hosts.
@@ -195,16 +232,4 @@ fn read_server_names(fields: &Fields<'_>, hosts: &[HostPattern]) -> Option<Vec<H
         }
     }
     Some(names)
-}
-
-fn read_gateways(fields: &Fields<'_>, own: &Arc<str>) -> Vec<(Arc<str>, Box<str>)> {
-    let field = fields.field("gateways");
-    let name = |item: Cursor<'_>| {
-        let text = item.text()?;
-        Some(match text.split_once('/') {
-            Some((namespace, name)) => (namespace.into(), name.into()),
-            None => (own.clone(), text.into()),
-        })
-    };
-    field.iter().flat_map(|field| field.items()).filter_map(name).collect()
 }

@@ -1,33 +1,32 @@
 //! Istio's `VirtualService`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use portcullis_message::HostPattern;
-use portcullis_model::{Origin, RequestMatch, RetryPolicy};
+use portcullis_model::Origin;
 
-use super::header_operations::{Headers, read_headers};
-use super::mirrors::{RuleMirror, read_mirrors};
-use super::request_match::read_matches;
-use super::retries::read_retries;
-use super::route_action::{RouteAction, read_action};
+use super::export_to::{Export, read_export_to};
+use super::http_rule::{HttpRule, RULE, read_rule};
 use super::tcp_rules::{TcpRule, read_tcp_rules};
 use crate::codes;
 use crate::draft::RawObject;
 use crate::metadata::{Metadata, OBJECT, read_metadata};
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::{Gravity, Report};
-use crate::scalars::{duration, host_pattern};
+use crate::scalars::host_pattern;
 
 /// A VirtualService.
 #[derive(Clone, Debug)]
 pub(crate) struct VirtualService {
     pub(crate) metadata: Metadata,
+    /// None where other VirtualServices delegate to it.
     pub(crate) hosts: Vec<HostPattern>,
     /// Where the hosts are written.
     pub(crate) hosts_origin: Origin,
     /// The Gateways that it is bound to; the mesh is none.
     pub(crate) gateways: Vec<GatewayName>,
+    /// The namespaces whose Gateways, or whose VirtualServices that delegate, see it.
+    pub(crate) export: Export,
     /// Up to the first rule that takes every request; what follows it is never reached.
     pub(crate) rules: Vec<HttpRule>,
     /// Rules for connections: those of `tls`, then those of `tcp`.
@@ -44,50 +43,19 @@ pub(crate) struct GatewayName {
     pub(crate) index: usize,
 }
 
-/// One entry of `http`.
-#[derive(Clone, Debug)]
-pub(crate) struct HttpRule {
-    pub(crate) origin: Origin,
-    /// Which one of `spec.http` it is.
-    pub(crate) index: usize,
-    pub(crate) name: Option<Box<str>>,
-    pub(crate) matches: Vec<RequestMatch>,
-    pub(crate) action: RouteAction,
-    pub(crate) headers: Headers,
-    pub(crate) timeout: Option<Duration>,
-    pub(crate) retries: RetryPolicy,
-    pub(crate) mirrors: Vec<RuleMirror>,
+impl GatewayName {
+    /// As `ns/name`.
+    pub(crate) fn full(&self) -> Arc<str> {
+        format!("{}/{}", self.namespace, self.name).into()
+    }
 }
 
 static SPEC: Schema = Schema {
     what: "a VirtualService",
-    served: &["hosts", "gateways", "http", "tls", "tcp"],
-    not_yet: &["exportTo"],
+    served: &["hosts", "gateways", "exportTo", "http", "tls", "tcp"],
+    not_yet: &[],
     skipped: &[],
 };
-static RULE: Schema = Schema {
-    what: "an HTTP rule",
-    served: &[
-        "name",
-        "match",
-        "route",
-        "redirect",
-        "directResponse",
-        "rewrite",
-        "timeout",
-        "headers",
-        "delegate",
-        "retries",
-        "mirror",
-        "mirrors",
-        "mirrorPercent",
-        "mirror_percent",
-        "mirrorPercentage",
-    ],
-    not_yet: &["fault", "corsPolicy"],
-    skipped: &[],
-};
-
 /// Reads a VirtualService.
 pub(crate) fn read_virtual_service(raw: &RawObject, report: &Report) -> Option<VirtualService> {
     let metadata = read_metadata(raw, report);
@@ -95,29 +63,65 @@ pub(crate) fn read_virtual_service(raw: &RawObject, report: &Report) -> Option<V
     let spec = root.required("spec")?;
     let spec = spec.fields(&SPEC)?;
     let (hosts, hosts_origin) = read_hosts(&spec);
-    let gateways = read_gateways(&spec, &metadata.id.namespace);
+    let is_delegate = spec.field("hosts").is_none_or(|field| field.is_empty_list());
+    let gateways = match is_delegate {
+        true => no_gateways(&spec),
+        false => read_gateways(&spec, &metadata.id.namespace),
+    };
+    let export = read_export_to(spec.field("exportTo"));
     if ["http", "tls", "tcp"].iter().all(|name| spec.field(name).is_none()) {
         spec.missing("http", "without rules it routes nothing");
     }
-    let mut rules: Vec<HttpRule> = Vec::new();
-    if let Some(field) = spec.field("http") {
-        for (index, item) in field.items().enumerate() {
-            let Some(rule) = item.fields(&RULE).and_then(|rule| read_rule(&rule, index)) else {
-                continue;
-            };
-            match rules.last().filter(|last| is_catch_all(&last.matches)) {
-                Some(winner) => never_reached(&item, winner.index),
-                None => rules.push(rule),
-            }
-        }
-    }
-    let tcp_rules = read_tcp_rules(&spec, &hosts, &metadata.id.namespace);
-    Some(VirtualService { metadata, hosts, hosts_origin, gateways, rules, tcp_rules })
+    let own: Vec<Arc<str>> = gateways.iter().map(GatewayName::full).collect();
+    let rules = read_rules(&spec, is_delegate, (&own, &metadata.id.namespace));
+    let tcp_rules = match is_delegate {
+        true => no_connections(&spec),
+        false => read_tcp_rules(&spec, &hosts, (&own, &metadata.id.namespace)),
+    };
+    Some(VirtualService { metadata, hosts, hosts_origin, gateways, export, rules, tcp_rules })
 }
 
-/// Whether a rule with these matches takes every request.
-pub(crate) fn is_catch_all(matches: &[RequestMatch]) -> bool {
-    matches.is_empty() || matches.iter().any(RequestMatch::is_catch_all)
+fn read_rules(
+    spec: &Fields<'_>,
+    is_delegate: bool,
+    own: (&[Arc<str>], &Arc<str>),
+) -> Vec<HttpRule> {
+    let mut rules: Vec<HttpRule> = Vec::new();
+    let Some(field) = spec.field("http") else { return rules };
+    for (index, item) in field.items().enumerate() {
+        let Some(fields) = item.fields(&RULE) else { continue };
+        if is_delegate && let Some(delegate) = fields.field("delegate") {
+            let help = "only a VirtualService with `hosts` delegates: one level, as in Istio";
+            delegate.refuse("a delegate cannot delegate further", help);
+        }
+        let Some(rule) = read_rule(&fields, index, own) else { continue };
+        match rules.last().filter(|last| last.is_catch_all()) {
+            Some(winner) => never_reached(&item, winner.index),
+            None => rules.push(rule),
+        }
+    }
+    rules
+}
+
+/// A delegate is reached through the Gateways of those that delegate to it.
+fn no_gateways(spec: &Fields<'_>) -> Vec<GatewayName> {
+    if let Some(field) = spec.field("gateways").filter(|field| !field.is_empty_list()) {
+        field.refuse(
+            "a VirtualService without `hosts` is one that others delegate to, and has no `gateways`",
+            "write `hosts`, or remove `gateways`",
+        );
+    }
+    Vec::new()
+}
+
+fn no_connections(spec: &Fields<'_>) -> Vec<TcpRule> {
+    for list in ["tls", "tcp"] {
+        if let Some(field) = spec.field(list) {
+            let help = "write `hosts`, or remove these rules";
+            field.refuse("a VirtualService without `hosts` has rules for requests alone", help);
+        }
+    }
+    Vec::new()
 }
 
 fn never_reached(item: &Cursor<'_>, winner: usize) {
@@ -131,7 +135,7 @@ fn never_reached(item: &Cursor<'_>, winner: usize) {
 
 fn read_hosts(spec: &Fields<'_>) -> (Vec<HostPattern>, Origin) {
     let mut hosts: Vec<HostPattern> = Vec::new();
-    let Some(field) = spec.required("hosts") else { return (hosts, spec.cursor().origin()) };
+    let Some(field) = spec.field("hosts") else { return (hosts, spec.cursor().origin()) };
     for item in field.items() {
         let Some(text) = item.text() else { continue };
         let Some(pattern) = host_pattern(&item, text) else { continue };
@@ -142,9 +146,6 @@ fn read_hosts(spec: &Fields<'_>) -> (Vec<HostPattern>, Origin) {
             hosts.push(pattern);
         }
     }
-    if field.is_empty_list() {
-        field.refuse("a VirtualService without hosts routes nothing", "write `*` for every host");
-    }
     (hosts, field.origin())
 }
 
@@ -154,6 +155,8 @@ fn read_gateways(spec: &Fields<'_>, own: &Arc<str>) -> Vec<GatewayName> {
     for (index, item) in field.iter().flat_map(|field| field.items()).enumerate() {
         let Some(text) = item.text() else { continue };
         let (namespace, name) = match text.split_once('/') {
+            // As in Istio, `.` is the object's own.
+            Some((".", name)) => (own.clone(), name),
             Some((namespace, name)) => (namespace.into(), name),
             None => (own.clone(), text),
         };
@@ -182,25 +185,4 @@ fn read_gateways(spec: &Fields<'_>, own: &Arc<str>) -> Vec<GatewayName> {
         );
     }
     gateways
-}
-
-fn read_rule(fields: &Fields<'_>, index: usize) -> Option<HttpRule> {
-    let name = fields.field("name").and_then(|field| field.text());
-    let matches = fields.field("match").map(|field| read_matches(&field)).unwrap_or_default();
-    let headers = fields.field("headers").map(|field| read_headers(&field)).unwrap_or_default();
-    let timeout = fields.field("timeout").and_then(|field| duration(&field));
-    let retries = fields.field("retries").and_then(|field| read_retries(&field, &matches));
-    let mirrors = read_mirrors(fields);
-    let action = read_action(fields)?;
-    Some(HttpRule {
-        origin: fields.cursor().origin(),
-        index,
-        name: name.filter(|name| !name.is_empty()).map(Into::into),
-        matches,
-        action,
-        headers,
-        timeout: timeout.filter(|timeout| !timeout.is_zero()),
-        retries: retries.unwrap_or_default(),
-        mirrors,
-    })
 }

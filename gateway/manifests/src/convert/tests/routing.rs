@@ -161,20 +161,6 @@ fn rules_behind_one_that_takes_everything_are_reported_and_left_out() {
 }
 
 #[test]
-fn a_condition_that_is_not_served_yet_never_applies() {
-    let text = route(
-        "a",
-        "*",
-        "[{match: [{uri: {regex: '/a.*'}}, {queryParams: {q: {exact: x}}}], directResponse: {status: 200}}]",
-    );
-    let conversion = convert(&[("a.yaml", &text), ("gw.yaml", GATEWAY)]);
-    let codes: Vec<_> = conversion.problems.iter().map(|problem| problem.code.0).collect();
-    assert_eq!(codes, ["PC0207", "PC0211", "PC0207", "PC0207"]);
-    let rule = &conversion.model.listeners[0].virtual_hosts[0].rules[0];
-    assert!(rule.matches.iter().all(|condition| condition.never));
-}
-
-#[test]
 fn hosts_of_servers_and_routes_meet_in_both_directions() {
     let gateway = "
 apiVersion: networking.istio.io/v1

@@ -102,22 +102,44 @@ fn a_tcp_server_has_the_first_rule_that_fits() {
     let conversion = convert(&files.each_ref().map(|(path, text)| (*path, text.as_str())));
     assert_eq!(
         routes(&conversion, 0),
-        ["VirtualService/shop/db/tcp[2] [] 1% outbound|80||reviews.example.com"]
+        [
+            "VirtualService/shop/db/tcp[1] [] 1% outbound|80||reviews.example.com",
+            "VirtualService/shop/db/tcp[2] [] 1% outbound|80||reviews.example.com"
+        ]
     );
+    let near = conversion.model.listeners[0].tcp_routes[0].addresses.as_ref().unwrap();
+    assert_eq!(near.local, ["10.0.0.0/8".parse().unwrap()]);
     let found = problems(&conversion);
-    let codes: Vec<_> = found.iter().map(|problem| &problem[..22]).collect();
-    assert!(
-        found.iter().any(|p| p.contains("PC0207") && p.contains("destinationSubnets")),
-        "{codes:?}"
-    );
-    assert!(
-        found.iter().any(|p| p.contains("PC0207") && p.contains("never applies")),
-        "{found:#?}"
-    );
     assert!(found.iter().any(|p| p.contains("PC0214") && p.contains("spec.tcp[4]")), "{found:#?}");
     assert!(found.iter().any(|p| p.contains("PC0309") && p.contains("spec.tcp[3]")), "{found:#?}");
-    let unused = found.iter().filter(|p| p.contains("PC0318")).count();
-    assert_eq!(unused, 2, "{found:#?}");
+    assert!(found.iter().any(|p| p.contains("PC0318") && p.contains("spec.tcp[0]")), "{found:#?}");
+    assert_eq!(found.len(), 3, "{found:#?}");
+}
+
+#[test]
+fn matches_of_one_rule_with_other_addresses_stay_apart() {
+    let rules = format!(
+        "  tls:\n  - {{match: [{{sniHosts: [b.test], destinationSubnets: [10.0.0.7]}}, {{sniHosts: [x.a.test]}}], {REVIEWS_AT}}}\n  - {{match: [{{sniHosts: ['*'], sourceLabels: {{app: gw}}, sourceNamespace: edge}}], {REVIEWS_AT}}}\n  - {{match: [{{sniHosts: ['*'], sourceLabels: {{app: other}}}}], {REVIEWS_AT}}}\n"
+    );
+    let gateway =
+        gateway(&format!("[{PASSES_ON}]")).replace("spec:\n", "spec:\n  selector: {app: gw}\n");
+    let files = [
+        ("gw.yaml", gateway),
+        ("vs.yaml", service("pass", "['*']", &rules)),
+        ("se.yaml", REVIEWS.to_owned()),
+    ];
+    let conversion = convert(&files.each_ref().map(|(path, text)| (*path, text.as_str())));
+    assert_eq!(
+        routes(&conversion, 0),
+        [
+            "VirtualService/shop/pass/tls[0] [b.test] 1% outbound|80||reviews.example.com",
+            "VirtualService/shop/pass/tls[0] [x.a.test] 1% outbound|80||reviews.example.com",
+            "VirtualService/shop/pass/tls[1] [b.test *.a.test] 1% outbound|80||reviews.example.com",
+        ]
+    );
+    let routes = &conversion.model.listeners[0].tcp_routes;
+    assert!(routes[0].addresses.is_some() && routes[1].addresses.is_none());
+    assert!(only_problem(&conversion).contains("PC0318"), "{:?}", conversion.problems);
 }
 
 #[test]
@@ -135,6 +157,18 @@ fn rules_of_connections_say_what_they_need() {
         ),
         ("tcp: [{match: [{sniHosts: [a.test]}], ROUTE}]", "a TCP match has no field `sniHosts`"),
         ("tcp: [{route: [{destination: {host: x}, headers: {}}]}]", "no field `headers`"),
+        (
+            "tcp: [{match: [{destinationSubnets: [10.0.0.0/40]}], ROUTE}]",
+            "is no address and no network",
+        ),
+        ("tcp: [{match: [{sourceSubnet: here}], ROUTE}]", "`here` is no address and no network"),
+        ("tcp: [{match: [{sourceLabels: [a]}], ROUTE}]", "sourceLabels: this has to be a mapping"),
+        (
+            "tcp: [{match: [{sourceNamespace: 7}], ROUTE}]",
+            "sourceNamespace: this has to be a string",
+        ),
+        ("tcp: [{match: [{gateways: gw}], ROUTE}]", "gateways: this has to be a list"),
+        ("tcp: [{match: [{port: 0}], ROUTE}]", "match[0].port: 0 is not from 1 to 65535"),
     ] {
         let rules = format!("  {}\n", rules.replace("ROUTE", REVIEWS_AT));
         let text = service("vs", "[b.test]", &rules);

@@ -45,14 +45,14 @@ pub struct Rule {
 /// The native filters of a rule, in running order. They run behind the plugins.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RuleFilters {
-    /// Beyond it requests are answered.
-    pub rate_limit: Option<RateLimit>,
+    /// Beyond it requests are answered; `Some(None)` is off, `None` leaves it to the listener.
+    pub rate_limit: Option<Option<RateLimit>>,
     /// Answers preflight requests, and says in replies what is allowed.
     pub cors: Option<CorsPolicy>,
     /// Delays and aborts.
     pub fault: Option<Fault>,
-    /// What the gateway's own replies show, by status; the first that fits.
-    pub error_bodies: Vec<ErrorBody>,
+    /// What the gateway's own replies show, by status; the first that fits. `None` leaves it to the listener.
+    pub error_bodies: Option<Vec<ErrorBody>>,
 }
 
 /// What a rule does with a request.
@@ -264,6 +264,27 @@ impl RequestMatch {
 }
 
 impl Rule {
+    /// One that takes every request and answers 200 with nothing.
+    pub fn for_test(id: &str) -> Self {
+        Rule {
+            id: id.into(),
+            origin: Origin::for_test(),
+            matches: Vec::new(),
+            action: Action::DirectResponse(DirectResponse {
+                status: StatusCode::OK,
+                body: Default::default(),
+            }),
+            request_headers: HeaderOperations::default(),
+            response_headers: HeaderOperations::default(),
+            timeout: None,
+            retries: RetryPolicy::default(),
+            mirrors: Vec::new(),
+            overrides: RequestOverrides::default(),
+            plugins: Vec::new(),
+            filters: None,
+        }
+    }
+
     /// Whether it takes every request, so that what follows is never reached.
     pub fn is_catch_all(&self) -> bool {
         self.matches.is_empty() || self.matches.iter().any(RequestMatch::is_catch_all)

@@ -48,7 +48,7 @@ impl Choice {
     }
 
     pub(crate) fn rule<'t>(&self, table: &'t SocketTable) -> Option<&'t CompiledRule> {
-        table.rules.get(self.rule?.0)
+        table.rules.get(self.rule?.0).map(|rule| &**rule)
     }
 
     pub(crate) fn matched(&self) -> MatchedPath {

@@ -13,6 +13,7 @@ use rustc_hash::FxHashSet;
 use crate::buckets::Buckets;
 use crate::parts::Parts;
 use crate::plugins::Previous;
+use crate::shared_rules::share_rules;
 use crate::{Authentications, PluginHost, PluginState, Snapshot, SocketKey, SocketTable};
 
 /// Compiles models one after the other. It lives on the control side.
@@ -49,10 +50,13 @@ impl Compiler {
     /// [`PluginHost::serving`] tells.
     pub fn compile(
         &mut self,
-        model: Model,
+        mut model: Model,
         mut problems: Vec<Problem>,
         previous: Option<&Snapshot>,
     ) -> Compiled {
+        if let Some(previous) = previous {
+            share_rules(&mut model, &previous.model);
+        }
         let plugins = self.load_plugins(&model, previous, &mut problems);
         let known = previous.map(|previous| &previous.authentications);
         let authentications = Authentications::compile(&model, known);

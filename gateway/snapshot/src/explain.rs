@@ -114,7 +114,7 @@ fn explain_routes(
     }
     let chosen = consideration
         .route
-        .and_then(|route| Some((table.rules.get(route.rule_index)?, route.matched)));
+        .and_then(|route| Some((&**table.rules.get(route.rule_index)?, route.matched)));
     if let Some((rule, matched)) = chosen {
         explain_rule((listener, rule), matched, request, &mut explanation);
     }

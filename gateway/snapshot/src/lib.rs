@@ -21,6 +21,7 @@ mod plugin_job;
 mod plugin_state;
 mod plugins;
 mod published;
+mod shared_rules;
 mod snapshot;
 mod socket_head_rules;
 mod table;

@@ -8,13 +8,17 @@ use portcullis_message::HeadRules;
 use portcullis_model::{
     Action, ConnectionPolicy, Destination, Listener, ListenerProtocol, Mirror, Rule,
 };
-use portcullis_routing::RouteTable;
+use portcullis_routing::{RouteTable, map_at_once};
 use portcullis_telemetry::{RequestTarget, TargetLabels};
 use portcullis_upstream::Cluster;
+use rustc_hash::FxHashMap;
 
 use crate::chain::{Chain, Chains};
 use crate::parts::Parts;
 use crate::{ListenerPolicy, TcpTable, TlsTable};
+
+/// Fewer rules are compiled by one thread.
+const FEW_RULES: usize = 5000;
 
 /// The listeners that share one socket, compiled.
 pub struct SocketTable {
@@ -31,7 +35,7 @@ pub struct SocketTable {
     /// By the index that `routes` gives.
     pub listeners: Vec<CompiledListener>,
     /// By the index that `routes` gives.
-    pub rules: Vec<CompiledRule>,
+    pub rules: Vec<Arc<CompiledRule>>,
     /// How TLS is spoken, by server name.
     pub tls: TlsTable,
 }
@@ -104,14 +108,18 @@ impl SocketTable {
         previous: Option<&SocketTable>,
     ) -> Self {
         let tls = TlsTable::build(listeners, previous.map(|table| &table.tls));
-        let routes = RouteTable::build(listeners);
+        let routes = RouteTable::build_with(listeners, previous.map(|table| &table.routes));
         let port = listeners.first().map_or(0, |listener| listener.port);
         let chains = ListenerChains::build(
             listeners,
             Chains { plugins: parts.plugins, authentications: parts.authentications, port },
         );
-        let rule = |rule| CompiledRule::build(rule, &chains, parts);
-        let rules = routes.rules().iter().map(rule).collect();
+        let known = known_rules(previous);
+        let rules = map_at_once(routes.rules(), FEW_RULES, |rule| {
+            let known = known.get(&Arc::as_ptr(rule).addr()).copied();
+            let known = known.filter(|known| known.is_still_right(parts)).cloned();
+            known.unwrap_or_else(|| Arc::new(CompiledRule::build(rule, &chains, parts)))
+        });
         let protocol =
             listeners.first().map_or(ListenerProtocol::Http, |listener| listener.protocol);
         let connections =
@@ -210,7 +218,30 @@ fn common_head_rules(listeners: &[Arc<Listener>]) -> Option<HeadRules> {
     rules.all(|other| other == first).then_some(first)
 }
 
+/// The compiled rules of a table by the addresses of what they were compiled from.
+fn known_rules(table: Option<&SocketTable>) -> FxHashMap<usize, &Arc<CompiledRule>> {
+    let rules = table.into_iter().flat_map(|table| &table.rules);
+    rules.map(|known| (Arc::as_ptr(&known.rule).addr(), known)).collect()
+}
+
 impl CompiledRule {
+    /// Whether compiling its rule anew would give the same. One with plugins is compiled anew.
+    fn is_still_right(&self, parts: &Parts<'_>) -> bool {
+        let same_cluster = |known: &CompiledDestination| {
+            is_same(known.cluster.as_ref(), parts.clusters.get(&known.settings.cluster))
+        };
+        let mirrors = self.rule.mirrors.iter();
+        let mirrors = mirrors.filter_map(|mirror| parts.clusters.get(&mirror.cluster));
+        self.rule.plugins.is_empty()
+            && self.destinations.iter().all(same_cluster)
+            && self
+                .mirrors
+                .iter()
+                .map(|known| Arc::as_ptr(&known.cluster))
+                .eq(mirrors.map(Arc::as_ptr))
+            && is_same(self.bucket.as_ref(), parts.buckets.of(&self.rule.filters).as_ref())
+    }
+
     fn build(rule: &Arc<Rule>, chains: &ListenerChains<'_>, parts: &Parts<'_>) -> Self {
         let destinations: Vec<_> = match &rule.action {
             Action::Forward { destinations, .. } => destinations

@@ -17,4 +17,6 @@ pub use token::{
 };
 
 #[cfg(test)]
+mod corpus_tests;
+#[cfg(test)]
 mod tests;

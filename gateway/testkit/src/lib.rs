@@ -41,6 +41,7 @@ mod tls_handshake;
 mod tls_sessions;
 mod tls_staple;
 mod tls_upstream;
+mod token_corpus;
 mod upstream;
 mod websocket;
 
@@ -66,5 +67,8 @@ pub use seen::Seen;
 pub use tls::{Tls, TlsStream};
 pub use tls_handshake::Handshake;
 pub use tls_upstream::{HandshakesSeen, TlsUpstream};
+pub use token_corpus::{
+    Signer, TOKEN_AUDIENCE, TOKEN_ISSUER, TokenCorpus, TokenFault, TokenVector,
+};
 pub use upstream::Upstream;
 pub use websocket::{WebSocketSeen, WebSocketUpstream, websocket_handshake};

@@ -6,12 +6,14 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use portcullis_filters::ForeignAudience;
 use portcullis_message::HeadRules;
 use portcullis_model::parse_duration;
-use portcullis_proxy::UnsafeRepeats;
+use portcullis_proxy::{ForeignAudience, UnsafeRepeats};
 
 use crate::locality::{LabelArgument, LocalityArgument};
 use crate::memory::Bytes;
+use crate::offline::OfflineArguments;
 
 /// An ingress gateway whose filters are WebAssembly plugins.
 #[derive(Debug, Parser)]
@@ -31,6 +33,8 @@ pub(crate) enum Command {
     Validate(ValidateArguments),
     /// Say where a request goes and why.
     Explain(ExplainArguments),
+    /// Hold requests against what is expected of them: route, cluster, status; and say which rules none reaches.
+    Test(TestArguments),
     /// Print version, commit, features and engine version.
     Version,
 }
@@ -107,6 +111,13 @@ pub(crate) struct ServeArguments {
     /// A network that is not the internet's to which a request's own host may lead (DYNAMIC_DNS); may be repeated.
     #[arg(long, env = "PORTCULLIS_DYNAMIC_DNS_ALLOW", value_delimiter = ',', value_name = "CIDR")]
     pub dynamic_dns_allow: Vec<ipnet::IpNet>,
+    /// A network of this machine or its link (loopback, link-local, metadata) from which keys for tokens may be
+    /// fetched nevertheless (`jwksUri`); may be repeated.
+    #[arg(long, env = "PORTCULLIS_JWKS_ALLOW", value_delimiter = ',', value_name = "CIDR")]
+    pub jwks_allow: Vec<ipnet::IpNet>,
+    /// A file of PEM certificates that vouch for servers of keys for tokens, beside those of the operating system.
+    #[arg(long, env = "PORTCULLIS_JWKS_CA", value_name = "FILE")]
+    pub jwks_ca: Option<PathBuf>,
     /// Where this gateway runs, as REGION/ZONE/SUBZONE: nearer endpoints take its requests first, where a
     /// DestinationRule asks for that.
     #[arg(long, env = "PORTCULLIS_LOCALITY", value_name = "LOCALITY")]
@@ -191,39 +202,40 @@ pub(crate) struct ValidateArguments {
 /// `portcullis explain`
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArguments {
-    /// A file or directory of manifests; may be repeated.
-    #[arg(
-        long,
-        env = "PORTCULLIS_CONFIG",
-        value_delimiter = ',',
-        required = true,
-        value_name = "PATH"
-    )]
-    pub config: Vec<PathBuf>,
+    /// Which configuration.
+    #[command(flatten)]
+    pub configuration: OfflineArguments,
     /// `[METHOD] URL`; the method is GET unless given.
     #[arg(required = true, num_args = 1..=2, value_name = "[METHOD] URL")]
     pub request: Vec<String>,
-    /// The directory with cert-chain.pem, key.pem and root-cert.pem, for servers of the mode ISTIO_MUTUAL.
-    #[arg(
-        long,
-        env = "PORTCULLIS_MESH_CERTIFICATES",
-        default_value = "/etc/certs",
-        value_name = "DIR"
-    )]
-    pub mesh_certificates: PathBuf,
-    /// Where this gateway runs, as REGION/ZONE/SUBZONE: nearer endpoints take its requests first, where a
-    /// DestinationRule asks for that.
-    #[arg(long, env = "PORTCULLIS_LOCALITY", value_name = "LOCALITY")]
-    pub locality: Option<LocalityArgument>,
-    /// A label of this gateway, which `failoverPriority` compares with those of endpoints; may be repeated.
-    #[arg(long, env = "PORTCULLIS_LABEL", value_delimiter = ',', value_name = "KEY=VALUE")]
-    pub label: Vec<LabelArgument>,
-    /// Behave as another gateway where ours is safer.
-    #[arg(long, env = "PORTCULLIS_COMPAT", value_enum)]
-    pub compat: Option<Compatibility>,
     /// A header field, as in `name: value`; may be repeated.
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     pub headers: Vec<String>,
+    /// The client's address, for what is decided by it.
+    #[arg(long, value_name = "ADDR")]
+    pub client: Option<IpAddr>,
+    /// How to report.
+    #[arg(long, env = "PORTCULLIS_OUTPUT", value_enum, default_value = "text")]
+    pub output: Output,
+}
+
+/// `portcullis test`
+#[derive(Debug, Args)]
+pub(crate) struct TestArguments {
+    /// Which configuration.
+    #[command(flatten)]
+    pub configuration: OfflineArguments,
+    /// Files of route tests.
+    #[arg(required = true, value_name = "CASES")]
+    pub cases: Vec<PathBuf>,
+    /// Fail where the cases reach less than this percentage of the rules.
+    #[arg(
+        long,
+        env = "PORTCULLIS_MIN_COVERAGE",
+        value_name = "PERCENT",
+        value_parser = clap::value_parser!(u8).range(0..=100)
+    )]
+    pub min_coverage: Option<u8>,
     /// How to report.
     #[arg(long, env = "PORTCULLIS_OUTPUT", value_enum, default_value = "text")]
     pub output: Output,
@@ -278,6 +290,14 @@ impl Compatibility {
         match compat {
             None => HeadRules::SAFEST,
             Some(Compatibility::Istio) => HeadRules::ISTIO,
+        }
+    }
+
+    /// What becomes of tokens that are for other audiences.
+    pub(crate) fn foreign_audience(compat: Option<Self>) -> ForeignAudience {
+        match compat {
+            None => ForeignAudience::Unauthorized,
+            Some(Compatibility::Istio) => ForeignAudience::Forbidden,
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use portcullis_discovery::Discovery;
+use portcullis_discovery::{Discovery, Keys};
 use portcullis_edge::Workers;
 use portcullis_manifests::{CertificateFiles, Draft, LastGood, into_model_with};
 use portcullis_message::{HeadRules, TrustedProxies};
@@ -74,6 +74,8 @@ pub(crate) struct ControlParts {
     pub workers: Arc<Workers>,
     /// Who finds endpoints that are not written.
     pub discovery: Arc<Discovery>,
+    /// Who fetches keys for tokens.
+    pub keys: Keys,
     /// The runtime that it works on.
     pub runtime: Handle,
     /// The directory of this workload's certificates in the mesh.
@@ -204,12 +206,15 @@ impl Applier {
 }
 
 impl Applier {
-    /// Has the endpoints of a snapshot found that are not written. A name that is new is waited for a moment, so that
-    /// its first request does not come too early.
+    /// Has the endpoints of a snapshot found that are not written, and the keys for tokens. A name or place that is new
+    /// is waited for a moment, so that its first request does not come too early.
     fn discover(&self, snapshot: &Snapshot) {
         let clusters: Vec<_> = snapshot.clusters.values().cloned().collect();
         self.parts.discovery.follow(&clusters);
-        self.parts.runtime.block_on(self.parts.discovery.first_answers());
+        self.parts.keys.follow(snapshot.authentications.remote());
+        self.parts.runtime.block_on(async {
+            tokio::join!(self.parts.discovery.first_answers(), self.parts.keys.first_answers());
+        });
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) fn plugin_host(
     let engine = engine(arguments.state_dir.as_deref())?;
     let settings = SupplySettings {
         state_dir: arguments.state_dir.clone(),
-        authorities: authorities(arguments.plugin_ca.as_deref())?,
+        authorities: authorities("--plugin-ca", arguments.plugin_ca.as_deref())?,
         keys: keys(&arguments.plugin_key)?,
         unsigned: match arguments.require_signed_plugins {
             true => UnsignedModules::Refused,
@@ -68,12 +68,12 @@ fn supply(settings: SupplySettings, registry: &Arc<Registry>) -> Result<Arc<Supp
         .map_err(|error| CommandError::failure("modules cannot be fetched", error))
 }
 
-/// Those of the operating system, and those of `--plugin-ca`.
-fn authorities(own: Option<&Path>) -> Result<Vec<u8>, CommandError> {
+/// Those of the operating system, and those of an option.
+pub(crate) fn authorities(option: &str, own: Option<&Path>) -> Result<Vec<u8>, CommandError> {
     let mut bundle = system_bundle();
     if let Some(path) = own {
         bundle.push(b'\n');
-        bundle.extend(read("--plugin-ca", path)?);
+        bundle.extend(read(option, path)?);
     }
     Ok(bundle)
 }

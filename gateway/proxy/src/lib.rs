@@ -86,11 +86,11 @@ mod under_way;
 mod upgrade;
 mod worker;
 
-pub use portcullis_filters::ForeignAudience;
 pub use drain::{CutReason, Drain, DrainPhase};
 pub use handle::handle_request;
 pub use overload::{Overload, OverloadLevel};
 pub use plugin_work::work_for_plugins;
+pub use portcullis_filters::ForeignAudience;
 pub use progress::Progress;
 pub use refused::{record_broken_protocol, record_refused_head};
 pub use response_body::ResponseBody;

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use portcullis_discovery::Discovery;
 use portcullis_exchange::Exchange;
+use portcullis_filters::{ForeignAudience, TokenCache};
 use portcullis_message::TrustedProxies;
 use portcullis_snapshot::{Pinned, Published, View};
 use portcullis_telemetry::{
-    AccessLog, ConnectionEvent, EdgeCounts, MetricShard, PluginMetrics, PluginPhase, RequestTarget,
+    AccessLog, ConnectionEvent, EdgeCounts, LogRule, MetricShard, PluginMetrics, PluginPhase,
+    RequestTarget,
 };
 use portcullis_upstream::Pools;
 use portcullis_wasm::WorkerInstances;
@@ -34,6 +36,8 @@ pub struct WorkerSettings {
     pub trusted: Arc<TrustedProxies>,
     /// Whether a request that is not idempotent is repeated where a policy says so.
     pub unsafe_repeats: UnsafeRepeats,
+    /// What becomes of tokens that are for other audiences.
+    pub foreign_audience: ForeignAudience,
     /// Whether trusted peers are ALBs that verify client certificates.
     pub alb_mtls: AlbMtls,
     /// Whether the process is on its way out.
@@ -70,6 +74,8 @@ pub struct Worker {
     pub(crate) pools: Pools,
     pub(crate) mirrors: MirrorPlaces,
     pub(crate) instances: WorkerInstances,
+    /// Tokens that were verified here a moment ago.
+    pub(crate) tokens: RefCell<TokenCache>,
     /// Tells of each newer generation.
     pub(crate) renewals: Notify,
     under_way: Rc<UnderWay>,
@@ -85,6 +91,7 @@ impl Worker {
             pools: Pools::new(),
             mirrors: MirrorPlaces::default(),
             instances: WorkerInstances::new(index),
+            tokens: RefCell::new(TokenCache::default()),
             renewals: Notify::new(),
             under_way: Rc::default(),
             shard: RefCell::new(MetricShard::default()),
@@ -141,10 +148,16 @@ impl Worker {
         self.shard.borrow_mut().connection(target, event);
     }
 
-    /// Counts a finished exchange and logs it.
-    pub(crate) fn record(&self, target: &Arc<RequestTarget>, exchange: &Exchange) {
+    /// Counts a finished exchange.
+    pub(crate) fn count(&self, target: &Arc<RequestTarget>, exchange: &Exchange) {
         self.shard.borrow_mut().record(target, exchange);
-        if let Some(log) = &self.settings.access_log {
+    }
+
+    /// Logs what has ended, unless its listener's rule leaves it out.
+    pub(crate) fn log(&self, exchange: &Exchange, rule: Option<&LogRule>) {
+        if let Some(log) = &self.settings.access_log
+            && rule.is_none_or(|rule| rule.takes(exchange))
+        {
             log.record(exchange);
         }
     }

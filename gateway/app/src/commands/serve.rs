@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use portcullis_admin::{AdminState, Readiness, ServerInfo, SetLogLevel};
-use portcullis_discovery::{Discovery, DiscoverySettings};
+use portcullis_discovery::{Discovery, DiscoverySettings, KeyNews, KeySettings, Keys};
 use portcullis_edge::{Settings as EdgeSettings, Workers};
 use portcullis_proxy::{DebugHeaders, Drain, Overload, WorkerSettings};
 use portcullis_snapshot::{Compiler, Published};
@@ -15,16 +15,16 @@ use portcullis_upstream::Upkeep;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use super::{control_runtime, require_paths};
 use crate::args::{Compatibility, ServeArguments};
 use crate::command_error::CommandError;
+use crate::configuration::{control_runtime, require_paths};
 use crate::control::{Control, ControlParts, Jobs};
 use crate::inheritance::take_over;
 use crate::locality::home;
 use crate::memory::Memory;
 use crate::overload::{Overloaded, watch};
 use crate::own_binary::OwnCommand;
-use crate::plugin_supply::plugin_host;
+use crate::plugin_supply::{authorities, plugin_host};
 use crate::process::Process;
 use crate::side_ports::SideListeners;
 use crate::signals::Signals;
@@ -75,6 +75,7 @@ async fn start(
     let home = home(arguments.locality.as_ref(), &arguments.label, Some(ask));
     let jobs = Jobs::new();
     let plugins = plugin_host(&arguments, &registry, worker_count, jobs.plugin_news())?;
+    let keys = keys(&arguments, &registry, jobs.plugin_news())?;
     let compiler = Compiler::new(registry.clone(), Some(plugins)).with_home(home);
     let published = Published::new(compiler.empty());
     let discovery = Arc::new(discovery(&arguments, &registry));
@@ -115,6 +116,7 @@ async fn start(
         published,
         workers,
         discovery,
+        keys,
         runtime: Handle::current(),
         registry,
     };
@@ -142,6 +144,20 @@ fn discovery(arguments: &ServeArguments, registry: &Registry) -> Discovery {
     Discovery::new(&settings, registry.discovery_counts().clone(), Handle::current())
 }
 
+/// Who fetches keys for tokens.
+fn keys(
+    arguments: &ServeArguments,
+    registry: &Registry,
+    news: KeyNews,
+) -> Result<Keys, CommandError> {
+    let settings = KeySettings {
+        authorities: authorities("--jwks-ca", arguments.jwks_ca.as_deref())?,
+        allowed: arguments.jwks_allow.clone(),
+    };
+    Keys::new(settings, registry.key_counts().clone(), Handle::current(), news)
+        .map_err(|error| CommandError::failure("keys for tokens cannot be fetched", error))
+}
+
 fn worker_settings(
     arguments: &ServeArguments,
     published: &Arc<Published>,
@@ -155,6 +171,7 @@ fn worker_settings(
         debug_headers: if arguments.debug_headers { DebugHeaders::On } else { DebugHeaders::Off },
         trusted: Arc::new(trusted_proxies(arguments)),
         unsafe_repeats: Compatibility::unsafe_repeats(arguments.compat),
+        foreign_audience: Compatibility::foreign_audience(arguments.compat),
         alb_mtls: arguments.alb_mtls.into(),
         drain: Drain::default(),
         overload: Overload::default(),

@@ -84,6 +84,14 @@ impl<'a> Attachment<'a> {
         self.insert(coverage, |chain| chain.plugins.insert(0, id.clone()))
     }
 
+    /// The listeners that a policy is for, by their places, and the Gateways that it covers.
+    pub(crate) fn covered(&self, coverage: &Coverage) -> (Vec<usize>, Vec<&'a Gateway>) {
+        let is_covered = |(_, chain): &(usize, &Chain)| chain.is_covered(self.gateways, coverage);
+        let listeners = self.listeners.iter().enumerate().filter(is_covered);
+        let gateways = self.gateways().filter(|gateway| covers(coverage, gateway, None));
+        (listeners.map(|(index, _)| index).collect(), gateways.collect())
+    }
+
     fn insert(
         &mut self,
         coverage: &Coverage,
@@ -91,11 +99,7 @@ impl<'a> Attachment<'a> {
     ) -> Vec<&'a Gateway> {
         let gateways = self.gateways;
         for chain in &mut self.listeners {
-            let is_covered = chain.takes_for.iter().any(|(index, server)| {
-                let gateway = gateways.get(*index).map(|open| &*open.gateway);
-                gateway.is_some_and(|gateway| covers(coverage, gateway, Some(server)))
-            });
-            if is_covered {
+            if chain.is_covered(gateways, coverage) {
                 insert(chain);
             }
         }
@@ -105,6 +109,15 @@ impl<'a> Attachment<'a> {
     /// The chains, in the order of the listeners.
     pub(crate) fn into_chains(self) -> Vec<Vec<ObjectId>> {
         self.listeners.into_iter().map(|chain| chain.plugins).collect()
+    }
+}
+
+impl Chain {
+    fn is_covered(&self, gateways: &[OpenGateway], coverage: &Coverage) -> bool {
+        self.takes_for.iter().any(|(index, server)| {
+            let gateway = gateways.get(*index).map(|open| &*open.gateway);
+            gateway.is_some_and(|gateway| covers(coverage, gateway, Some(server)))
+        })
     }
 }
 
@@ -124,7 +137,7 @@ impl Fit<'_> {
 }
 
 /// Whether a Gateway is covered, in whole or, where that is asked, with this server.
-fn covers(coverage: &Coverage, gateway: &Gateway, server: Option<&str>) -> bool {
+pub(crate) fn covers(coverage: &Coverage, gateway: &Gateway, server: Option<&str>) -> bool {
     let id = &gateway.metadata.id;
     match coverage {
         Coverage::Every => true,

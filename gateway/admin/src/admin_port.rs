@@ -15,6 +15,7 @@ use crate::certificates::certificates;
 use crate::clusters::clusters;
 use crate::config_dump::config_dump;
 use crate::drain_listeners::drain_listeners;
+use crate::explain_page::explain_page;
 use crate::guard::refuse_foreigners;
 use crate::metrics::{prometheus, rendered};
 use crate::plugin_dump::plugins;
@@ -28,6 +29,7 @@ const INDEX: &str = "Portcullis admin\n\
     /config_dump          the configuration that serves, and its problems; no secrets\n\
     /drain_listeners      POST: close the listeners and let what is in flight end; ?graceful waits first,\n\
     \x20                     ?graceful&skip_exit goes on accepting\n\
+    /explain?url=URL      where a request goes and why; ?url=…&method=…&header=name:value, text or JSON by Accept\n\
     /generations          the latest configurations, and which of them requests still hold\n\
     /listeners            bound addresses\n\
     /logging?level=LEVEL  POST: change the level of the program's own log\n\
@@ -66,6 +68,7 @@ pub fn admin_router(state: AdminState) -> Router {
             get(|State(state): State<AdminState>| async move { json_reply(&plugins(&state)) }),
         )
         .route("/drain_listeners", post(drain_listeners))
+        .route("/explain", get(explain_page))
         .route("/logging", post(logging))
         .route("/ready", get(ready))
         .route("/server_info", get(server_info))

@@ -10,6 +10,7 @@ mod cluster_dump;
 mod clusters;
 mod config_dump;
 mod drain_listeners;
+mod explain_page;
 mod guard;
 mod health;
 mod listener_drain;

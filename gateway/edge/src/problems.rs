@@ -68,3 +68,26 @@ fn gateway(listener: &Listener) -> ObjectId {
 fn another_port(port: u16) -> u16 {
     if port < 1024 { port + 8000 } else { port.saturating_add(1) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_has_its_code_and_says_what_to_do() {
+        let address: SocketAddr = "192.0.2.1:80".parse().unwrap();
+        for (kind, code, part) in [
+            (io::ErrorKind::AddrInUse, PORT_IN_USE, "--port-map 80=8080"),
+            (io::ErrorKind::PermissionDenied, PORT_FORBIDDEN, "CAP_NET_BIND_SERVICE"),
+            (io::ErrorKind::AddrNotAvailable, ADDRESS_UNKNOWN, "192.0.2.1 is not an address"),
+            (io::ErrorKind::OutOfMemory, CANNOT_LISTEN, "cannot listen on 192.0.2.1:80"),
+        ] {
+            let listener = crate::test_gateway::http("http", 80);
+            let problem = cannot_listen(&listener, 2, address, &kind.into());
+            assert_eq!((problem.code, &*problem.field), (code, "spec.servers[2].port"));
+            assert!(problem.to_string().contains(part), "{problem}");
+        }
+        let codes = [PORT_IN_USE, PORT_FORBIDDEN, ADDRESS_UNKNOWN, CANNOT_LISTEN];
+        assert_eq!(codes.map(|code| code.0), ["PC0501", "PC0502", "PC0503", "PC0504"]);
+    }
+}

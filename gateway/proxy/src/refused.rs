@@ -43,5 +43,6 @@ fn record(
     exchange.code_details = details.into();
     exchange.response = status.map(|status| ResponseHead::new(status, HeaderMap::new()));
     exchange.timings.ended = Some(Instant::now());
-    worker.record(&snapshot.unrouted, &exchange);
+    worker.count(&snapshot.unrouted, &exchange);
+    worker.log(&exchange, None);
 }

@@ -250,6 +250,22 @@ async fn a_file_beyond_the_limit_is_a_problem() {
 }
 
 #[tokio::test]
+async fn more_files_than_are_read_is_a_problem_and_changes_nothing() {
+    let mut watched = Watched::with(&[("a.yaml", "a: 1")]).await;
+    // Moved in at once, so that they are not read while they come.
+    let aside = tempfile::tempdir().unwrap();
+    let many = aside.path().join("many");
+    fs::create_dir(&many).unwrap();
+    for number in 0..10_000 {
+        fs::write(many.join(format!("{number}.yaml")), "").unwrap();
+    }
+    fs::rename(&many, watched.path("many")).unwrap();
+    let update = watched.next().await;
+    assert_eq!(update.problems[0].code, codes::TOO_MANY_FILES);
+    assert_eq!(texts(&update), named(&[("a.yaml", "a: 1")]));
+}
+
+#[tokio::test]
 async fn a_burst_is_one_update_and_what_changes_nothing_is_none() {
     let mut watched = Watched::with(&[("a.yaml", "a: 0")]).await;
     for round in 1..=500 {

@@ -10,8 +10,10 @@ use crate::gateway::binary;
 fn configurations(directory: &Path, found: &mut BTreeSet<PathBuf>) {
     let entries: Vec<_> =
         std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    // Route tests are no manifests.
+    let is_test = |path: &PathBuf| path.to_string_lossy().ends_with(".test.yaml");
     let is_manifest = |path: &&PathBuf| {
-        path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+        !is_test(path) && path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
     };
     if entries.iter().any(|path| is_manifest(&path)) {
         found.insert(directory.to_owned());
@@ -34,4 +36,14 @@ fn every_example_is_valid() {
         let report = String::from_utf8_lossy(&output.stdout);
         assert_eq!(output.status.code(), Some(0), "{}:\n{report}", configuration.display());
     }
+}
+
+#[test]
+fn the_quickstarts_route_tests_pass_and_reach_every_rule() {
+    let quickstart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/quickstart");
+    let mut command = Command::new(binary());
+    command.args(["test", "--min-coverage", "100", "--config"]).arg(quickstart.join("config"));
+    let output = command.arg(quickstart.join("routes.test.yaml")).output().unwrap();
+    let report = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{report}");
 }

@@ -76,12 +76,14 @@ fn check(
     };
     if let Some(older) = older.into_iter().find(reaches_as_far) {
         let (other, origin) = (&older.metadata.id, &older.metadata.origin);
-        let message = format!("{other} ({origin}) is older and reaches as far, so this has no effect");
+        let message =
+            format!("{other} ({origin}) is older and reaches as far, so this has no effect");
         return findings.warning(codes::NO_EFFECT, spot, message, "write both in one object");
     }
     if !gateways.iter().any(|open| covers(&telemetry.coverage, &open.gateway, None)) {
         let message = "it covers no Gateway, so it has no effect here".to_owned();
-        let help = "write labels of a Gateway's own `selector` or `metadata.labels`, or its namespace";
+        let help =
+            "write labels of a Gateway's own `selector` or `metadata.labels`, or its namespace";
         findings.warning(codes::NO_EFFECT, spot, message, help);
     }
 }

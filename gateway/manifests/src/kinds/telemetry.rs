@@ -120,7 +120,8 @@ fn read_filter(filter: &Cursor<'_>) -> Option<Expression> {
         Ok(expression) => Some(expression),
         Err(error) => {
             let message = format!("the expression is refused: {error}");
-            let help = "docs/configuration.md lists the attributes and functions that expressions may use";
+            let help =
+                "docs/configuration.md lists the attributes and functions that expressions may use";
             field.report(Gravity::Breaks, codes::EXPRESSION, message, help);
             None
         }
@@ -157,7 +158,8 @@ fn is_for_own_log(fields: &Fields<'_>) -> bool {
         match provider.required("name").and_then(|name| name.text()) {
             Some(OWN_PROVIDER) => own = true,
             Some(name) => {
-                let message = format!("there is no provider `{name}`, so that nothing is logged to it");
+                let message =
+                    format!("there is no provider `{name}`, so that nothing is logged to it");
                 let help = "the gateway's own log (`--access-log`) is the provider `envoy`";
                 item.not_served(Gravity::Warns, message, help);
             }

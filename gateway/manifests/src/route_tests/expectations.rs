@@ -58,8 +58,21 @@ const OUTCOMES: [&str; 5] = ["forward", "redirect", "direct_response", "refused"
 static EXPECT: Schema = Schema {
     what: "an expectation",
     served: &[
-        "outcome", "status", "listener", "host", "route", "cluster", "clusters", "method",
-        "authority", "path", "headers", "location", "refusal", "plugins", "filters",
+        "outcome",
+        "status",
+        "listener",
+        "host",
+        "route",
+        "cluster",
+        "clusters",
+        "method",
+        "authority",
+        "path",
+        "headers",
+        "location",
+        "refusal",
+        "plugins",
+        "filters",
     ],
     not_yet: &[],
     skipped: &[],
@@ -112,7 +125,10 @@ fn read_wanted(name: &str, value: &Cursor<'_>) -> Option<Wanted> {
 fn read_outcome(value: &Cursor<'_>) -> Option<String> {
     let text = value.text()?;
     if !OUTCOMES.contains(&text) {
-        value.refuse(format!("there is no outcome `{text}`"), format!("write one of: {}", OUTCOMES.join(", ")));
+        value.refuse(
+            format!("there is no outcome `{text}`"),
+            format!("write one of: {}", OUTCOMES.join(", ")),
+        );
         return None;
     }
     Some(text.to_owned())

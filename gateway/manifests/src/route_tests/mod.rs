@@ -48,12 +48,8 @@ pub struct CaseRequest {
 
 static FILE: Schema =
     Schema { what: "a file of route tests", served: &["cases"], not_yet: &[], skipped: &[] };
-static CASE: Schema = Schema {
-    what: "a case",
-    served: &["name", "request", "expect"],
-    not_yet: &[],
-    skipped: &[],
-};
+static CASE: Schema =
+    Schema { what: "a case", served: &["name", "request", "expect"], not_yet: &[], skipped: &[] };
 static REQUEST: Schema = Schema {
     what: "a request",
     served: &["method", "url", "headers", "scheme", "client"],
@@ -70,7 +66,8 @@ pub fn read_route_tests(file: &SourceFile) -> (Vec<RouteCase>, Vec<Problem>) {
     for (document, parsed) in documents.iter().zip(parse_all(&texts, &Known::new())) {
         let report = Report::new(None, file.path.clone(), document.lines_before);
         if let Some(failure) = &parsed.failure {
-            let said = (format!("this is not valid YAML: {}", failure.error.message), String::new());
+            let said =
+                (format!("this is not valid YAML: {}", failure.error.message), String::new());
             let origin = report.origin(failure.error.place);
             report.add(Gravity::Breaks, codes::SYNTAX, String::new(), origin, said);
         }
@@ -158,7 +155,8 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> (Vec<RouteCase>, Vec<String>) {
-        let file = SourceFile { path: "t.yaml".into(), directory: "".into(), text: text.to_owned() };
+        let file =
+            SourceFile { path: "t.yaml".into(), directory: "".into(), text: text.to_owned() };
         let (cases, problems) = read_route_tests(&file);
         (cases, problems.iter().map(ToString::to_string).collect())
     }
@@ -182,7 +180,10 @@ mod tests {
     fn every_wrong_case_is_said_at_its_place() {
         for (text, wanted) in [
             ("cases: [", "t.yaml:1:"),
-            ("case: []", "error[PC0206] case: a file of route tests has no field `case`; did you mean `cases`?"),
+            (
+                "case: []",
+                "error[PC0206] case: a file of route tests has no field `case`; did you mean `cases`?",
+            ),
             ("cases: [{nam: a}]", "PC0206"),
             ("cases: [{expect: {status: 200}}]", "PC0209"),
             ("cases: [{request: {url: http://a/}}]", "PC0209"),
@@ -190,9 +191,15 @@ mod tests {
             ("cases: [{request: {url: http://a/, scheme: ftp}, expect: {status: 200}}]", "PC0210"),
             ("cases: [{request: {url: http://a/, client: me}, expect: {status: 200}}]", "PC0210"),
             ("cases: [{request: {url: http://a/, headers: [a]}, expect: {status: 200}}]", "PC0208"),
-            ("cases: [{request: {url: http://a/, headers: {a: 1}}, expect: {status: 200}}]", "PC0208"),
+            (
+                "cases: [{request: {url: http://a/, headers: {a: 1}}, expect: {status: 200}}]",
+                "PC0208",
+            ),
             ("cases: [{request: {url: http://a/}, expect: {}}]", "error[PC0209] cases[0].expect"),
-            ("cases: [{request: {url: http://a/}, expect: {statsu: 200}}]", "did you mean `status`?"),
+            (
+                "cases: [{request: {url: http://a/}, expect: {statsu: 200}}]",
+                "did you mean `status`?",
+            ),
             ("cases: [{request: {url: http://a/}, expect: {status: 1000}}]", "PC0210"),
             ("cases: [{request: {url: http://a/}, expect: {outcome: sent}}]", "PC0210"),
             ("cases: [{request: {url: http://a/}, expect: {clusters: {a: many}}}]", "PC0208"),
@@ -202,7 +209,10 @@ mod tests {
             ("- a", "PC0208"),
         ] {
             let (_, problems) = read(text);
-            assert!(problems.iter().any(|problem| problem.contains(wanted)), "{text}: {problems:?}");
+            assert!(
+                problems.iter().any(|problem| problem.contains(wanted)),
+                "{text}: {problems:?}"
+            );
         }
     }
 }

@@ -212,3 +212,11 @@ fn two_entries_of_one_host_and_port_are_reported() {
         only_problem(&conversion).contains("warning[PC0313] ServiceEntry/shop/other spec.hosts[0]")
     );
 }
+
+#[test]
+fn a_rule_for_no_service_has_no_effect() {
+    let rule = "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: lost, namespace: shop}\nspec: {host: nowhere}\n";
+    let conversion = convert(&[("a.yaml", &format!("{GATEWAY}{rule}"))]);
+    let problem = only_problem(&conversion);
+    assert!(problem.contains("warning[PC0314] DestinationRule/shop/lost spec.host: "), "{problem}");
+}

@@ -41,10 +41,12 @@ pub(crate) fn pass_filters(
     if filters.is_none() && listener.is_none_or(|listener| listener.bucket.is_none()) {
         return Ok(Passage::All);
     }
-    let own = rule.and_then(|rule| rule.bucket.as_deref());
-    if let Some(bucket) = own.or(listener.and_then(|listener| listener.bucket.as_deref())) {
-        check_rate(bucket)?;
-    }
+    let leaves_open = filters.is_none_or(|filters| filters.rate_limit.is_none());
+    let bucket = match rule.filter(|_| !leaves_open) {
+        Some(rule) => rule.bucket.as_deref(),
+        None => listener.and_then(|listener| listener.bucket.as_deref()),
+    };
+    bucket.map_or(Ok(()), check_rate)?;
     let Some(filters) = filters else { return Ok(Passage::All) };
     if let Some(cors) = &filters.cors
         && let Some(reply) = answer_preflight(flight, cors)
@@ -81,9 +83,9 @@ pub(crate) fn show_own_body(flight: &Flight, reply: &mut Reply) {
     }
     let listener = flight.choice.listener(table);
     let of_listener = listener.and_then(|listener| listener.settings.filters.as_deref());
-    let mut all = [filters_of(flight, table), of_listener].into_iter().flatten();
-    if let Some(filters) = all.find(|filters| !filters.error_bodies.is_empty()) {
-        show_error_body(&filters.error_bodies, reply);
+    let all = [filters_of(flight, table), of_listener].into_iter().flatten();
+    if let Some(bodies) = all.filter_map(|filters| filters.error_bodies.as_deref()).next() {
+        show_error_body(bodies, reply);
     }
 }
 

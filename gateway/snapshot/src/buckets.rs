@@ -42,7 +42,7 @@ impl Buckets {
 }
 
 fn limit(filters: &Option<Box<RuleFilters>>) -> Option<&RateLimit> {
-    filters.as_deref()?.rate_limit.as_ref()
+    filters.as_deref()?.rate_limit.as_ref()?.as_ref()
 }
 
 #[cfg(test)]
@@ -54,13 +54,13 @@ mod tests {
     use super::*;
 
     fn filters(bucket: &str, requests: u32) -> Option<Box<RuleFilters>> {
-        let rate_limit = Some(RateLimit {
+        let rate_limit = Some(Some(RateLimit {
             bucket: bucket.into(),
             requests,
             interval: Duration::from_secs(60),
             burst: requests,
             status: StatusCode::TOO_MANY_REQUESTS,
-        });
+        }));
         Some(Box::new(RuleFilters { rate_limit, ..RuleFilters::default() }))
     }
 

@@ -25,8 +25,13 @@ pub(crate) fn native_filters(listener: &CompiledListener, rule: &CompiledRule) -
             path_rewrite.is_some() || authority_rewrite.is_some() || changes.any(rewrites),
         ),
     };
+    let limits = match own.rate_limit {
+        Some(_) => rule.bucket.is_some(),
+        None => listener.bucket.is_some(),
+    };
+    let bodies = own.error_bodies.as_ref().or(of_listener.error_bodies.as_ref());
     let running = [
-        ("rate_limit", rule.bucket.is_some() || listener.bucket.is_some()),
+        ("rate_limit", limits),
         ("cors", own.cors.is_some()),
         ("fault", own.fault.is_some()),
         ("redirect", redirects),
@@ -34,7 +39,7 @@ pub(crate) fn native_filters(listener: &CompiledListener, rule: &CompiledRule) -
         ("rewrite", rewritten),
         ("header_operations", changes_headers(rule)),
         ("timeout", rule.rule.timeout.is_some()),
-        ("error_bodies", !(own.error_bodies.is_empty() && of_listener.error_bodies.is_empty())),
+        ("error_bodies", bodies.is_some_and(|bodies| !bodies.is_empty())),
     ];
     running.into_iter().filter(|(_, runs)| *runs).map(|(name, _)| name.to_owned()).collect()
 }

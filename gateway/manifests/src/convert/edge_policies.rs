@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use portcullis_message::HeadRules;
-use portcullis_model::{ConnectionPolicy, Listener, ObjectId, RequestOverrides, RequestPolicy};
+use portcullis_model::{ConnectionPolicy, Listener, ObjectId, RequestPolicy, Rule};
 
 use super::findings::{Findings, Spot};
 use super::open::OpenGateway;
@@ -68,6 +68,8 @@ impl<'p> EdgePolicies<'p> {
             let winners = sockets.entry((listener.port, listener.bind)).or_default();
             for applied in applied {
                 applied.placed.setting.set_requests(&mut listener.requests);
+                let bucket = || applied.bucket(&open.gateway.metadata.id, Some(&listener.server));
+                applied.placed.setting.set_filters(&mut listener.filters, bucket);
                 if applied.placed.setting.reach() == Reach::Socket {
                     let challenger = Winner { gateway: *index, applied };
                     self.contend(winners, challenger, (listener.port, gateways), findings);
@@ -82,20 +84,20 @@ impl<'p> EdgePolicies<'p> {
         }
     }
 
-    /// What a rule of a VirtualService sets for itself.
-    pub(crate) fn overrides(
+    /// Gives a rule, a `section` of this object, what is set for it.
+    pub(crate) fn set_for_rule(
         &mut self,
-        service: &ObjectId,
-        rule: Option<&str>,
+        (kind, object): (TargetKind, &ObjectId),
+        section: Option<&str>,
+        rule: &mut Rule,
         findings: &mut Findings,
-    ) -> RequestOverrides {
-        let level =
-            |policy: &EdgePolicy| level_of(policy, TargetKind::VirtualService, service, rule);
-        let mut overrides = RequestOverrides::default();
-        for applied in self.applied(level, &service.to_string(), findings) {
-            applied.placed.setting.set_overrides(&mut overrides);
+    ) {
+        let level = |policy: &EdgePolicy| level_of(policy, kind, object, section);
+        for applied in self.applied(level, &object.to_string(), findings) {
+            applied.placed.setting.set_overrides(&mut rule.overrides);
+            let bucket = || applied.bucket(object, section);
+            applied.placed.setting.set_filters(&mut rule.filters, bucket);
         }
-        overrides
     }
 
     /// What applies to a server of a Gateway, each field once.
@@ -225,6 +227,14 @@ impl<'p> EdgePolicies<'p> {
 }
 
 impl Applied<'_> {
+    /// The name of the bucket that a limit draws on: what the policy is for shares one.
+    fn bucket(&self, target: &ObjectId, section: Option<&str>) -> Arc<str> {
+        match section.filter(|_| self.level == Level::Section) {
+            Some(section) => format!("{} {target}/{section}", self.object).into(),
+            None => format!("{} {target}", self.object).into(),
+        }
+    }
+
     fn is_same_field(&self, other: &Applied<'_>) -> bool {
         self.placed.setting.is_same_field(&other.placed.setting)
     }
@@ -237,11 +247,11 @@ fn level_of(
     id: &ObjectId,
     section: Option<&str>,
 ) -> Option<Level> {
-    if policy.metadata.id.namespace != id.namespace {
+    if policy.metadata.id.namespace != id.namespace || *id.kind != *kind.as_str() {
         return None;
     }
     let targets = policy.targets.iter();
-    let named = targets.filter(|target| target.kind == kind && target.name == id.name);
+    let named = targets.filter(|target| target.means(kind, id));
     let level = |wanted: &Option<Arc<str>>| match wanted {
         None => Some(Level::Object),
         Some(wanted) => (Some(&**wanted) == section).then_some(Level::Section),

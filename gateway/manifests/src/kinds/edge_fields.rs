@@ -209,25 +209,27 @@ pub(super) fn read_settings(spec: &Fields<'_>) -> Vec<PlacedSetting> {
 
 impl Shape {
     fn read(&self, field: &Cursor<'_>) -> Option<Setting> {
-        match *self {
-            Shape::Time { least, most, make } => time(field, least, most).map(make),
-            Shape::TimeOrOff { make, .. } if is_off(field, &["0", "0s"]) => Some(make(None)),
-            Shape::TimeOrOff { least, most, make } => {
+        match self {
+            &Shape::Time { least, most, make } => time(field, least, most).map(make),
+            &Shape::TimeOrOff { make, .. } if is_off(field, &["0", "0s"]) => Some(make(None)),
+            &Shape::TimeOrOff { least, most, make } => {
                 time(field, least, most).map(|time| make(Some(time)))
             }
-            Shape::Count { least, most, make } => {
+            &Shape::Count { least, most, make } => {
                 let number = field.integer(least.into(), most.into())?;
                 u32::try_from(number).ok().map(make)
             }
-            Shape::Size { least, most, make } => {
+            &Shape::Size { least, most, make } => {
                 let size = size(field, least.into(), most.into())?;
                 u32::try_from(size).ok().map(make)
             }
-            Shape::SizeOrOff { make, .. } if is_off(field, &[]) => Some(make(None)),
-            Shape::SizeOrOff { least, most, make } => {
+            &Shape::SizeOrOff { make, .. } if is_off(field, &[]) => Some(make(None)),
+            &Shape::SizeOrOff { least, most, make } => {
                 size(field, least, most).map(|size| make(Some(size)))
             }
-            Shape::Flag { yes, no } => field.boolean().map(|value| if value { yes } else { no }),
+            Shape::Flag { yes, no } => {
+                field.boolean().map(|value| if value { yes } else { no }).cloned()
+            }
             Shape::Word(words) => choice(field, words),
         }
     }

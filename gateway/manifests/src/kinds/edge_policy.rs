@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use portcullis_model::Origin;
+use portcullis_model::{ObjectId, Origin};
 
 use super::edge_fields::read_settings;
+use super::edge_filters::read_filters;
 use super::edge_setting::{PlacedSetting, Reach};
+use super::gateway_api::GROUP;
+use super::plugin_target::is_in_group;
 use crate::codes;
 use crate::draft::RawObject;
 use crate::metadata::{Metadata, OBJECT, read_metadata};
@@ -25,6 +28,8 @@ pub(crate) struct EdgePolicy {
 #[derive(Clone, Debug)]
 pub(crate) struct PolicyTarget {
     pub(crate) kind: TargetKind,
+    /// The API group, where it is written: both Istio and Gateway API have a Gateway.
+    pub(crate) group: Option<Box<str>>,
     pub(crate) name: Arc<str>,
     /// A server's name, or a rule's.
     pub(crate) section: Option<Arc<str>>,
@@ -33,11 +38,23 @@ pub(crate) struct PolicyTarget {
     pub(crate) field: String,
 }
 
+impl PolicyTarget {
+    /// Whether it means an object of this kind and the policy's own namespace.
+    pub(crate) fn means(&self, kind: TargetKind, id: &ObjectId) -> bool {
+        self.kind == kind
+            && *id.kind == *kind.as_str()
+            && self.name == id.name
+            && is_in_group(self.group.as_deref(), id)
+    }
+}
+
 /// What a policy can be for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TargetKind {
     Gateway,
     VirtualService,
+    HttpRoute,
+    GrpcRoute,
 }
 
 impl TargetKind {
@@ -46,13 +63,32 @@ impl TargetKind {
         match self {
             TargetKind::Gateway => "Gateway",
             TargetKind::VirtualService => "VirtualService",
+            TargetKind::HttpRoute => "HTTPRoute",
+            TargetKind::GrpcRoute => "GRPCRoute",
+        }
+    }
+
+    fn groups(self) -> &'static [&'static str] {
+        match self {
+            TargetKind::Gateway => &[ISTIO, GROUP],
+            TargetKind::VirtualService => &[ISTIO],
+            TargetKind::HttpRoute | TargetKind::GrpcRoute => &[GROUP],
         }
     }
 }
 
 static SPEC: Schema = Schema {
     what: "an EdgePolicy",
-    served: &["targetRefs", "timeouts", "limits", "http2", "path", "headers"],
+    served: &[
+        "targetRefs",
+        "timeouts",
+        "limits",
+        "http2",
+        "path",
+        "headers",
+        "rateLimit",
+        "errorBodies",
+    ],
     not_yet: &[],
     skipped: &[],
 };
@@ -63,7 +99,7 @@ static TARGET: Schema = Schema {
     skipped: &[],
 };
 
-const GROUP: &str = "networking.istio.io";
+const ISTIO: &str = "networking.istio.io";
 
 /// Reads an EdgePolicy.
 pub(crate) fn read_edge_policy(raw: &RawObject, report: &Report) -> Option<EdgePolicy> {
@@ -73,13 +109,14 @@ pub(crate) fn read_edge_policy(raw: &RawObject, report: &Report) -> Option<EdgeP
     let spec = fields.required("spec")?;
     let spec = spec.fields(&SPEC)?;
     let targets = read_targets(&spec, &metadata.id.namespace);
-    let settings = read_settings(&spec);
+    let mut settings = read_settings(&spec);
+    settings.extend(read_filters(&spec));
     if settings.is_empty() && !report.is_broken() {
         spec.cursor().report(
             Gravity::Warns,
             codes::MISSING,
             "the EdgePolicy sets nothing",
-            "write one of `timeouts`, `limits`, `http2`, `path`, `headers`",
+            "write one of `timeouts`, `limits`, `http2`, `path`, `headers`, `rateLimit`, `errorBodies`",
         );
     }
     check_reach(&targets, &settings, report);
@@ -99,12 +136,6 @@ fn read_targets(spec: &Fields<'_>, namespace: &Arc<str>) -> Vec<PolicyTarget> {
 
 fn read_target(item: &Cursor<'_>, own: &Arc<str>) -> Option<PolicyTarget> {
     let fields = item.fields(&TARGET)?;
-    if let Some(field) = fields.field("group")
-        && field.text()? != GROUP
-    {
-        let message = "an EdgePolicy is for objects of Istio's group";
-        field.refuse(message, format!("write `{GROUP}`, or leave `group` out"));
-    }
     if let Some(field) = fields.field("namespace")
         && field.text()? != &**own
     {
@@ -112,22 +143,32 @@ fn read_target(item: &Cursor<'_>, own: &Arc<str>) -> Option<PolicyTarget> {
         field.refuse(message, "write the policy in the target's namespace");
     }
     let kind = fields.required("kind").and_then(|field| read_kind(&field));
+    let group = fields.field("group").filter(|field| !field.is_empty_text());
+    if let (Some(field), Some(kind)) = (&group, kind)
+        && !kind.groups().contains(&field.text()?)
+    {
+        let message = format!("a {} is not of this group", kind.as_str());
+        field.refuse(message, format!("write `{}`, or leave `group` out", kind.groups().join("` or `")));
+    }
+    let group = group.and_then(|field| field.text()).map(Into::into);
     let name = fields.required("name").and_then(|field| field.text());
     let section = match fields.field("sectionName") {
         Some(field) => Some(field.text()?.into()),
         None => None,
     };
     let (origin, field) = (item.origin(), item.path());
-    Some(PolicyTarget { kind: kind?, name: name?.into(), section, origin, field })
+    Some(PolicyTarget { kind: kind?, group, name: name?.into(), section, origin, field })
 }
 
 fn read_kind(field: &Cursor<'_>) -> Option<TargetKind> {
     match field.text()? {
         "Gateway" => Some(TargetKind::Gateway),
         "VirtualService" => Some(TargetKind::VirtualService),
+        "HTTPRoute" => Some(TargetKind::HttpRoute),
+        "GRPCRoute" => Some(TargetKind::GrpcRoute),
         text => {
             let message = format!("an EdgePolicy cannot be for a {text}");
-            field.refuse(message, "write Gateway or VirtualService");
+            field.refuse(message, "write Gateway, VirtualService, HTTPRoute or GRPCRoute");
             None
         }
     }
@@ -135,16 +176,17 @@ fn read_kind(field: &Cursor<'_>) -> Option<TargetKind> {
 
 /// Before a request is known there is no VirtualService, so that much cannot be set for one.
 fn check_reach(targets: &[PolicyTarget], settings: &[PlacedSetting], report: &Report) {
-    let Some(target) = targets.iter().find(|target| target.kind == TargetKind::VirtualService)
+    let Some(target) = targets.iter().find(|target| target.kind != TargetKind::Gateway)
     else {
         return;
     };
     for placed in settings.iter().filter(|placed| placed.setting.reach() != Reach::Rule) {
         let message = format!(
-            "this cannot be set for a VirtualService, which {} names: it counts before the route is known",
+            "this cannot be set for a {}, which {} names: it counts before the route is known",
+            target.kind.as_str(),
             target.field
         );
-        let help = "set it for the Gateway, in an EdgePolicy of its own; for a VirtualService there are limits.requestBody, limits.minRate, timeouts.streamIdle and timeouts.stalledBody";
+        let help = "set it for the Gateway, in an EdgePolicy of its own; for a route there are limits.requestBody, limits.minRate, timeouts.streamIdle, timeouts.stalledBody, rateLimit and errorBodies";
         let (field, origin) = (placed.field.clone(), placed.origin.clone());
         let said = (message, help.to_owned());
         report.add(Gravity::Breaks, codes::BAD_VALUE, field, origin, said);

@@ -1,10 +1,15 @@
 //! One setting of connections or requests: where it may be made, and what it changes in the model.
 
 use std::mem::discriminant;
+use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
+use portcullis_filters::{ErrorBody, RateLimit};
 use portcullis_message::{Backslashes, EscapedSlashes, Slashes, Underscores};
-use portcullis_model::{ConnectionPolicy, Origin, ProxyProtocol, RequestOverrides, RequestPolicy};
+use portcullis_model::{
+    ConnectionPolicy, Origin, ProxyProtocol, RequestOverrides, RequestPolicy, RuleFilters,
+};
 
 /// A setting and where it is written.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,7 +21,7 @@ pub(crate) struct PlacedSetting {
 }
 
 /// One field with its value.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Setting {
     TlsHandshake(Duration),
     FirstByte(Duration),
@@ -41,6 +46,17 @@ pub(crate) enum Setting {
     StreamIdle(Option<Duration>),
     StalledBody(Option<Duration>),
     MinRate(u32),
+    RateLimit(Option<WrittenLimit>),
+    ErrorBodies(Arc<[ErrorBody]>),
+}
+
+/// A rate limit, of which it is not settled whose it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct WrittenLimit {
+    pub(crate) requests: u32,
+    pub(crate) interval: Duration,
+    pub(crate) burst: u32,
+    pub(crate) status: StatusCode,
 }
 
 /// What a setting can be made for, at the narrowest.
@@ -61,7 +77,9 @@ impl Setting {
             Setting::RequestBody(_)
             | Setting::StreamIdle(_)
             | Setting::StalledBody(_)
-            | Setting::MinRate(_) => Reach::Rule,
+            | Setting::MinRate(_)
+            | Setting::RateLimit(_)
+            | Setting::ErrorBodies(_) => Reach::Rule,
             Setting::Slashes(_)
             | Setting::EscapedSlashes(_)
             | Setting::Backslashes(_)
@@ -119,6 +137,26 @@ impl Setting {
             Setting::StreamIdle(time) => overrides.stream_idle = Some(time),
             Setting::StalledBody(time) => overrides.stalled_body = Some(time),
             Setting::MinRate(rate) => overrides.min_rate = Some(rate),
+            _ => {}
+        }
+    }
+
+    /// Makes it for a rule, or for all requests of a server, where it is a filter. `bucket` names whose limit it is.
+    pub(crate) fn set_filters(
+        &self,
+        filters: &mut Option<Box<RuleFilters>>,
+        bucket: impl FnOnce() -> Arc<str>,
+    ) {
+        match self {
+            Setting::RateLimit(limit) => {
+                let limit = limit.map(|WrittenLimit { requests, interval, burst, status }| {
+                    RateLimit { bucket: bucket(), requests, interval, burst, status }
+                });
+                filters.get_or_insert_default().rate_limit = Some(limit);
+            }
+            Setting::ErrorBodies(bodies) => {
+                filters.get_or_insert_default().error_bodies = Some(bodies.to_vec());
+            }
             _ => {}
         }
     }

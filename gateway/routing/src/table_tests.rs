@@ -2,34 +2,16 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode};
-use portcullis_filters::{DirectResponse, HeaderOperations, MatchedPath};
+use http::{HeaderMap, Method};
+use portcullis_filters::MatchedPath;
 use portcullis_message::HostPattern;
-use portcullis_model::{
-    Action, Listener, Origin, PathMatch, RequestMatch, RequestOverrides, Rule, VirtualHost,
-};
+use portcullis_model::{Listener, PathMatch, RequestMatch, Rule, VirtualHost};
 
 use crate::{Outcome, Route, RouteQuery, RouteTable};
 
 pub(crate) fn rule(number: usize, matches: Vec<RequestMatch>) -> Arc<Rule> {
-    Arc::new(Rule {
-        id: format!("VirtualService/default/test/http[{number}]").into(),
-        origin: Origin::for_test(),
-        matches,
-        action: Action::DirectResponse(DirectResponse {
-            status: StatusCode::OK,
-            body: Bytes::new(),
-        }),
-        request_headers: HeaderOperations::default(),
-        response_headers: HeaderOperations::default(),
-        timeout: None,
-        retries: Default::default(),
-        mirrors: Vec::new(),
-        overrides: RequestOverrides::default(),
-        plugins: Vec::new(),
-        filters: None,
-    })
+    let rule = Rule::for_test(&format!("VirtualService/default/test/http[{number}]"));
+    Arc::new(Rule { matches, ..rule })
 }
 
 pub(crate) fn listener(hosts: Vec<HostPattern>, virtual_hosts: Vec<VirtualHost>) -> Arc<Listener> {

@@ -6,7 +6,6 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use portcullis_filters::ForeignAudience;
 use portcullis_message::HeadRules;
 use portcullis_model::parse_duration;
 use portcullis_proxy::{ForeignAudience, UnsafeRepeats};

@@ -2,55 +2,12 @@
 
 mod explain;
 mod serve;
+mod test;
 mod validate;
 mod version;
 
 pub(crate) use explain::explain;
 pub(crate) use serve::serve;
+pub(crate) use test::test;
 pub(crate) use validate::validate;
 pub(crate) use version::version;
-
-use std::path::{Path, PathBuf};
-
-use portcullis_manifests::{CertificateFiles, LastGood, into_model_with};
-use portcullis_message::HeadRules;
-use portcullis_model::{Model, Problem};
-use portcullis_sources::FileSource;
-
-use crate::certificate_files::read_certificate_file;
-use crate::command_error::CommandError;
-
-/// The configuration as it stands on disk, and all that is wrong with it. `mesh_certificates` is the directory of
-/// this workload's certificates in the mesh.
-fn read_configuration(
-    paths: &[PathBuf],
-    mesh_certificates: &Path,
-    head_rules: HeadRules,
-) -> Result<(Model, Vec<Problem>), CommandError> {
-    require_paths(paths)?;
-    let runtime = control_runtime()?;
-    let update = runtime.block_on(FileSource::new(paths.to_vec()).latest_draft());
-    let files = CertificateFiles::new(mesh_certificates, &read_certificate_file);
-    let conversion = into_model_with(&update.draft, &LastGood::default(), head_rules, &files);
-    let mut problems = update.problems;
-    problems.extend(conversion.problems);
-    Ok((conversion.model, problems))
-}
-
-fn require_paths(paths: &[PathBuf]) -> Result<(), CommandError> {
-    match paths.iter().find(|path| !path.exists()) {
-        Some(path) => Err(CommandError::Usage(format!(
-            "{}: there is no such file or directory",
-            path.display()
-        ))),
-        None => Ok(()),
-    }
-}
-
-/// The runtime for everything that serves no request.
-fn control_runtime() -> Result<tokio::runtime::Runtime, CommandError> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| CommandError::failure("the control runtime does not start", error))
-}

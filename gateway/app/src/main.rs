@@ -5,6 +5,7 @@ mod builtin;
 mod certificate_files;
 mod command_error;
 mod commands;
+mod configuration;
 mod control;
 mod descriptors;
 mod drain;
@@ -13,6 +14,7 @@ mod inheritance;
 mod locality;
 mod log;
 mod memory;
+mod offline;
 mod overload;
 mod own_binary;
 mod plugin_supply;
@@ -20,8 +22,10 @@ mod process;
 mod proxy_headers;
 mod ready_file;
 mod report;
+mod route_tests;
 mod side_ports;
 mod signals;
+mod snippet;
 mod state_dir;
 mod systemd;
 mod topology;
@@ -52,6 +56,7 @@ fn main() -> ExitCode {
         Command::Serve(serve) => commands::serve(*serve),
         Command::Validate(validate) => commands::validate(&validate),
         Command::Explain(explain) => commands::explain(&explain),
+        Command::Test(test) => commands::test(&test),
         Command::Version => commands::version(),
     };
     match outcome {

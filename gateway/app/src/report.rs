@@ -7,6 +7,7 @@ use portcullis_model::{Problem, Severity};
 use serde_json::{Value, json};
 
 use crate::args::Output;
+use crate::snippet::{Colour, Tone, harmless, snippet};
 
 /// Writes all problems; JSON also when there are none.
 pub(crate) fn write_problems(
@@ -45,38 +46,60 @@ pub(crate) fn problem_json(problem: &Problem) -> Value {
 }
 
 fn write_text(problems: &[Problem], out: &mut impl Write) -> io::Result<()> {
+    let colour = Colour::of_output();
     let mut sources = SourceLines::default();
     for problem in problems {
-        writeln!(out, "{}[{}]: {}", problem.severity.as_str(), problem.code, problem.message)?;
-        writeln!(out, "  --> {}", problem.origin)?;
-        if let Some(line) = sources.line_of(problem) {
-            let number = problem.origin.line.to_string();
-            writeln!(out, "{:>width$} |", "", width = number.len() + 1)?;
-            writeln!(out, "{number} | {line}")?;
-            let indent = usize::try_from(problem.origin.column.saturating_sub(1)).unwrap_or(0);
-            writeln!(out, "{:>width$} | {:indent$}^", "", "", width = number.len())?;
-        }
-        if let Some(object) = &problem.object {
-            let field = if problem.field.is_empty() { "" } else { ", " };
-            writeln!(out, "  = in {object}{field}{}", problem.field)?;
-        }
-        if !problem.help.is_empty() {
-            writeln!(out, "  = help: {}", problem.help)?;
-        }
-        writeln!(out)?;
+        write_problem(problem, &mut sources, colour, out)?;
     }
     let count = |severity| problems.iter().filter(|problem| problem.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-    writeln!(out, "{}, {}", counted(errors, "error"), counted(warnings, "warning"))
+    let (errors_tone, warnings_tone) = (
+        if errors > 0 { Tone::Error } else { Tone::Good },
+        if warnings > 0 { Tone::Warning } else { Tone::Good },
+    );
+    let errors = colour.paint(errors_tone, &counted(errors, "error"));
+    writeln!(out, "{errors}, {}", colour.paint(warnings_tone, &counted(warnings, "warning")))
 }
 
-fn counted(number: usize, what: &str) -> String {
+/// One problem as compilers show theirs: what, where, the line, what to do.
+pub(crate) fn write_problem(
+    problem: &Problem,
+    sources: &mut SourceLines,
+    colour: Colour,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let tone = match problem.severity {
+        Severity::Error => Tone::Error,
+        Severity::Warning => Tone::Warning,
+    };
+    let headline = format!("{}[{}]", problem.severity.as_str(), problem.code);
+    let message = colour.paint(Tone::Strong, &format!(": {}", harmless(&problem.message)));
+    writeln!(out, "{}{message}", colour.paint(tone, &headline))?;
+    let frame = |text: &str| colour.paint(Tone::Frame, text);
+    writeln!(out, "  {} {}", frame("-->"), harmless(&problem.origin.to_string()))?;
+    if let Some(line) = sources.line_of(problem) {
+        let (number, column) = (problem.origin.line, problem.origin.column);
+        write!(out, "{}", snippet(line, number, column, tone, colour))?;
+    }
+    if let Some(object) = &problem.object {
+        let field = if problem.field.is_empty() { "" } else { ", " };
+        let place = harmless(&format!("in {object}{field}{}", problem.field));
+        writeln!(out, "  {} {place}", frame("="))?;
+    }
+    if !problem.help.is_empty() {
+        writeln!(out, "  {} help: {}", frame("="), harmless(&problem.help))?;
+    }
+    writeln!(out)
+}
+
+/// `1 error`, `2 errors`
+pub(crate) fn counted(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// The lines of the files that problems point at, read once.
 #[derive(Default)]
-struct SourceLines(HashMap<String, Vec<String>>);
+pub(crate) struct SourceLines(HashMap<String, Vec<String>>);
 
 impl SourceLines {
     /// The line that a problem points at, unless it may be of a Secret: reports end up in logs.

@@ -8,7 +8,9 @@ use portcullis_filters::Authorization;
 use portcullis_message::HostPattern;
 use portcullis_telemetry::LogRule;
 
-use crate::{Authentication, ConnectionPolicy, ObjectId, Origin, RequestPolicy, Rule, RuleFilters, TcpRoute};
+use crate::{
+    Authentication, ConnectionPolicy, ObjectId, Origin, RequestPolicy, Rule, RuleFilters, TcpRoute,
+};
 
 /// One server of a `Gateway`. Listeners with the same port and bind address share a socket.
 #[derive(Clone, Debug, PartialEq)]

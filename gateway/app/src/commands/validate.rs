@@ -6,9 +6,9 @@ use portcullis_message::HeadRules;
 use portcullis_snapshot::{Compiled, Compiler};
 use portcullis_telemetry::Registry;
 
-use super::read_configuration;
 use crate::args::ValidateArguments;
 use crate::command_error::CommandError;
+use crate::configuration::read_configuration;
 use crate::plugin_supply::checking_host;
 use crate::report::{has_errors, write_problems};
 use crate::state_dir;

@@ -205,7 +205,7 @@ fn explain_keeps_its_keys() {
     );
     let scene = Scene::new(&join(&[shop::manifests(&rules), blue]));
     let explained = scene.explain(&["POST", "http://shop.example/api/a?b", "-H", "x-mine: 1"]);
-    let expected = "outcome status listener host route source considered filters plugins plugin_chain clusters upstream_request";
+    let expected = "outcome status listener host route source considered filters plugins plugin_chain header_changes clusters upstream_request";
     assert_eq!(keys(&explained), expected.split(' ').collect());
     assert_eq!((&explained["outcome"], &explained["status"]), (&"forward".into(), &Value::Null));
     assert_eq!(explained["route"], "VirtualService/default/shop/http[api]");

@@ -15,10 +15,13 @@ use crate::kinds::RouteOrder;
 /// Puts the rules of VirtualServices in order, once for each set of them.
 pub(crate) struct Merger<'m> {
     routes: &'m [Route],
-    done: HashMap<(RouteOrder, Vec<usize>), Arc<[Arc<Rule>]>>,
+    done: HashMap<(RouteOrder, Vec<usize>), Rules>,
     /// The matches reported already: the place that one is written at, in this order.
     reported: HashSet<(RouteOrder, Place)>,
 }
+
+/// The rules of a host, in their order.
+type Rules = Arc<[Arc<Rule>]>;
 
 /// Where a match or rule is written, and which host's VirtualService it is served through.
 type Place = (Arc<str>, u32, u32, usize);
@@ -36,7 +39,7 @@ impl<'m> Merger<'m> {
         members: &[usize],
         order: RouteOrder,
         findings: &mut Findings,
-    ) -> Arc<[Arc<Rule>]> {
+    ) -> Rules {
         let key = (order, members.to_vec());
         if let Some(rules) = self.done.get(&key) {
             return rules.clone();
@@ -47,8 +50,7 @@ impl<'m> Merger<'m> {
             .flat_map(|(index, route)| route.rules.iter().map(move |rule| (index, rule.clone())));
         let ordered = in_order(placed.collect(), order);
         self.find_losers(&ordered, order, findings);
-        let rules: Arc<[Arc<Rule>]> =
-            ordered.iter().map(|(_, placed)| placed.rule.clone()).collect();
+        let rules: Rules = ordered.iter().map(|(_, placed)| placed.rule.clone()).collect();
         self.done.insert(key, rules.clone());
         rules
     }

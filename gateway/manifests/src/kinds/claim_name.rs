@@ -29,8 +29,8 @@ fn parse(name: &str) -> Option<Vec<Box<str>>> {
             inside.split("][").map(Into::into).collect()
         }
     };
-    let is_step = |step: &Box<str>| !step.is_empty() && !step.contains(['[', ']']);
-    steps.iter().all(is_step).then_some(steps)
+    let is_step = |step: &str| !step.is_empty() && !step.contains(['[', ']']);
+    steps.iter().all(|step| is_step(step)).then_some(steps)
 }
 
 #[cfg(test)]

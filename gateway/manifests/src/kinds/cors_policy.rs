@@ -1,5 +1,7 @@
 //! Istio's `CorsPolicy`: `corsPolicy` of a rule.
 
+use std::time::Duration;
+
 use http::Method;
 use portcullis_filters::{CorsPolicy, OriginMatch, UnmatchedPreflights};
 use portcullis_model::StringMatch;
@@ -37,11 +39,20 @@ pub(super) fn read_cors(field: &Cursor<'_>) -> Option<CorsPolicy> {
         allow_methods: read_list(&fields, "allowMethods", is_method),
         allow_headers: read_list(&fields, "allowHeaders", is_header),
         expose_headers: read_list(&fields, "exposeHeaders", is_header),
-        max_age: fields.field("maxAge").and_then(|field| duration(&field)),
+        max_age: fields.field("maxAge").and_then(|field| read_age(&field)),
         allow_credentials: credentials,
         unmatched_preflights: preflights.unwrap_or_default(),
-        ..CorsPolicy::default()
     })
+}
+
+/// The header field carries whole seconds.
+fn read_age(field: &Cursor<'_>) -> Option<Duration> {
+    let age = duration(field)?;
+    if age.subsec_nanos() != 0 {
+        field.refuse("an age is whole seconds", "");
+        return None;
+    }
+    Some(age)
 }
 
 const PREFLIGHTS: [(&str, UnmatchedPreflights); 3] = [
@@ -62,8 +73,7 @@ fn read_origins(fields: &Fields<'_>) -> Vec<OriginMatch> {
     }
     let field = fields.field("allowOrigins");
     let read = |item: Cursor<'_>| read_string_match(&item).map(origin);
-    let origins: Vec<_> =
-        field.iter().flat_map(|field| field.items()).filter_map(|item| read(item)).collect();
+    let origins: Vec<_> = field.iter().flat_map(|field| field.items()).filter_map(read).collect();
     if field.is_none_or(|field| field.is_empty_list()) {
         fields.cursor().report(
             Gravity::Warns,

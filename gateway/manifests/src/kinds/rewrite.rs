@@ -40,9 +40,9 @@ pub(super) fn read_rewrite(field: &Cursor<'_>, headers: Option<&Headers>) -> Opt
     let authority = fields.field("authority").and_then(|field| {
         if headers.is_some_and(|headers| headers.authority.is_some()) {
             field.report(
-                Gravity::Breaks,
-                codes::EXCLUSIVE,
-                "the authority is rewritten twice: `headers.request.set` names the host too",
+                Gravity::Warns,
+                codes::NO_EFFECT,
+                "the authority is rewritten twice: what `headers.request.set` says of the host has no effect",
                 "keep one of them",
             );
         }

@@ -1,11 +1,15 @@
 //! Drafts to models and problems, as users meet them.
 
+mod authorization_policies;
 mod bad_input;
 mod balancing;
+mod delegates;
+mod edge_filters;
 mod edge_policies;
 mod gateway_tls;
 mod gateways;
 mod health_checks;
+mod ingress;
 mod kubernetes_services;
 mod plugin_attachment;
 mod plugin_supply;
@@ -13,13 +17,16 @@ mod plugins;
 mod protections;
 mod quarantine;
 mod retries;
+mod route_order;
 mod routing;
 mod service_entries;
 mod services;
 mod tcp;
+mod telemetries;
 mod traffic_policies;
 mod upstream_tls;
 mod upstreams;
+mod virtual_services;
 
 use std::fmt::Write;
 

@@ -34,7 +34,7 @@ spec:
       weight: 10
     rewrite: {uri: /v2/, authority: reviews.internal}
     headers:
-      request: {set: {x-a: '1', Host: other.internal}, remove: [x-b]}
+      request: {set: {x-a: '1'}, remove: [x-b]}
     timeout: 1.5s
   - match: [{uri: {exact: /old}}]
     redirect: {uri: /new, authority: new.example.com, scheme: https, redirectCode: 308}

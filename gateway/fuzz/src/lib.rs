@@ -9,6 +9,7 @@ mod access_log;
 mod capability_manifest;
 mod certificate;
 mod client_hello;
+mod expression;
 mod forwarded;
 mod header_map;
 mod health_reply;
@@ -24,6 +25,7 @@ mod manifests;
 mod module_loading;
 mod proxy_header;
 mod request_target;
+mod route_tests;
 mod signature;
 mod token;
 mod upstream_http2;
@@ -38,10 +40,11 @@ pub struct Target {
 }
 
 /// All of them.
-pub static TARGETS: [Target; 22] = [
+pub static TARGETS: [Target; 24] = [
     Target { name: "access_log", run: access_log::run },
     Target { name: "certificate", run: certificate::run },
     Target { name: "client_hello", run: client_hello::run },
+    Target { name: "expression", run: expression::run },
     Target { name: "forwarded", run: forwarded::run },
     Target { name: "header_map", run: header_map::run },
     Target { name: "health_reply", run: health_reply::run },
@@ -60,6 +63,7 @@ pub static TARGETS: [Target; 22] = [
     Target { name: "signature", run: signature::run },
     Target { name: "token", run: token::run },
     Target { name: "request_target", run: request_target::run },
+    Target { name: "route_tests", run: route_tests::run },
     Target { name: "upstream_http2", run: upstream_http2::run },
 ];
 

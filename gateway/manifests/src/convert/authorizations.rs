@@ -1,0 +1,77 @@
+//! Which `AuthorizationPolicy`s cover a listener.
+
+use std::sync::Arc;
+
+use portcullis_filters::Authorization;
+use portcullis_model::Listener;
+
+use super::coverage::Attachment;
+use super::findings::{Findings, Spot};
+use crate::codes;
+use crate::kinds::AuthorizationPolicy;
+
+/// Gives each listener the policies that cover it. Listeners that are covered by the same share them.
+pub(crate) fn authorize_requests(
+    policies: &[Arc<AuthorizationPolicy>],
+    attachment: &Attachment<'_>,
+    listeners: &mut [(usize, Listener)],
+    findings: &mut Findings,
+) {
+    let mut covering: Vec<Vec<usize>> = vec![Vec::new(); listeners.len()];
+    for (number, policy) in policies.iter().enumerate() {
+        let (covered, gateways) = attachment.covered(&policy.coverage);
+        for listener in covered {
+            if let Some(covering) = covering.get_mut(listener) {
+                covering.push(number);
+            }
+        }
+        if gateways.is_empty() {
+            report_unused(policy, findings);
+        }
+    }
+    let mut known: Vec<(Vec<usize>, Covering)> = Vec::new();
+    for ((_, listener), covering) in listeners.iter_mut().zip(covering) {
+        if covering.is_empty() {
+            continue;
+        }
+        let shared = known.iter().find(|(numbers, _)| *numbers == covering);
+        let shared = match shared {
+            Some((_, shared)) => shared.clone(),
+            None => {
+                let made = Covering::build(&covering, policies);
+                known.push((covering, made.clone()));
+                made
+            }
+        };
+        listener.authorization = Some(match listener.protocol.is_http() {
+            true => shared.of_requests,
+            false => shared.of_connections,
+        });
+    }
+}
+
+/// The policies that cover a listener.
+#[derive(Clone)]
+struct Covering {
+    of_requests: Arc<Authorization>,
+    /// What is left of them where bytes are passed on.
+    of_connections: Arc<Authorization>,
+}
+
+impl Covering {
+    fn build(numbers: &[usize], policies: &[Arc<AuthorizationPolicy>]) -> Self {
+        let covering = numbers.iter().filter_map(|number| policies.get(*number));
+        let whole = Authorization::new(covering.map(|object| object.policy.clone()));
+        let of_connections = Arc::new(whole.of_connections());
+        Covering { of_requests: Arc::new(whole), of_connections }
+    }
+}
+
+fn report_unused(policy: &AuthorizationPolicy, findings: &mut Findings) {
+    let (id, origin) = (&policy.metadata.id, &policy.metadata.origin);
+    let spot = Spot { object: id, field: String::new(), origin };
+    let message = "it covers no Gateway, so no request is held against it".to_owned();
+    let help =
+        "correct `selector` or `targetRefs`, or leave it for the workloads that it is meant for";
+    findings.warning(codes::POLICY_UNATTACHED, spot, message, help);
+}

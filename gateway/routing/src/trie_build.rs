@@ -338,6 +338,21 @@ mod tests {
     }
 
     #[test]
+    fn texts_may_nest_as_deep_as_they_are_long_and_each_is_asked_once() {
+        const DEPTH: usize = 4000;
+        let path = "/a".repeat(DEPTH / 2);
+        let texts: Vec<_> = (1..=DEPTH).map(|length| (&path[..length], Reach::Below)).collect();
+        let trie = trie(PathCase::Sensitive, &texts);
+        let asked = std::cell::Cell::new(0);
+        let refuse = |_| {
+            asked.set(asked.get() + 1);
+            false
+        };
+        assert_eq!(trie.lowest(&"/a".repeat(8192), u32::MAX, refuse), u32::MAX);
+        assert_eq!(asked.get(), DEPTH);
+    }
+
+    #[test]
     fn nothing_is_found_among_nothing() {
         assert_eq!(trie(PathCase::Sensitive, &[]).lowest("/", 7, |_| true), 7);
     }

@@ -6,6 +6,8 @@
 
 mod authentications;
 mod buckets;
+#[cfg(test)]
+mod carry_over_tests;
 mod chain;
 mod compile;
 mod explain;

@@ -30,7 +30,7 @@ pub const UNKNOWN_VERSION: Code = Code("PC0202");
 pub const FOREIGN_KIND: Code = Code("PC0203");
 /// A kind that is known, but not served yet; the object is skipped.
 pub const KIND_NOT_SERVED: Code = Code("PC0204");
-/// A kind that protects, and is not served yet: what it covers is refused.
+/// What protects cannot be used: what it covers is refused.
 pub const PROTECTION_NOT_SERVED: Code = Code("PC0205");
 /// The kind has no such field.
 pub const UNKNOWN_FIELD: Code = Code("PC0206");
@@ -66,6 +66,20 @@ pub const UNSAFE_RETRY: Code = Code("PC0220");
 pub const WEIGHTS_SUM: Code = Code("PC0221");
 /// A match that no request fulfils.
 pub const NEVER_MATCHES: Code = Code("PC0222");
+/// An expression (CEL) that cannot be evaluated.
+pub const EXPRESSION: Code = Code("PC0223");
+/// A key set from which no key verifies tokens, or that is none.
+pub const KEY_SET: Code = Code("PC0230");
+/// A key of a set that verifies nothing here.
+pub const KEY_LEFT_OUT: Code = Code("PC0231");
+/// Keys that are fetched in plain text.
+pub const KEYS_IN_PLAIN_TEXT: Code = Code("PC0232");
+/// An external authorizer, of which there are none here: what it would be asked about is refused.
+pub const PROVIDER_NOT_SERVED: Code = Code("PC0235");
+/// A condition of an authorization policy that cannot be decided where the policy stands.
+pub const CONDITION_UNDECIDABLE: Code = Code("PC0236");
+/// A value with a `*` at both ends, of which one means itself.
+pub const LITERAL_STAR: Code = Code("PC0237");
 
 /// A Secret that is named, but missing.
 pub const SECRET_MISSING: Code = Code("PC0301");
@@ -123,6 +137,18 @@ pub const OVERLAPPING_RULE: Code = Code("PC0326");
 pub const PREFIX_SEMANTICS: Code = Code("PC0327");
 /// A policy or subset of a DestinationRule that does not count, as an earlier rule of the same host has one.
 pub const RULE_NOT_COUNTED: Code = Code("PC0330");
+/// An Ingress of a class that is not written.
+pub const CLASS_MISSING: Code = Code("PC0340");
+/// An annotation of an Ingress that another controller would heed.
+pub const FOREIGN_ANNOTATION: Code = Code("PC0341");
+/// A reference to an object of another namespace that no ReferenceGrant there permits.
+pub const NOT_PERMITTED: Code = Code("PC0345");
+/// A route or ListenerSet that what it names does not take.
+pub const NOT_ALLOWED: Code = Code("PC0346");
+/// A policy that covers no Gateway.
+pub const POLICY_UNATTACHED: Code = Code("PC0350");
+/// Keys for tokens that could not be fetched.
+pub const KEYS_UNFETCHED: Code = Code("PC0351");
 
 /// A plugin's module cannot be read.
 pub const PLUGIN_UNREADABLE: Code = Code("PC0401");

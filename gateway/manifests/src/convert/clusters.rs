@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use portcullis_model::{Cluster, ClusterName};
 
+use super::backend_tls::BackendTls;
 use super::cluster_policy::Written;
 use super::destination_rules::Rules;
 use super::findings::{Findings, Spot};
@@ -26,6 +27,7 @@ pub(crate) fn build_clusters(
     findings: &mut Findings,
 ) -> Clusters {
     let rules = Rules::sort(objects, services, findings);
+    let policies = BackendTls::sort(objects, findings);
     let mut clusters = Clusters::new();
     let mut add = |service: &KnownService, mut cluster: Cluster, tls, findings: &mut Findings| {
         credentials.protect(&mut cluster, tls, &service.object, findings);
@@ -47,7 +49,8 @@ pub(crate) fn build_clusters(
         };
         for port in &service.ports {
             let written = written(port);
-            add(service, cluster_of(service, port, None, written), written.tls, findings);
+            let tls = policies.settle(service, port, written.tls, findings);
+            add(service, cluster_of(service, port, None, written), tls, findings);
         }
         for (rule, subset) in rules.subsets(findings) {
             check_subset(service, rule, subset, findings);
@@ -55,6 +58,7 @@ pub(crate) fn build_clusters(
                 let whole = written(port);
                 let policy = subset.policy.over(whole.policy, port.number);
                 let tls = subset.policy.tls(port.number).or(whole.tls);
+                let tls = policies.settle(service, port, tls, findings);
                 let written = Written { policy, tls, ..whole };
                 add(service, cluster_of(service, port, Some(subset), written), tls, findings);
             }

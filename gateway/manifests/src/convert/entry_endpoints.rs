@@ -9,7 +9,9 @@ use super::endpoint_labels::with_topology;
 use super::findings::{Findings, Spot};
 use super::known_service::{ByHost, EndpointLabels, KnownPort, KnownService};
 use crate::codes;
-use crate::kinds::{EntryAddress, EntryEndpoint, EntryPort, ServiceEntry, WorkloadEntry};
+use crate::kinds::{
+    EntryAddress, EntryEndpoint, EntryPort, PortSecurity, ServiceEntry, WorkloadEntry,
+};
 
 /// The endpoints that `workloadSelector` selects from.
 #[derive(Clone, Copy)]
@@ -103,7 +105,9 @@ fn known_port(
     }
     KnownPort {
         number: port.number,
+        name: port.name.clone(),
         protocol: port.protocol,
+        security: PortSecurity::Unsaid,
         discovery: entry.resolution,
         endpoints,
         names: entry.names.clone(),

@@ -11,8 +11,10 @@ use crate::codes;
 use crate::draft::{Draft, DraftFile, RawObject};
 use crate::duplicate_keys::report_duplicate_keys;
 use crate::kinds::{
-    DestinationRule, EdgePolicy, EndpointSlice, Gateway, Object, Protection, Secret, Service,
-    ServiceEntry, VirtualService, WasmPlugin, WorkloadEntry, fail_closed, is_served,
+    ApiGateway, AuthorizationPolicy, BackendTlsPolicy, ConfigMap, DestinationRule, EdgePolicy,
+    EndpointSlice, Gateway, GatewayClass, HttpRoute, Ingress, IngressClass, ListenerSet, Namespace,
+    Object, Protection, ReferenceGrant, RequestAuthentication, Secret, Service, ServiceEntry,
+    StreamRoute, Telemetry, VirtualService, WasmPlugin, WorkloadEntry, fail_closed, is_served,
     protecting_group, read,
 };
 use crate::last_good::LastGood;
@@ -31,7 +33,21 @@ pub(crate) struct Objects {
     pub(crate) secrets: Vec<Arc<Secret>>,
     pub(crate) plugins: Vec<Arc<WasmPlugin>>,
     pub(crate) protections: Vec<Arc<Protection>>,
+    pub(crate) authorization_policies: Vec<Arc<AuthorizationPolicy>>,
+    pub(crate) request_authentications: Vec<Arc<RequestAuthentication>>,
     pub(crate) edge_policies: Vec<Arc<EdgePolicy>>,
+    pub(crate) telemetries: Vec<Arc<Telemetry>>,
+    pub(crate) namespaces: Vec<Arc<Namespace>>,
+    pub(crate) config_maps: Vec<Arc<ConfigMap>>,
+    pub(crate) gateway_classes: Vec<Arc<GatewayClass>>,
+    pub(crate) api_gateways: Vec<Arc<ApiGateway>>,
+    pub(crate) listener_sets: Vec<Arc<ListenerSet>>,
+    pub(crate) reference_grants: Vec<Arc<ReferenceGrant>>,
+    pub(crate) http_routes: Vec<Arc<HttpRoute>>,
+    pub(crate) stream_routes: Vec<Arc<StreamRoute>>,
+    pub(crate) backend_tls_policies: Vec<Arc<BackendTlsPolicy>>,
+    pub(crate) ingresses: Vec<Arc<Ingress>>,
+    pub(crate) ingress_classes: Vec<Arc<IngressClass>>,
     /// What is written but could not be used, so that others do not call it missing.
     pub(crate) broken: HashSet<ObjectId>,
 }
@@ -128,6 +144,19 @@ impl Gathering<'_> {
                 self.objects.plugins.push(Arc::new(WasmPlugin { module, ..(*plugin).clone() }));
                 ("until then its failStrategy answers the requests that it covers", Taken::Lost)
             }
+            (None, Some(Object::AuthorizationPolicy(object))) if !object.enforces() => {
+                ("until then the object is left out; it would refuse nothing", Taken::Lost)
+            }
+            (None, Some(Object::AuthorizationPolicy(object))) => {
+                let (metadata, coverage) = (object.metadata.clone(), object.coverage.clone());
+                self.objects.protections.push(Arc::new(Protection { metadata, coverage }));
+                ("until then the requests that it covers are refused", Taken::Lost)
+            }
+            (None, Some(Object::RequestAuthentication(object))) => {
+                let (metadata, coverage) = (object.metadata.clone(), object.coverage.clone());
+                self.objects.protections.push(Arc::new(Protection { metadata, coverage }));
+                ("until then the requests that it covers are refused", Taken::Lost)
+            }
             (None, Some(object @ Object::Protection(_))) => {
                 self.objects.push(object);
                 ("until then the requests that it covers are refused", Taken::Lost)
@@ -135,6 +164,10 @@ impl Gathering<'_> {
             (None, Some(Object::DestinationRule(rule))) if rule.demands_tls() => {
                 self.objects.destination_rules.push(Arc::new(rule.tls_alone()));
                 ("until then its hosts get no requests in plain text: 503", Taken::Lost)
+            }
+            (None, Some(Object::BackendTlsPolicy(policy))) => {
+                self.objects.push(Object::BackendTlsPolicy(policy.unreadable().into()));
+                ("until then its Services get no requests in plain text: 503", Taken::Lost)
             }
             _ => match fail_closed(&raw.group, id, &origin, reason) {
                 Some(object) => {
@@ -200,7 +233,21 @@ impl Objects {
             Object::Secret(object) => self.secrets.push(object),
             Object::WasmPlugin(object) => self.plugins.push(object),
             Object::Protection(object) => self.protections.push(object),
+            Object::AuthorizationPolicy(object) => self.authorization_policies.push(object),
+            Object::RequestAuthentication(object) => self.request_authentications.push(object),
             Object::EdgePolicy(object) => self.edge_policies.push(object),
+            Object::Telemetry(object) => self.telemetries.push(object),
+            Object::Namespace(object) => self.namespaces.push(object),
+            Object::ConfigMap(object) => self.config_maps.push(object),
+            Object::GatewayClass(object) => self.gateway_classes.push(object),
+            Object::ApiGateway(object) => self.api_gateways.push(object),
+            Object::ListenerSet(object) => self.listener_sets.push(object),
+            Object::HttpRoute(object) => self.http_routes.push(object),
+            Object::ReferenceGrant(object) => self.reference_grants.push(object),
+            Object::StreamRoute(object) => self.stream_routes.push(object),
+            Object::BackendTlsPolicy(object) => self.backend_tls_policies.push(object),
+            Object::Ingress(object) => self.ingresses.push(object),
+            Object::IngressClass(object) => self.ingress_classes.push(object),
         }
     }
 
@@ -213,7 +260,15 @@ impl Objects {
         self.services.sort_by(|a, b| a.metadata.created.cmp(&b.metadata.created));
         self.endpoint_slices.sort_by(|a, b| a.metadata.created.cmp(&b.metadata.created));
         self.plugins.sort_by(|a, b| a.metadata.created.cmp(&b.metadata.created));
+        self.authorization_policies.sort_by(|a, b| a.metadata.created.cmp(&b.metadata.created));
+        self.request_authentications.sort_by(|a, b| a.metadata.created.cmp(&b.metadata.created));
         self.protections.sort_by(|a, b| a.metadata.created.cmp(&b.metadata.created));
         self.edge_policies.sort_by(|a, b| a.metadata.created.cmp(&b.metadata.created));
+        self.telemetries.sort_by(|a, b| a.metadata.created.cmp(&b.metadata.created));
+        self.api_gateways.sort_by(|a, b| a.metadata.created.cmp(&b.metadata.created));
+        self.http_routes.sort_by(|a, b| a.metadata.created.cmp(&b.metadata.created));
+        self.listener_sets.sort_by(|a, b| a.metadata.created.cmp(&b.metadata.created));
+        self.stream_routes.sort_by(|a, b| a.metadata.created.cmp(&b.metadata.created));
+        self.ingresses.sort_by(|a, b| a.metadata.created.cmp(&b.metadata.created));
     }
 }

@@ -7,6 +7,8 @@ use portcullis_model::{
     Discovery, Endpoint, HealthCheck, LocalityBalancing, ObjectId, Origin, UpstreamProtocol,
 };
 
+use crate::kinds::PortSecurity;
+
 /// The services by host.
 pub(super) type ByHost = BTreeMap<Arc<str>, KnownService>;
 
@@ -36,8 +38,12 @@ pub(crate) enum EndpointLabels {
 /// A port of a service.
 pub(crate) struct KnownPort {
     pub(crate) number: u16,
+    /// Empty where it has none.
+    pub(crate) name: Box<str>,
     /// What is spoken behind it.
     pub(crate) protocol: UpstreamProtocol,
+    /// Whether it asks for TLS by itself.
+    pub(crate) security: PortSecurity,
     /// How its endpoints are found.
     pub(crate) discovery: Discovery,
     pub(crate) endpoints: Vec<Endpoint>,

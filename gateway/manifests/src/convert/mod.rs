@@ -54,7 +54,7 @@ use self::delegates::Delegates;
 use self::edge_policies::EdgePolicies;
 use self::edge_targets::check_targets;
 use self::findings::Findings;
-use self::gateway_api::{GatewayApi, join_gateways};
+use self::gateway_api::{GatewayApi, RuleParts, join_gateways};
 use self::gather::gather;
 use self::ingress::Ingresses;
 use self::listeners::build_listeners;
@@ -72,6 +72,7 @@ use self::workload_sources::WorkloadSources;
 use crate::CertificateFiles;
 use crate::draft::Draft;
 use crate::last_good::LastGood;
+use crate::status::ObjectStatus;
 
 /// What became of a draft.
 #[derive(Clone, Debug, Default)]
@@ -80,6 +81,8 @@ pub struct Conversion {
     pub model: Model,
     /// Everything that is wrong, by file and line.
     pub problems: Vec<Problem>,
+    /// What became of the objects that have a status, as Kubernetes shows it.
+    pub status: Vec<ObjectStatus>,
     /// For the next conversion.
     pub last_good: LastGood,
 }
@@ -89,16 +92,24 @@ pub struct Conversion {
 /// [`Broken`](portcullis_model::PluginModule::Broken), so that its failStrategy answers. `head_rules` are those of
 /// listeners for which no EdgePolicy says otherwise.
 pub fn into_model(draft: &Draft, last_good: &LastGood, head_rules: HeadRules) -> Conversion {
-    into_model_with(draft, last_good, head_rules, &CertificateFiles::none())
+    let files = CertificateFiles::none();
+    into_model_with(draft, last_good, Premises { head_rules, labels: &[], files: &files })
 }
 
-/// The same where certificates in files can be read.
-pub fn into_model_with(
-    draft: &Draft,
-    last_good: &LastGood,
-    head_rules: HeadRules,
-    files: &CertificateFiles<'_>,
-) -> Conversion {
+/// What is true of the gateway that a configuration is for.
+#[derive(Clone, Copy)]
+pub struct Premises<'p> {
+    /// How request heads are read where no EdgePolicy says otherwise.
+    pub head_rules: HeadRules,
+    /// Its labels (`--label`), which `sourceLabels` are held against.
+    pub labels: &'p [(Box<str>, Box<str>)],
+    /// Certificates in files.
+    pub files: &'p CertificateFiles<'p>,
+}
+
+/// The same for a gateway of which more is known.
+pub fn into_model_with(draft: &Draft, last_good: &LastGood, premises: Premises<'_>) -> Conversion {
+    let Premises { head_rules, labels, files } = premises;
     let mut findings = Findings::default();
     let mut next = LastGood::default();
     let mut objects = gather(draft, last_good, &mut next, &mut findings);
@@ -116,7 +127,7 @@ pub fn into_model_with(
     let ordered = in_running_order(&objects.plugins);
     let on_rules = RulePlugins::new(&ordered, &objects, &mut findings);
     let lookup = Lookup { services: &services, clusters: &clusters, lost: Lost::Requests };
-    let sources = WorkloadSources::new(&gateways, &[]);
+    let sources = WorkloadSources::new(&gateways, labels);
     let mut builder = RouteBuilder {
         lookup,
         delegates: Delegates::new(&objects.virtual_services, &objects.broken),
@@ -132,6 +143,9 @@ pub fn into_model_with(
     let mut credentials = Credentials::new(stores, last_good, &mut next);
     let mut listeners =
         build_listeners(&gateways, (&routes, &sources), &mut credentials, &mut findings);
+    let mut parts = RuleParts { lookup, policies: &mut policies, plugins: &on_rules };
+    api.bind_http(&objects.http_routes, &mut parts, &mut findings);
+    api.bind_streams(&objects.stream_routes, lookup, &gateways, &mut findings);
     api.route(&mut listeners);
     ingresses.route(&mut listeners, &gateways, lookup, &mut findings);
     policies.set_for_listeners(&mut listeners, &gateways, head_rules, &mut findings);
@@ -149,5 +163,6 @@ pub fn into_model_with(
     let listeners: Vec<_> = listeners.into_iter().map(|(_, listener)| listener).collect();
     settle_supply(&objects, &written, &listeners, &mut plugins, &mut findings);
     let model = Model { listeners, clusters, plugins };
-    Conversion { model, problems: findings.into_problems(), last_good: next }
+    let status = api.status(&objects);
+    Conversion { model, problems: findings.into_problems(), status, last_good: next }
 }

@@ -70,7 +70,9 @@ fn known_port(service: &Service, port: &ServicePort, slices: &[&EndpointSlice]) 
     };
     KnownPort {
         number: port.number,
+        name: port.name.clone(),
         protocol: port.protocol,
+        security: port.security,
         discovery,
         endpoints,
         names: Arc::new([]),

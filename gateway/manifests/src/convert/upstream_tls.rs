@@ -16,8 +16,8 @@ use super::credentials::Stores;
 use super::findings::{Findings, Spot};
 use crate::codes;
 use crate::kinds::{
-    Authorities, ClientCertificate, ClientMode, NamedFile, NamedSecret, TlsRules,
-    UpstreamAuthorities, UpstreamTls,
+    Authorities, AuthorityRef, AuthorityStore, ClientCertificate, ClientMode, NamedFile,
+    NamedSecret, TlsRules, UpstreamAuthorities, UpstreamTls,
 };
 use crate::last_good::{KeptUpstreamTls, LastGood, UpstreamMaterial, UpstreamTlsId};
 
@@ -63,7 +63,10 @@ impl<'c> UpstreamCredentials<'c> {
         cluster.tls = match written {
             Some(UpstreamTls::Plain) => Model::Plain,
             Some(UpstreamTls::Unreadable) => {
-                Model::Broken("the DestinationRule's `tls` cannot be read".into())
+                Model::Broken("what asks for TLS to the upstream cannot be read".into())
+            }
+            Some(UpstreamTls::Unsettled) => {
+                Model::Broken("the port asks for TLS, and no BackendTLSPolicy or DestinationRule says whom to trust".into())
             }
             Some(UpstreamTls::Client(rules)) => self.client(cluster, rules, findings),
             None if cluster.endpoints.iter().any(has_sidecar) => {
@@ -151,11 +154,7 @@ impl<'c> UpstreamCredentials<'c> {
     }
 
     fn no_secret(&self, namespace: &str, named: &NamedSecret) -> Lack {
-        let id = ObjectId {
-            kind: "Secret".into(),
-            namespace: namespace.into(),
-            name: named.name.clone(),
-        };
+        let id = ObjectId::new("Secret", namespace, named.name.clone());
         match self.stores.is_broken(&id) {
             true => Lack::secret(codes::SECRET_UNUSABLE, named, format!("{id} cannot be used")),
             false => Lack::secret(codes::SECRET_MISSING, named, format!("there is no {id}")),
@@ -173,6 +172,9 @@ impl<'c> UpstreamCredentials<'c> {
             }
             UpstreamAuthorities::Files { authorities, revocations } => {
                 self.of_files(authorities, revocations.as_ref()).map(Some)
+            }
+            UpstreamAuthorities::References(references) => {
+                self.referred(rules, references).map(Some)
             }
         }
     }
@@ -210,6 +212,52 @@ impl<'c> UpstreamCredentials<'c> {
         let message =
             format!("Secret/{namespace}/{} has no `ca.crt` to verify endpoints by", named.name);
         Err(Lack::secret(codes::SECRET_UNUSABLE, named, message))
+    }
+
+    /// Those of all the objects together: half of them is not what was meant.
+    fn referred(
+        &self,
+        rules: &TlsRules,
+        references: &[AuthorityRef],
+    ) -> Result<TrustAnchors, Lack> {
+        let mut pem = String::new();
+        for reference in references {
+            let found = match (reference.store, references) {
+                (AuthorityStore::Secret, [only]) => return self.of_secret_ref(rules, only),
+                (AuthorityStore::Secret, _) => {
+                    let message = "several references are served where all are to ConfigMaps";
+                    return Err(Lack::reference(reference, message.to_owned()));
+                }
+                (AuthorityStore::ConfigMap, _) => {
+                    self.stores.authorities(rules.namespace(), &reference.name)
+                }
+            };
+            let usable = found.filter(|pem| TrustAnchors::from_pem(pem.as_bytes(), None).is_ok());
+            let Some(usable) = usable else {
+                return Err(Lack::unusable(rules, reference, found.is_some(), "ConfigMap"));
+            };
+            pem.push_str(usable);
+            pem.push('\n');
+        }
+        TrustAnchors::from_pem(pem.as_bytes(), None).map_err(|error| Lack {
+            code: codes::UPSTREAM_UNVERIFIABLE,
+            field: rules.field.clone(),
+            origin: rules.origin.clone(),
+            message: error.to_string(),
+            help: "put the CA certificates there as PEM",
+        })
+    }
+
+    fn of_secret_ref(
+        &self,
+        rules: &TlsRules,
+        reference: &AuthorityRef,
+    ) -> Result<TrustAnchors, Lack> {
+        let found = self.stores.secret(rules.namespace(), &reference.name);
+        match found.map(|secret| &secret.authorities) {
+            Some(Authorities::Usable(anchors)) => Ok(anchors.clone()),
+            found => Err(Lack::unusable(rules, reference, found.is_some(), "Secret")),
+        }
     }
 
     fn system(&mut self, rules: &TlsRules) -> Result<TrustAnchors, Lack> {
@@ -331,6 +379,25 @@ impl Lack {
         Lack { code, field, origin, message, help }
     }
 
+    fn reference(reference: &AuthorityRef, message: String) -> Self {
+        Lack {
+            code: codes::UPSTREAM_UNVERIFIABLE,
+            field: reference.field.clone(),
+            origin: reference.origin.clone(),
+            message,
+            help: "put the CA certificates as PEM into `ca.crt` of a ConfigMap of the policy's namespace",
+        }
+    }
+
+    fn unusable(rules: &TlsRules, reference: &AuthorityRef, is_there: bool, kind: &str) -> Self {
+        let id = format!("{kind}/{}/{}", rules.namespace(), reference.name);
+        let message = match is_there {
+            true => format!("{id} has no usable `ca.crt`"),
+            false => format!("there is no {id}"),
+        };
+        Lack::reference(reference, message)
+    }
+
     fn report(&self, rules: &TlsRules, consequence: &str, findings: &mut Findings) {
         let Some(object) = &rules.object else { return };
         let spot = Spot { object, field: self.field.to_string(), origin: &self.origin };
@@ -358,6 +425,10 @@ impl std::fmt::Debug for Named<'_> {
                 write!(f, "{:?} {lists:?}", authorities.path)
             }
             UpstreamAuthorities::Secret(named) => write!(f, "secret {}", named.name),
+            UpstreamAuthorities::References(references) => {
+                let name = |each: &AuthorityRef| format!("{:?} {}", each.store, each.name);
+                write!(f, "{:?}", references.iter().map(name).collect::<Vec<_>>())
+            }
             UpstreamAuthorities::Nobody => f.write_str("nobody"),
             UpstreamAuthorities::System => f.write_str("system"),
             UpstreamAuthorities::Mesh => f.write_str("mesh"),

@@ -19,6 +19,8 @@ pub(crate) enum UpstreamTls {
     Client(Arc<TlsRules>),
     /// What cannot be read. Plain text is not what was asked for.
     Unreadable,
+    /// Asked for by the port itself (`appProtocol: kubernetes.io/wss`), and nobody says whom to trust.
+    Unsettled,
 }
 
 /// TLS to the upstream, as written.
@@ -70,6 +72,24 @@ pub(crate) enum UpstreamAuthorities {
     Secret(NamedSecret),
     /// The mesh's.
     Mesh,
+    /// `caCertificateRefs` of a BackendTLSPolicy, all of which have to be there.
+    References(Arc<[AuthorityRef]>),
+}
+
+/// An object of the policy's own namespace with CA certificates.
+#[derive(Clone, Debug)]
+pub(crate) struct AuthorityRef {
+    pub(crate) store: AuthorityStore,
+    pub(crate) name: Arc<str>,
+    pub(crate) field: Box<str>,
+    pub(crate) origin: Origin,
+}
+
+/// What CA certificates are kept in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AuthorityStore {
+    ConfigMap,
+    Secret,
 }
 
 /// A Secret of the rule's own namespace.

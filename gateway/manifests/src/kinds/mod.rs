@@ -99,9 +99,9 @@ pub(crate) use gateway::{Gateway, Server, ServerHost};
 pub(crate) use gateway_annotations::RouteOrder;
 pub(crate) use gateway_api::{
     ApiGateway, ApiListener, BackendRef, BackendTlsPolicy, CONTROLLER, ClientValidation, GROUP,
-    GatewayClass, GatewayFault, HttpRoute, HttpRouteRule, ListenerSet, ListenerTls, MirrorRef,
+    GatewayAddress, GatewayClass, GatewayFault, HttpRoute, HttpRouteRule, ListenerSet, ListenerTls,
     Namespaces, ObjectRef, ParentRef, ReferenceGrant, RouteBackend, RouteFilters, RouteKind,
-    StreamRoute, TlsTarget, ValidationMode, specificity,
+    RouteTimes, StreamRoute, TlsTarget, ValidationMode,
 };
 pub(crate) use gateway_tls_settings::{
     AuthoritySource, CertificateFiles, CertificateSource, ClientRules, CredentialName, NamedFile,
@@ -142,13 +142,12 @@ use edge_policy::read_edge_policy;
 use endpoint_slice::read_endpoint_slice;
 use gateway::read_gateway;
 use gateway_api::{
-    read_api_gateway, read_backend_tls_policy, read_gateway_class, read_listener_set,
-    read_reference_grant, read_stream_route,
+    read_api_gateway, read_backend_tls_policy, read_gateway_class, read_grpc_route,
+    read_http_route, read_listener_set, read_reference_grant, read_stream_route,
 };
 use ingress::read_ingress;
 use ingress_class::read_ingress_class;
 use namespace::read_namespace;
-use protection::read_protection;
 use registry::{Kind, Standing, look_up};
 use request_authentication::read_request_authentication;
 use secret::read_secret;
@@ -245,7 +244,6 @@ pub(crate) fn read(raw: &RawObject, directory: &Path, report: &Report) -> Option
         Kind::EndpointSlice => Object::EndpointSlice(read_endpoint_slice(raw, report)?.into()),
         Kind::Secret => Object::Secret(read_secret(raw, report)?.into()),
         Kind::WasmPlugin => Object::WasmPlugin(read_wasm_plugin(raw, directory, report).into()),
-        Kind::Protection => Object::Protection(read_protection(raw, report)?.into()),
         Kind::AuthorizationPolicy => {
             Object::AuthorizationPolicy(read_authorization_policy(raw, report).into())
         }
@@ -271,6 +269,7 @@ pub(crate) fn read(raw: &RawObject, directory: &Path, report: &Report) -> Option
         Kind::ApiGateway => Object::ApiGateway(read_api_gateway(raw, report)?.into()),
         Kind::ListenerSet => Object::ListenerSet(read_listener_set(raw, report)?.into()),
         Kind::HttpRoute => Object::HttpRoute(read_http_route(raw, report)?.into()),
+        Kind::GrpcRoute => Object::HttpRoute(read_grpc_route(raw, report)?.into()),
         Kind::ReferenceGrant => Object::ReferenceGrant(read_reference_grant(raw, report)?.into()),
     })
 }

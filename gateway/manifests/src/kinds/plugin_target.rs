@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use portcullis_model::{ObjectId, Origin};
 
+use super::gateway_api::GROUP;
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::Gravity;
 
@@ -24,6 +25,8 @@ pub(crate) enum Coverage {
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub(crate) kind: PluginTargetKind,
+    /// The API group, where it is written: both Istio and Gateway API have a Gateway.
+    pub(crate) group: Option<Box<str>>,
     pub(crate) namespace: Arc<str>,
     pub(crate) name: Arc<str>,
     /// `sectionName`: a server's name, or a rule's.
@@ -38,8 +41,8 @@ pub(crate) struct Target {
 pub(crate) enum PluginTargetKind {
     Gateway,
     VirtualService,
-    /// Known by name; there are no such routes yet.
     HttpRoute,
+    GrpcRoute,
 }
 
 impl PluginTargetKind {
@@ -49,6 +52,7 @@ impl PluginTargetKind {
             PluginTargetKind::Gateway => "Gateway",
             PluginTargetKind::VirtualService => "VirtualService",
             PluginTargetKind::HttpRoute => "HTTPRoute",
+            PluginTargetKind::GrpcRoute => "GRPCRoute",
         }
     }
 
@@ -56,7 +60,9 @@ impl PluginTargetKind {
         match self {
             PluginTargetKind::Gateway => &["networking.istio.io", "gateway.networking.k8s.io"],
             PluginTargetKind::VirtualService => &["networking.istio.io"],
-            PluginTargetKind::HttpRoute => &["gateway.networking.k8s.io"],
+            PluginTargetKind::HttpRoute | PluginTargetKind::GrpcRoute => {
+                &["gateway.networking.k8s.io"]
+            }
         }
     }
 }
@@ -64,7 +70,20 @@ impl PluginTargetKind {
 impl Target {
     /// Whether it means an object of this kind.
     pub(crate) fn means(&self, kind: PluginTargetKind, id: &ObjectId) -> bool {
-        self.kind == kind && self.namespace == id.namespace && self.name == id.name
+        *id.kind == *kind.as_str()
+            && self.kind == kind
+            && is_in_group(self.group.as_deref(), id)
+            && self.namespace == id.namespace
+            && self.name == id.name
+    }
+}
+
+/// Whether an object is of the group that a target names, if any.
+pub(super) fn is_in_group(group: Option<&str>, id: &ObjectId) -> bool {
+    match (group, &*id.kind) {
+        (Some(GROUP), "Gateway") => id.group == GROUP,
+        (Some(_), "Gateway") => id.group.is_empty(),
+        _ => true,
     }
 }
 
@@ -128,8 +147,8 @@ fn read_target(item: &Cursor<'_>, own: &Arc<str>, coverer: Coverer) -> Option<Ta
     };
     let name = fields.required("name").and_then(|field| field.text());
     let kind = read_kind(&fields.required("kind")?, coverer)?;
-    if let Some(field) = fields.field("group")
-        && !field.is_empty_text()
+    let group = fields.field("group").filter(|field| !field.is_empty_text());
+    if let Some(field) = &group
         && !kind.groups().contains(&field.text()?)
     {
         let message = format!("a {} is not of this group", kind.as_str());
@@ -140,12 +159,9 @@ fn read_target(item: &Cursor<'_>, own: &Arc<str>, coverer: Coverer) -> Option<Ta
         Some(field) => Some(field.text()?.into()),
         None => None,
     };
-    if kind == PluginTargetKind::HttpRoute {
-        let message = "HTTPRoutes are not served yet, so the plugin does not run there";
-        item.not_served(Gravity::Warns, message, "attach it to a VirtualService or a Gateway");
-    }
+    let group = group.and_then(|field| field.text()).map(Into::into);
     let (origin, field) = (item.origin(), item.path());
-    Some(Target { kind, namespace, name: name?.into(), section, origin, field })
+    Some(Target { kind, group, namespace, name: name?.into(), section, origin, field })
 }
 
 fn read_kind(kind: &Cursor<'_>, coverer: Coverer) -> Option<PluginTargetKind> {
@@ -153,6 +169,7 @@ fn read_kind(kind: &Cursor<'_>, coverer: Coverer) -> Option<PluginTargetKind> {
         ("Gateway", _) => Some(PluginTargetKind::Gateway),
         ("VirtualService", Coverer::Plugin) => Some(PluginTargetKind::VirtualService),
         ("HTTPRoute", Coverer::Plugin) => Some(PluginTargetKind::HttpRoute),
+        ("GRPCRoute", Coverer::Plugin) => Some(PluginTargetKind::GrpcRoute),
         (
             text @ ("VirtualService" | "HTTPRoute" | "GRPCRoute" | "Service" | "ServiceEntry"
             | "GatewayClass"),
@@ -166,7 +183,7 @@ fn read_kind(kind: &Cursor<'_>, coverer: Coverer) -> Option<PluginTargetKind> {
         }
         (text, _) => {
             let help = match coverer {
-                Coverer::Plugin => "write Gateway or VirtualService",
+                Coverer::Plugin => "write Gateway, VirtualService, HTTPRoute or GRPCRoute",
                 Coverer::Policy => "write Gateway",
             };
             kind.refuse(format!("{} cannot be attached to a {text}", coverer.said()), help);

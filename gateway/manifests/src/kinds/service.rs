@@ -40,6 +40,15 @@ pub(crate) struct ServicePort {
     /// A numeric `targetPort`; a named one is resolved in the EndpointSlices, which go by the port's name.
     pub(crate) target: Option<u16>,
     pub(crate) protocol: UpstreamProtocol,
+    pub(crate) security: PortSecurity,
+}
+
+/// Whether a port asks for TLS by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PortSecurity {
+    Unsaid,
+    /// `appProtocol: kubernetes.io/wss`
+    Tls,
 }
 
 /// What becomes of endpoints that are not ready.
@@ -190,5 +199,9 @@ fn read_port(cursor: &Cursor<'_>) -> Option<ServicePort> {
     });
     let number = port(&fields.required("port")?)?;
     let protocol = protocol_of_port(name, app_protocol);
-    is_tcp.then(|| ServicePort { number, name: name.into(), target, protocol })
+    let security = match app_protocol {
+        Some("kubernetes.io/wss") => PortSecurity::Tls,
+        _ => PortSecurity::Unsaid,
+    };
+    is_tcp.then(|| ServicePort { number, name: name.into(), target, protocol, security })
 }

@@ -84,8 +84,7 @@ fn kinds_and_groups_are_told_apart() {
     says("apiVersion: networking.istio.io/v2\nkind: Gateway", "error[PC0202]");
     says("apiVersion: apps/v1\nkind: Deployment", "warning[PC0203]");
     says("apiVersion: networking.istio.io/v1\nkind: EnvoyFilter", "warning[PC0204]");
-    says("apiVersion: networking.k8s.io/v1\nkind: Ingress", "warning[PC0204]");
-    says("apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute", "warning[PC0204]");
+    says("apiVersion: gateway.networking.k8s.io/v1\nkind: UDPRoute", "warning[PC0204]");
     says("apiVersion: security.istio.io/v1\nkind: PeerAuthentication", "warning[PC0204]");
     assert_eq!(of("apiVersion: v1\nkind: Namespace"), [""; 0]);
     assert_eq!(of("apiVersion: v1\nkind: ConfigMap"), [""; 0]);

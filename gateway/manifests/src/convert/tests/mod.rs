@@ -16,6 +16,7 @@ mod plugin_supply;
 mod plugins;
 mod protections;
 mod quarantine;
+mod request_authentications;
 mod retries;
 mod route_order;
 mod routing;

@@ -1,0 +1,54 @@
+//! Which Ingresses are ours.
+
+use std::sync::Arc;
+
+use portcullis_model::ObjectId;
+
+use super::super::findings::{Findings, Spot};
+use super::super::gather::Objects;
+use crate::codes;
+use crate::kinds::{ClassName, Ingress, IsDefault, Owner};
+
+/// The name that is ours also where no class of that name is written.
+const OURS: &str = "portcullis";
+
+/// Those of our classes and, unless another's class is the default one, those without a class.
+pub(super) fn ours<'o>(objects: &'o Objects, findings: &mut Findings) -> Vec<&'o Arc<Ingress>> {
+    let mut is_ours = |ingress: &&Arc<Ingress>| match &ingress.class {
+        Some(class) => of_class(objects, ingress, class, findings),
+        None => without_class(objects),
+    };
+    objects.ingresses.iter().filter(|ingress| is_ours(ingress)).collect()
+}
+
+fn of_class(
+    objects: &Objects,
+    ingress: &Ingress,
+    class: &ClassName,
+    findings: &mut Findings,
+) -> bool {
+    let known = objects.ingress_classes.iter();
+    if let Some(known) = known.clone().find(|known| known.metadata.id.name == class.name) {
+        return known.owner == Owner::Us;
+    }
+    if *class.name == *OURS {
+        return true;
+    }
+    let is_broken = |id: &ObjectId| *id.kind == *"IngressClass" && id.name == class.name;
+    let message = match objects.broken.iter().any(is_broken) {
+        true => format!("the IngressClass `{}` cannot be used", class.name),
+        false => format!("there is no IngressClass `{}`", class.name),
+    };
+    let object = &ingress.metadata.id;
+    let spot = Spot { object, field: class.field.clone(), origin: &class.origin };
+    let help = "write the IngressClass with `controller: portcullis.dev/ingress-controller`, or name no class; until then the Ingress is left to others";
+    findings.warning(codes::CLASS_MISSING, spot, message, help);
+    false
+}
+
+/// Of several default classes ours counts.
+fn without_class(objects: &Objects) -> bool {
+    let defaults = objects.ingress_classes.iter().filter(|class| class.default == IsDefault::Yes);
+    let mut owners = defaults.map(|class| class.owner).peekable();
+    owners.peek().is_none() || owners.any(|owner| owner == Owner::Us)
+}

@@ -56,6 +56,14 @@ fn push(documents: &mut Vec<Document>, text: &str, range: Range<usize>, lines_be
     }
 }
 
+/// The API group that an identity of this group and kind has to tell: Istio has a `Gateway` too.
+pub(crate) fn telling_group(group: &str, kind: &str) -> &'static str {
+    match (group, kind) {
+        ("gateway.networking.k8s.io", "Gateway") => "gateway.networking.k8s.io",
+        _ => "",
+    }
+}
+
 /// Who a document that does not parse probably is, by the keys `kind`, `name` and `namespace` of the usual
 /// layouts. Good enough to name the object in a message, and to let what protects fail closed.
 pub(crate) fn guess_identity(text: &str) -> Option<ObjectId> {
@@ -79,7 +87,10 @@ pub(crate) fn guess_identity(text: &str) -> Option<ObjectId> {
             }
         }
     }
-    Some(ObjectId::new(kind?, namespace.unwrap_or("default"), name?))
+    let is_gateway_api = text.lines().any(|line| line.contains("gateway.networking.k8s.io/"));
+    let group = if is_gateway_api { "gateway.networking.k8s.io" } else { "" };
+    let group = telling_group(group, kind?);
+    Some(ObjectId::new(kind?, namespace.unwrap_or("default"), name?).in_group(group))
 }
 
 fn value_of<'t>(piece: &'t str, key: &str) -> Option<&'t str> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use portcullis_model::{Code, ObjectId, Origin, Problem};
 
 use crate::codes;
-use crate::documents::{Document, split};
+use crate::documents::{Document, split, telling_group};
 use crate::parsed::{Failure, Known, ParsedDocument, parse_all};
 use crate::report::{Gravity, Report};
 use crate::yaml::{Node, Place, Value};
@@ -181,7 +181,7 @@ impl DraftFile {
             return self.not_an_object(node, lines_before);
         };
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-        let (id, is_named) = identity(kind, node, lines_before);
+        let (id, is_named) = identity((group, kind), node, lines_before);
         self.objects.push(RawObject {
             group: group.into(),
             version: version.into(),
@@ -220,15 +220,16 @@ impl DraftFile {
 }
 
 /// The identity, and whether a name is written.
-fn identity(kind: &str, node: &Node, lines_before: u32) -> (ObjectId, bool) {
+fn identity((group, kind): (&str, &str), node: &Node, lines_before: u32) -> (ObjectId, bool) {
     let metadata = node.field("metadata");
     let text = |name| metadata.and_then(|metadata| metadata.field(name)).and_then(Node::text);
     let namespace = text("namespace").unwrap_or("default");
+    let group = telling_group(group, kind);
     match text("name") {
-        Some(name) => (ObjectId::new(kind, namespace, name), true),
+        Some(name) => (ObjectId::new(kind, namespace, name).in_group(group), true),
         None => {
             let name = format!("unnamed-in-line-{}", lines_before + node.place.line);
-            (ObjectId::new(kind, namespace, name), false)
+            (ObjectId::new(kind, namespace, name).in_group(group), false)
         }
     }
 }

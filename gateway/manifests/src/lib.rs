@@ -18,11 +18,14 @@ mod metadata;
 mod parsed;
 mod reader;
 mod report;
+mod route_tests;
 mod scalars;
+pub mod status;
 mod suggest;
 mod yaml;
 
 pub use certificate_files::CertificateFiles;
-pub use convert::{Conversion, into_model, into_model_with};
+pub use convert::{Conversion, Premises, into_model, into_model_with};
 pub use draft::{Draft, SourceFile};
 pub use last_good::LastGood;
+pub use route_tests::{CaseRequest, Expectation, RouteCase, Wanted, read_route_tests};

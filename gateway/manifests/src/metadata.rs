@@ -8,9 +8,10 @@ use portcullis_model::{ObjectId, Origin};
 use crate::draft::RawObject;
 use crate::reader::{Cursor, Schema};
 use crate::report::Report;
+use crate::yaml::{Node, Value};
 
 /// An object's `metadata`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Metadata {
     /// The identity.
     pub(crate) id: ObjectId,
@@ -20,6 +21,8 @@ pub(crate) struct Metadata {
     pub(crate) labels: Vec<(String, String)>,
     /// Its place in the order of creation.
     pub(crate) created: Created,
+    /// `generation`: which version of the spec it is, where the object comes from a cluster.
+    pub(crate) generation: Option<i64>,
 }
 
 /// When an object was created: `creationTimestamp`, else by file name and place in the file. Objects
@@ -35,6 +38,16 @@ impl Created {
     /// Of an object that could not be read: after all others.
     pub(crate) fn unknown() -> Self {
         Created { timestamp: None, file: "\u{10ffff}".into(), ordinal: usize::MAX }
+    }
+}
+
+impl Created {
+    /// The older first; two of one second are of one age, as in Kubernetes.
+    pub(crate) fn by_age(&self, other: &Self) -> Ordering {
+        match (&self.timestamp, &other.timestamp) {
+            (Some(ours), Some(theirs)) => ours.cmp(theirs),
+            _ => self.cmp(other),
+        }
     }
 }
 
@@ -69,6 +82,7 @@ pub(crate) fn read_metadata(raw: &RawObject, report: &Report) -> Metadata {
     let root = Cursor::root(&raw.node, report);
     let mut labels = Vec::new();
     let mut timestamp = None;
+    let mut generation = None;
     for (name, field) in root.entries() {
         if name != "metadata" {
             continue;
@@ -79,6 +93,7 @@ pub(crate) fn read_metadata(raw: &RawObject, report: &Report) -> Metadata {
                 "name" => named = field.text().is_some(),
                 "namespace" => drop(field.text()),
                 "labels" if !field.is_null() => labels = field.text_map(),
+                "generation" => generation = number(field.node()),
                 "creationTimestamp" => timestamp = field.node().text().and_then(instant),
                 _ => {}
             }
@@ -91,12 +106,19 @@ pub(crate) fn read_metadata(raw: &RawObject, report: &Report) -> Metadata {
         root.missing_name();
     }
     let created = Created { timestamp, file: report.file().clone(), ordinal: raw.ordinal };
-    Metadata { id: raw.id.clone(), origin: root.origin(), labels, created }
+    Metadata { id: raw.id.clone(), origin: root.origin(), labels, created, generation }
 }
 
 /// The annotations of an object, as they are written.
-pub(crate) fn annotations(raw: &RawObject) -> Option<&crate::yaml::Node> {
+pub(crate) fn annotations(raw: &RawObject) -> Option<&Node> {
     raw.node.field("metadata")?.field("annotations")
+}
+
+fn number(node: &Node) -> Option<i64> {
+    match node.value {
+        Value::Integer(number) => i64::try_from(number).ok(),
+        _ => None,
+    }
 }
 
 /// A timestamp as Kubernetes writes it (UTC, whole seconds), which sorts as text.

@@ -3,11 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// A configuration object's identity. Written `Kind/namespace/name`.
+/// A configuration object's identity. Written `Kind/namespace/name`, whatever its group.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectId {
     /// `VirtualService`, `Gateway`, …
     pub kind: Arc<str>,
+    /// The API group, where another group has a kind of that name too and came first: Gateway API's `Gateway` beside
+    /// Istio's. Empty everywhere else.
+    pub group: &'static str,
     /// `metadata.namespace`, `default` where none is written.
     pub namespace: Arc<str>,
     /// `metadata.name`
@@ -21,7 +24,13 @@ impl ObjectId {
         namespace: impl Into<Arc<str>>,
         name: impl Into<Arc<str>>,
     ) -> Self {
-        ObjectId { kind: kind.into(), namespace: namespace.into(), name: name.into() }
+        ObjectId { kind: kind.into(), group: "", namespace: namespace.into(), name: name.into() }
+    }
+
+    /// The same identity in another API group, see [`group`](Self::group).
+    #[must_use]
+    pub fn in_group(self, group: &'static str) -> Self {
+        ObjectId { group, ..self }
     }
 }
 

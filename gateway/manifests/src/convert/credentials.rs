@@ -38,6 +38,16 @@ impl<'c> Stores<'c> {
         Stores { objects, secrets: objects.secrets.iter().map(secret).collect(), files }
     }
 
+    /// The PEM of a ConfigMap's `ca.crt`.
+    pub(crate) fn authorities(&self, namespace: &str, name: &str) -> Option<&'c str> {
+        let mut maps = self.objects.config_maps.iter();
+        let found = maps.find(|map| {
+            let id = &map.metadata.id;
+            *id.namespace == *namespace && *id.name == *name
+        });
+        found?.authorities.as_deref()
+    }
+
     pub(crate) fn secret(&self, namespace: &str, name: &str) -> Option<&'c Secret> {
         self.secrets.get(&(namespace, name)).copied()
     }
@@ -58,6 +68,7 @@ impl<'c> Stores<'c> {
             CertificateSource::Files(pairs) => {
                 pairs.iter().map(|pair| self.of_files(at, pair, kept, findings)).collect()
             }
+            CertificateSource::Refused => return Vec::new(),
             CertificateSource::Mesh(origin) => {
                 let pair = self.mesh_pair(origin);
                 vec![self.of_files(at, &pair, kept, findings)]
@@ -171,8 +182,12 @@ impl Kept {
 impl<'a> At<'a> {
     /// A field of the server's `tls`.
     pub(crate) fn spot(&self, field: &str, origin: &'a Origin) -> Spot<'a> {
+        // Who vouches for clients is said in the Gateway, not in the listener.
+        if field.starts_with("spec.") {
+            return Spot { object: self.gateway, field: field.to_owned(), origin };
+        }
         let field = format!("{}.{field}", self.server.tls_field);
-        Spot { object: self.gateway, field, origin }
+        Spot { object: self.server.object(self.gateway), field, origin }
     }
 }
 

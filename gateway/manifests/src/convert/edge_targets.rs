@@ -33,8 +33,9 @@ fn sections(
     policy: &EdgePolicy,
     target: &PolicyTarget,
 ) -> Option<Vec<Arc<str>>> {
-    let is_it =
-        |id: &ObjectId| id.namespace == policy.metadata.id.namespace && id.name == target.name;
+    let is_it = |id: &ObjectId| {
+        id.namespace == policy.metadata.id.namespace && target.means(target.kind, id)
+    };
     match target.kind {
         TargetKind::Gateway => {
             let found = objects.gateways.iter().find(|gateway| is_it(&gateway.metadata.id))?;
@@ -46,6 +47,11 @@ fn sections(
             let names = found.rules.iter().filter_map(|rule| rule.name.as_deref());
             Some(names.map(Into::into).collect())
         }
+        TargetKind::HttpRoute => {
+            let found = objects.http_routes.iter().find(|route| is_it(&route.metadata.id))?;
+            Some(found.rules.iter().filter_map(|rule| rule.name.clone()).collect())
+        }
+        TargetKind::GrpcRoute => None,
     }
 }
 
@@ -82,6 +88,7 @@ fn report(policy: &EdgePolicy, target: &PolicyTarget, problem: Problem, findings
             let part = match target.kind {
                 TargetKind::Gateway => "server",
                 TargetKind::VirtualService => "http rule",
+                TargetKind::HttpRoute | TargetKind::GrpcRoute => "rule",
             };
             let known = match known.join(", ") {
                 known if known.is_empty() => "it has none with a name".to_owned(),

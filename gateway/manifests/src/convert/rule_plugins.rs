@@ -1,4 +1,4 @@
-//! Plugins that are attached to VirtualServices and their rules.
+//! Plugins that are attached to routes and their rules.
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
@@ -52,20 +52,33 @@ impl<'p> RulePlugins<'p> {
         RulePlugins { plugins, running }
     }
 
-    /// Those of rules of VirtualServices, each with its name, in running order: of one, or of a delegate's and the one
-    /// that delegates to it.
-    pub(crate) fn of(&self, rules: &[(&VirtualService, Option<&str>)]) -> Vec<ObjectId> {
+    /// Those of rules of routes, each with its name, in running order.
+    pub(crate) fn of_routes(&self, rules: &[(PluggedRoute<'_>, Option<&str>)]) -> Vec<ObjectId> {
         if self.running.is_empty() {
             return Vec::new();
         }
         let runs = |plugin: &&Arc<WasmPlugin>| {
             plugin.protocol.filters_requests()
                 && plugin.reach != PortReach::Nowhere
-                && targets(plugin).any(|target| {
-                    rules.iter().any(|(service, rule)| covers(target, service, *rule))
-                })
+                && targets(plugin)
+                    .any(|target| rules.iter().any(|(route, rule)| route.is_covered(target, *rule)))
         };
         self.plugins.iter().filter(runs).map(|plugin| plugin.metadata.id.clone()).collect()
+    }
+
+    /// Those of rules of VirtualServices, each with its name, in running order: of one, or of a delegate's and the one
+    /// that delegates to it.
+    pub(crate) fn of(&self, rules: &[(&VirtualService, Option<&str>)]) -> Vec<ObjectId> {
+        if self.running.is_empty() {
+            return Vec::new();
+        }
+        let names: Vec<Vec<&str>> =
+            rules.iter().map(|(service, _)| rule_names(service).collect()).collect();
+        let plugged = rules.iter().zip(&names).map(|((service, rule), names)| {
+            let (kind, id) = (PluginTargetKind::VirtualService, &service.metadata.id);
+            (PluggedRoute { kind, id, names }, *rule)
+        });
+        self.of_routes(&plugged.collect::<Vec<_>>())
     }
 
     /// Whether a plugin runs on any rule.
@@ -80,65 +93,90 @@ enum Runs {
     Nowhere,
 }
 
-/// What of VirtualServices a plugin names.
+/// A route as plugins are attached to it.
+#[derive(Clone, Copy)]
+pub(crate) struct PluggedRoute<'r> {
+    pub(crate) kind: PluginTargetKind,
+    pub(crate) id: &'r ObjectId,
+    /// The names of its rules.
+    pub(crate) names: &'r [&'r str],
+}
+
+impl PluggedRoute<'_> {
+    /// Whether a target means one of its rules. One that the route does not have leaves none of its rules uncovered: one
+    /// that was renamed must not lose its protection meanwhile.
+    fn is_covered(&self, target: &Target, rule: Option<&str>) -> bool {
+        target.means(self.kind, self.id)
+            && match target.section.as_deref() {
+                None => true,
+                Some(section) => !self.names.contains(&section) || rule == Some(section),
+            }
+    }
+}
+
+fn rule_names(service: &VirtualService) -> impl Iterator<Item = &str> {
+    service.rules.iter().filter_map(|rule| rule.name.as_deref())
+}
+
+/// What of routes a plugin names.
 fn targets(plugin: &WasmPlugin) -> impl Iterator<Item = &Target> {
     let named = match &plugin.coverage {
         Coverage::Named(targets) => targets.as_slice(),
         _ => &[],
     };
-    named.iter().filter(|target| target.kind == PluginTargetKind::VirtualService)
+    named.iter().filter(|target| target.kind != PluginTargetKind::Gateway)
 }
 
-/// A rule that the VirtualService does not have leaves none of its rules uncovered: one that was renamed must not
-/// lose its protection meanwhile.
-fn covers(target: &Target, service: &VirtualService, rule: Option<&str>) -> bool {
-    target.means(PluginTargetKind::VirtualService, &service.metadata.id)
-        && match target.section.as_deref() {
-            None => true,
-            Some(section) => !has_rule(service, section) || rule == Some(section),
+/// The names of the rules of the route that a target means; `None` where there is none.
+fn names_of<'o>(target: &Target, objects: &'o Objects) -> Option<Vec<&'o str>> {
+    let means = |id: &ObjectId| target.means(target.kind, id);
+    match target.kind {
+        PluginTargetKind::VirtualService => {
+            let mut services = objects.virtual_services.iter();
+            let found = services.find(|service| means(&service.metadata.id))?;
+            Some(rule_names(found).collect())
         }
-}
-
-fn has_rule(service: &VirtualService, section: &str) -> bool {
-    service.rules.iter().any(|rule| rule.name.as_deref() == Some(section))
+        PluginTargetKind::HttpRoute => {
+            let found = objects.http_routes.iter().find(|route| means(&route.metadata.id))?;
+            Some(found.rules.iter().filter_map(|rule| rule.name.as_deref()).collect())
+        }
+        PluginTargetKind::GrpcRoute | PluginTargetKind::Gateway => None,
+    }
 }
 
 /// Reports a target that is missing, or cannot be attached to.
 fn check(plugin: &WasmPlugin, target: &Target, objects: &Objects, findings: &mut Findings) -> Runs {
     let object = &plugin.metadata.id;
+    let kind = target.kind.as_str();
     let spot = |part: &str| {
         let field = format!("{}.{part}", target.field);
         Spot { object, field, origin: &target.origin }
     };
     if plugin.protocol == PluginProtocol::Network {
-        let message = "a network filter cannot be attached to a VirtualService".to_owned();
+        let message = format!("a network filter cannot be attached to a {kind}");
         let help = "attach it to a Gateway; it does not run there";
         findings.error(codes::BAD_VALUE, spot("kind"), message, help);
         return Runs::Nowhere;
     }
-    let mut services = objects.virtual_services.iter();
-    let found = services
-        .find(|service| target.means(PluginTargetKind::VirtualService, &service.metadata.id));
-    let Some(service) = found else {
+    let Some(names) = names_of(target, objects) else {
         let Target { namespace, name, .. } = target;
-        let id = ObjectId::new("VirtualService", namespace.clone(), name.clone());
+        let id = ObjectId::new(kind, namespace.clone(), name.clone());
         if !objects.broken.contains(&id) {
-            let message = format!("there is no VirtualService `{namespace}/{name}`");
+            let message = format!("there is no {kind} `{namespace}/{name}`");
             let help = "write it, or correct the name; a target is looked for in the plugin's own namespace";
             findings.error(codes::TARGET_MISSING, spot("name"), message, help);
         }
         return Runs::Nowhere;
     };
     if let Some(section) = target.section.as_deref()
-        && !has_rule(service, section)
+        && !names.contains(&section)
     {
-        let names: Vec<&str> =
-            service.rules.iter().filter_map(|rule| rule.name.as_deref()).collect();
         let known = match names.join(", ") {
             known if known.is_empty() => "it has none with a name".to_owned(),
             known => format!("it has: {known}"),
         };
-        let message = format!("VirtualService `{}` has no http rule `{section}`", target.name);
+        let part = if kind == "VirtualService" { "http rule" } else { "rule" };
+        let message = format!("{kind} `{}` has no {part} `{section}`", target.name);
         let help = format!("{known}; until then the plugin runs on all of its rules");
         findings.error(codes::TARGET_MISSING, spot("sectionName"), message, &help);
     }

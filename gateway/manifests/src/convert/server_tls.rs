@@ -41,7 +41,7 @@ impl<'c> Credentials<'c> {
         let last = self.last_good.credentials(&id);
         let kept = if last.is_empty() { Kept::No } else { Kept::Yes };
         let mut credentials = self.stores.credentials(at, &tls.certificates, kept, findings);
-        if credentials.is_empty() {
+        if credentials.is_empty() && tls.certificates != CertificateSource::Refused {
             credentials = last.to_vec();
         }
         self.next.keep_credentials(id.clone(), credentials.clone());
@@ -94,7 +94,12 @@ impl<'c> Credentials<'c> {
                 let file = NamedFile { path, field: "mode".into(), origin: origin.clone() };
                 self.of_files(&file, None)
             }
-            (AuthoritySource::BesideCertificate, CertificateSource::Files(_)) => Err(Lack::Unnamed),
+            (AuthoritySource::ConfigMaps(names), _) => self.of_config_maps(names),
+            (AuthoritySource::Refused, _)
+            | (
+                AuthoritySource::BesideCertificate,
+                CertificateSource::Files(_) | CertificateSource::Refused,
+            ) => Err(Lack::Unnamed),
         }
     }
 
@@ -112,6 +117,22 @@ impl<'c> Credentials<'c> {
             }
         }
         Err(names.first().map_or(Lack::Unnamed, |name| self.no_secret(name)))
+    }
+
+    /// Those of all the ConfigMaps together.
+    fn of_config_maps(&self, names: &[CredentialName]) -> Result<TrustAnchors, Lack> {
+        let mut pem = String::new();
+        for name in names {
+            let Some(found) = self.stores.authorities(&name.namespace, &name.name) else {
+                return Err(Lack::NoConfigMap(name.clone()));
+            };
+            if TrustAnchors::from_pem(found.as_bytes(), None).is_err() {
+                return Err(Lack::Unusable(name.clone()));
+            }
+            pem.push_str(found);
+            pem.push('\n');
+        }
+        TrustAnchors::from_pem(pem.as_bytes(), None).map_err(|_| Lack::Unnamed)
     }
 
     /// What a Secret says of authorities; `None` where it says nothing.
@@ -153,6 +174,8 @@ enum Lack {
     Unnamed,
     /// There is no such Secret.
     Missing(CredentialName),
+    /// There is no such ConfigMap, or it has no authorities.
+    NoConfigMap(CredentialName),
     /// It has no authorities.
     Without(CredentialName),
     /// What it has cannot be used; it has a problem of its own.
@@ -175,6 +198,11 @@ impl Lack {
             Lack::Missing(name) => {
                 (&name.field, &name.origin, format!("there is no {}", name.id()))
             }
+            Lack::NoConfigMap(name) => (
+                &name.field,
+                &name.origin,
+                format!("there is no ConfigMap/{}/{} with `ca.crt`", name.namespace, name.name),
+            ),
             Lack::Without(name) => (
                 &name.field,
                 &name.origin,
@@ -199,6 +227,10 @@ fn reference(certificates: &CertificateSource, authorities: &AuthoritySource) ->
         (AuthoritySource::Files { authorities, revocations }, _) => {
             format!("{:?} {:?}", authorities.path, revocations.as_ref().map(|file| &file.path))
         }
+        (AuthoritySource::ConfigMaps(names), _) => {
+            format!("config maps {:?}", names.iter().map(secret).collect::<Vec<_>>())
+        }
+        (AuthoritySource::Refused, _) => "nothing".to_owned(),
         (AuthoritySource::BesideCertificate, CertificateSource::Secrets(names)) => {
             format!("beside {:?}", names.iter().map(secret).collect::<Vec<_>>())
         }

@@ -148,7 +148,10 @@ fn read_target(item: &Cursor<'_>, own: &Arc<str>) -> Option<PolicyTarget> {
         && !kind.groups().contains(&field.text()?)
     {
         let message = format!("a {} is not of this group", kind.as_str());
-        field.refuse(message, format!("write `{}`, or leave `group` out", kind.groups().join("` or `")));
+        field.refuse(
+            message,
+            format!("write `{}`, or leave `group` out", kind.groups().join("` or `")),
+        );
     }
     let group = group.and_then(|field| field.text()).map(Into::into);
     let name = fields.required("name").and_then(|field| field.text());
@@ -176,8 +179,7 @@ fn read_kind(field: &Cursor<'_>) -> Option<TargetKind> {
 
 /// Before a request is known there is no VirtualService, so that much cannot be set for one.
 fn check_reach(targets: &[PolicyTarget], settings: &[PlacedSetting], report: &Report) {
-    let Some(target) = targets.iter().find(|target| target.kind != TargetKind::Gateway)
-    else {
+    let Some(target) = targets.iter().find(|target| target.kind != TargetKind::Gateway) else {
         return;
     };
     for placed in settings.iter().filter(|placed| placed.setting.reach() != Reach::Rule) {

@@ -24,6 +24,8 @@ pub(crate) enum CertificateSource {
     Secrets(Vec<CredentialName>),
     /// `serverCertificate` and `privateKey`, `tlsCertificates`
     Files(Vec<CertificateFiles>),
+    /// None: what is named must not be used, nor what was named before.
+    Refused,
     /// Those of this workload in the mesh (`ISTIO_MUTUAL`), in files whose directory is set for the process.
     Mesh(Origin),
 }
@@ -45,6 +47,10 @@ pub(crate) enum AuthoritySource {
     Secret(CredentialName),
     /// `caCertificates`, `caCrl`
     Files { authorities: NamedFile, revocations: Option<NamedFile> },
+    /// Of Gateway API's `caCertificateRefs`; all of them vouch.
+    ConfigMaps(Vec<CredentialName>),
+    /// Nobody: what is named must not be used.
+    Refused,
     /// The Secret of the server's own certificate, or the one beside it named `<name>-cacert`; the mesh's with
     /// the mesh's certificates.
     BesideCertificate,
@@ -55,7 +61,7 @@ pub(crate) enum AuthoritySource {
 pub(crate) struct CredentialName {
     pub(crate) namespace: Arc<str>,
     pub(crate) name: Arc<str>,
-    /// Under `tls`.
+    /// Under the server's `tls`; one that begins with `spec.` is the whole path in the Gateway.
     pub(crate) field: Box<str>,
     pub(crate) origin: Origin,
 }

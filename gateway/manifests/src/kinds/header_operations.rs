@@ -95,7 +95,7 @@ fn read_field(name: &str, value: &Cursor<'_>) -> Option<(HeaderName, HeaderValue
     Some(field)
 }
 
-fn read_name(text: &str, cursor: &Cursor<'_>) -> Option<HeaderName> {
+pub(super) fn read_name(text: &str, cursor: &Cursor<'_>) -> Option<HeaderName> {
     let name = header_name(cursor, text)?;
     if FRAMING.contains(&name.as_str()) || name == "host" {
         let message = format!("the field `{name}` belongs to the connection and cannot be changed");

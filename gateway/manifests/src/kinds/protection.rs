@@ -1,19 +1,16 @@
-//! Kinds that protect and are not served yet: `AuthorizationPolicy`, `RequestAuthentication`. What they cover is
-//! all that is read, as it is refused until they are served.
+//! What protects and cannot be used: an `AuthorizationPolicy` or `RequestAuthentication` that is broken and never was
+//! good. What it covers is all that counts, as that is refused. And what such policies cover, broken or not.
 
 use std::sync::Arc;
 
 use portcullis_model::{ObjectId, Origin};
 
 use super::plugin_target::{Coverage, Coverer, read_coverage};
-use crate::codes;
-use crate::draft::RawObject;
-use crate::metadata::{Created, Metadata, OBJECT, annotations, read_metadata};
-use crate::reader::{Cursor, Fields, Schema};
-use crate::report::{Gravity, Report};
+use crate::metadata::{Created, Metadata};
+use crate::reader::{Cursor, Fields};
 use crate::yaml::Node;
 
-/// An object that would protect what it covers.
+/// An object that should protect what it covers.
 #[derive(Clone, Debug)]
 pub(crate) struct Protection {
     pub(crate) metadata: Metadata,
@@ -23,65 +20,19 @@ pub(crate) struct Protection {
 /// The namespace whose policies are for every namespace.
 pub(crate) const ROOT_NAMESPACE: &str = "istio-system";
 
-/// Beside what narrows it, the fields are not read before they are served.
-static SPEC: Schema = Schema {
-    what: "the object",
-    served: &["selector", "targetRef", "targetRefs"],
-    not_yet: &[],
-    skipped: &[
-        // AuthorizationPolicy
-        "rules", "action", "provider", // RequestAuthentication
-        "jwtRules",
-    ],
-};
-
-/// Reads what an object covers; `None` where it would refuse nothing even if it were served.
-pub(crate) fn read_protection(raw: &RawObject, report: &Report) -> Option<Protection> {
-    let metadata = read_metadata(raw, report);
-    let root = Cursor::root(&raw.node, report);
-    if enforces_nothing(raw) {
-        root.report(
-            Gravity::Warns,
-            codes::KIND_NOT_SERVED,
-            format!("the kind {} is known, but not served yet", raw.id.kind),
-            "the object has no effect here; served, it would refuse nothing either",
-        );
-        return None;
-    }
-    let namespace = &metadata.id.namespace;
-    let fields = root.fields(&OBJECT);
-    let spec = fields.as_ref().and_then(|fields| fields.field("spec"));
-    let coverage = match &spec {
-        None => of_namespace(namespace),
-        Some(spec) => match spec.fields(&SPEC) {
-            Some(spec) => read_reach(&spec, namespace),
-            None => Coverage::Every,
-        },
-    };
-    Some(Protection { coverage, metadata })
-}
-
 impl Protection {
     /// Of an object of which nothing is known but that it covers something: every Gateway, refused.
     pub(crate) fn unreadable(id: ObjectId, origin: Origin) -> Self {
         let created = Created::unknown();
         Protection {
-            metadata: Metadata { id, origin, labels: Vec::new(), created },
+            metadata: Metadata { id, origin, labels: Vec::new(), created, generation: None },
             coverage: Coverage::Every,
         }
     }
 }
 
-/// A policy that only audits, or runs dry.
-fn enforces_nothing(raw: &RawObject) -> bool {
-    let is = |node: Option<&Node>, wanted| node.and_then(Node::text) == Some(wanted);
-    let dry_run = annotations(raw).and_then(|node| node.field("istio.io/dry-run"));
-    let action = raw.node.field("spec").and_then(|spec| spec.field("action"));
-    &*raw.id.kind == "AuthorizationPolicy" && (is(dry_run, "true") || is(action, "AUDIT"))
-}
-
 /// Without a selector or target, the object is for its own namespace.
-fn read_reach(spec: &Fields<'_>, namespace: &Arc<str>) -> Coverage {
+pub(super) fn read_reach(spec: &Fields<'_>, namespace: &Arc<str>) -> Coverage {
     let selects_nothing = spec.field("selector").is_some_and(|field| {
         let labels = field.node().field("matchLabels");
         field.is_empty_mapping() || labels.is_some_and(Node::is_empty_mapping)

@@ -144,7 +144,8 @@ pub(crate) fn read_wasm_plugin(raw: &RawObject, directory: &Path, report: &Repor
 /// A plugin of which nothing is known but that it covers something: every Gateway, refused.
 pub(crate) fn unreadable(id: ObjectId, origin: Origin, reason: String) -> WasmPlugin {
     let created = Created::unknown();
-    let metadata = Metadata { id, origin: origin.clone(), labels: Vec::new(), created };
+    let metadata =
+        Metadata { id, origin: origin.clone(), labels: Vec::new(), created, generation: None };
     WasmPlugin { module: PluginModule::Broken(reason), ..unread(metadata, origin) }
 }
 

@@ -1,0 +1,52 @@
+//! Gateway API's kinds: one file each, from the object as written to a typed one.
+
+mod allowed;
+mod backend_ref;
+mod backend_tls_policy;
+mod client_validation;
+mod cors_filter;
+mod gateway;
+mod gateway_class;
+mod grpc_match;
+mod grpc_route;
+mod header_modifier;
+mod http_match;
+mod http_route;
+mod label_selector;
+mod listener;
+mod listener_set;
+mod listener_tls;
+mod mirror_filter;
+mod object_ref;
+mod parent_ref;
+mod path_modifier;
+mod reference_grant;
+mod route_filter;
+mod route_times;
+mod stream_route;
+
+pub(crate) use allowed::{Namespaces, RouteKind};
+pub(crate) use backend_ref::BackendRef;
+pub(crate) use backend_tls_policy::{BackendTlsPolicy, TlsTarget};
+pub(crate) use client_validation::{ClientValidation, ValidationMode};
+pub(crate) use gateway::{ApiGateway, GatewayAddress, GatewayFault};
+pub(crate) use gateway_class::{CONTROLLER, GatewayClass};
+pub(crate) use http_route::{HttpRoute, HttpRouteRule, RouteBackend};
+pub(crate) use listener::ApiListener;
+pub(crate) use listener_set::ListenerSet;
+pub(crate) use listener_tls::ListenerTls;
+pub(crate) use object_ref::{GROUP, ObjectRef};
+pub(crate) use parent_ref::ParentRef;
+pub(crate) use reference_grant::ReferenceGrant;
+pub(crate) use route_filter::RouteFilters;
+pub(crate) use route_times::RouteTimes;
+pub(crate) use stream_route::StreamRoute;
+
+pub(super) use backend_tls_policy::read_backend_tls_policy;
+pub(super) use gateway::read_api_gateway;
+pub(super) use gateway_class::read_gateway_class;
+pub(super) use grpc_route::read_grpc_route;
+pub(super) use http_route::read_http_route;
+pub(super) use listener_set::read_listener_set;
+pub(super) use reference_grant::read_reference_grant;
+pub(super) use stream_route::read_stream_route;

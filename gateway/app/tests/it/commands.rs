@@ -132,7 +132,9 @@ fn validate_is_content_with_a_clean_configuration() {
 
 #[test]
 fn only_errors_make_validate_fail() {
-    let scene = Scene::new(&shop::manifests("- fault: {}\n  directResponse: {status: 204}\n"));
+    let telemetry = "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {name: t}\nspec: {metrics: [{overrides: []}]}\n";
+    let rules = "- directResponse: {status: 204}\n";
+    let scene = Scene::new(&join(&[shop::manifests(rules), telemetry.to_owned()]));
     let output = scene.run(&["validate", "--output", "json", "config"]);
     let problem = &json(&output)["problems"][0];
     assert_eq!((&problem["code"], &problem["severity"]), (&"PC0207".into(), &"warning".into()));

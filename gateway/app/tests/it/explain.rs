@@ -87,7 +87,8 @@ async fn what_asks_wrongly_or_from_elsewhere_is_refused() {
     let mut explainer = Explainer::of(&shop.gateway).await;
     for (parameters, part) in [
         (&[][..], "`url` is missing"),
-        (&[("url", "shop.example/a")], "has to begin with http:// or https://"),
+        (&[("url", "shop.example/a")], "`shop.example/a` is not a URL"),
+        (&[("url", "ftp://shop.example/")], "has to begin with http:// or https://"),
         (&[("url", "http://a/"), ("header", "none")], "`none` is not a header field"),
         (&[("url", "http://a/"), ("method", "G T")], "`G T` is not a method"),
         (&[("url", "http://a/"), ("client", "me")], "`me` is not an address"),

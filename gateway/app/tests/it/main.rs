@@ -5,6 +5,7 @@
 // Nobody imports from here.
 #![allow(missing_docs, unreachable_pub)]
 
+mod access_log_filter;
 mod admin;
 mod alb_headers;
 mod attack;
@@ -23,6 +24,7 @@ mod endpoint_swaps;
 mod envoy;
 mod examples;
 mod expect;
+mod explain;
 mod failure_records;
 mod faults;
 mod gateway;
@@ -44,6 +46,7 @@ mod metrics;
 mod mirrors;
 mod moving_endpoints;
 mod namespaces;
+mod native_filters;
 mod observability;
 mod outliers;
 mod overload;
@@ -64,13 +67,16 @@ mod plugin_supply;
 mod plugin_swaps;
 mod plugin_ticks;
 mod plugins;
+mod problem_codes;
 mod promises;
 mod proxy_protocol;
 mod reload;
+mod request_authentication;
 mod request_bodies;
 mod retries;
 mod rollout;
 mod route_actions;
+mod route_tests;
 mod routes;
 mod settings;
 mod shipped_plugins;

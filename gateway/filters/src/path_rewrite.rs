@@ -54,10 +54,12 @@ impl PathRewrite {
     }
 }
 
-/// What the request gets in the place of its path. A `?` or `#` in it would begin something else than a path.
+/// What the request gets in the place of its path. A replacement may bring a query of its own, which comes first; a `#`
+/// would cut off what is behind it.
 fn with_query(path: String, query: Option<&str>) -> Option<PathAndQuery> {
-    let is_path = (path.starts_with('/') || path == "*") && !path.contains(['?', '#']);
+    let is_path = (path.starts_with('/') || path == "*") && !path.contains('#');
     let whole = match query {
+        Some(query) if path.contains('?') => path + "&" + query,
         Some(query) => path + "?" + query,
         None => path,
     };
@@ -112,9 +114,8 @@ mod tests {
             rewrite.apply(&path.parse().unwrap(), MatchedPath::Whole).map(|path| path.to_string())
         };
         assert_eq!(rewrite("/v1/(.*)", r"/v2/\1", "/v1/a?b=/v1/").unwrap(), "/v2/a?b=/v1/");
-        for (pattern, substitution) in
-            [("/", ""), ("a", "?"), ("a", "#"), ("a", " "), ("^/", "//evil.example/?")]
-        {
+        assert_eq!(rewrite("a", "b?c", "/a?d").unwrap(), "/b?c&d");
+        for (pattern, substitution) in [("/", ""), ("a", "#"), ("a", " "), ("^", "x")] {
             assert_eq!(rewrite(pattern, substitution, "/a"), None, "{pattern} {substitution}");
         }
     }

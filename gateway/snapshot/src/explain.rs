@@ -15,6 +15,7 @@ use portcullis_routing::{ConsideredRule as Considered, Outcome, RouteQuery};
 
 use crate::explain_filters::{answered_by_filter, native_filters};
 use crate::explain_plugins::{explain_chain, refuses_all};
+use crate::explain_policies::{explain_connection_policies, explain_policies};
 use crate::explain_upstream::{endpoints, explain_forward, header_changes};
 use crate::explanation::{ConsideredRule, ExplainedCluster, Explanation, MOST_CONSIDERED, Source};
 use crate::{
@@ -68,7 +69,7 @@ fn explain_canonical(
     table
         .tcp
         .as_ref()
-        .and_then(|tcp| passed_on(table, tcp, &host))
+        .and_then(|tcp| passed_on(table, tcp, (&host, request)))
         .or_else(|| health(request))
         .unwrap_or_else(|| explain_routes(snapshot, table, &host, request))
 }
@@ -123,6 +124,7 @@ fn explain_routes(
     explanation.plugins =
         chain.iter().filter_map(ChainStep::plugin).map(|step| step.id.to_string()).collect();
     explanation.plugin_chain = explain_chain(chain, listener, rule, snapshot);
+    explain_policies(settings, request, head_of(request), &mut explanation);
     if let Some(step) = refuses_all(chain, snapshot) {
         explanation.outcome = "refused";
         explanation.status = Some(503);
@@ -158,7 +160,11 @@ fn head_of(request: &RequestToExplain) -> RequestHead {
 }
 
 /// What becomes of a connection whose client asks for this server, where its bytes are passed on.
-fn passed_on(table: &SocketTable, tcp: &TcpTable, host: &str) -> Option<Explanation> {
+fn passed_on(
+    table: &SocketTable,
+    tcp: &TcpTable,
+    (host, request): (&str, &RequestToExplain),
+) -> Option<Explanation> {
     let route = tcp.find(Some(host)).filter(|route| route.handling != Handling::Http)?;
     let mut explanation = Explanation { outcome: "not_found", ..Explanation::default() };
     let listener = table.listeners.get(route.listener).map(|listener| &listener.settings);
@@ -175,6 +181,9 @@ fn passed_on(table: &SocketTable, tcp: &TcpTable, host: &str) -> Option<Explanat
             endpoints: destination.cluster.as_deref().map(endpoints).unwrap_or_default(),
         };
         explanation.clusters = rule.destinations.iter().map(cluster).collect();
+    }
+    if let Some(listener) = listener {
+        explain_connection_policies(listener, request, host, &mut explanation);
     }
     if let Some(policy) = tcp.refusal(route) {
         explanation.outcome = "refused";

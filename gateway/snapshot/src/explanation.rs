@@ -3,7 +3,7 @@
 use portcullis_model::Origin;
 use serde::Serialize;
 
-use crate::ExplainedPlugin;
+use crate::{ExplainedPlugin, ExplainedPolicy};
 
 /// What becomes of a request, and why.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -36,6 +36,9 @@ pub struct Explanation {
     pub considered_left_out: usize,
     /// The native filters that act on it.
     pub filters: Vec<String>,
+    /// The authorization policies that it is held against, in the order in which they are asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<ExplainedPolicy>,
     /// The plugins that run on it, in order.
     pub plugins: Vec<String>,
     /// The same with phase, priority and why each runs.

@@ -96,6 +96,11 @@ impl Report {
             self.line("location", location);
         }
         self.line("filters", &or_none(&explanation.filters));
+        for policy in &explanation.policies {
+            let dry = if policy.enforced { "" } else { " (dry run)" };
+            let said = format!("{}  {}{dry}: {}", policy.policy, policy.action, policy.outcome);
+            self.line("policy", &said);
+        }
         self.line("plugins", &or_none(&explanation.plugins));
         for plugin in &explanation.plugin_chain {
             let (phase, priority) = (plugin.phase, plugin.priority);

@@ -13,6 +13,7 @@ mod compile;
 mod explain;
 mod explain_filters;
 mod explain_plugins;
+mod explain_policies;
 mod explain_request;
 mod explain_upstream;
 mod explanation;
@@ -38,6 +39,7 @@ pub use chain::{Attached, Chain, ChainStep, PluginStep};
 pub use compile::{Compiled, Compiler};
 pub use explain::explain;
 pub use explain_plugins::ExplainedPlugin;
+pub use explain_policies::ExplainedPolicy;
 pub use explain_request::RequestToExplain;
 pub use explanation::{
     ConsideredRule, ExplainedCluster, ExplainedEndpoint, Explanation, HeaderChange,

@@ -11,8 +11,8 @@ use crate::{ClusterName, Origin};
 /// A rule as one listener has it: what the rule says of other ports and Gateways is settled.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TcpRoute {
-    /// The server names (SNI) that it takes on a listener that passes TLS on; on other listeners none, and it
-    /// takes every connection.
+    /// The server names (SNI) that it takes on a listener that passes TLS on, or at which it ends for bytes; none, as
+    /// on other listeners, and it takes every connection.
     pub server_names: Vec<HostPattern>,
     /// The connections that it takes alone; `None` for all.
     pub addresses: Option<Arc<TcpAddresses>>,

@@ -57,7 +57,7 @@ struct Place {
     /// Those that have it, nearly always one; the first one's handling counts.
     listeners: Vec<usize>,
     handling: Handling,
-    /// The rules by name, where TLS is passed on.
+    /// The rules by name, where TLS is passed on, or ends for routes that name hosts.
     names: HostIndex<Candidates>,
     /// The rules of every connection, where TLS ends.
     any: Candidates,
@@ -123,9 +123,10 @@ impl ConnectionTable {
         };
         let rule = match place.handling {
             Handling::Http => None,
-            Handling::EndTls => choose(&place.any, addresses),
-            Handling::PassOn => {
-                place.names.find(name).and_then(|candidates| choose(candidates, addresses))
+            Handling::EndTls | Handling::PassOn => {
+                let named = place.names.find(name);
+                let named = named.and_then(|candidates| choose(candidates, addresses));
+                named.or_else(|| choose(&place.any, addresses))
             }
         };
         let listener = place.listeners.first().copied().unwrap_or_default();
@@ -159,7 +160,9 @@ impl ConnectionTable {
             let candidate =
                 Candidate { addresses: route.addresses.clone(), rule: self.rules.len() };
             self.rules.push(route.rule.clone());
-            add(&mut own, &candidate);
+            if route.server_names.is_empty() {
+                add(&mut own, &candidate);
+            }
             for name in &route.server_names {
                 self.add_name(index, name, &candidate);
             }
@@ -190,7 +193,7 @@ impl ConnectionTable {
     /// listener alone, it takes every connection that the name could get.
     fn add_name(&mut self, listener: usize, name: &HostPattern, candidate: &Candidate) {
         if let Some(place) = self.place_of(listener, name)
-            && place.handling == Handling::PassOn
+            && place.handling != Handling::Http
         {
             add(place.names.entry(name, Vec::new), candidate);
         }
@@ -212,7 +215,8 @@ fn handling(listener: &Listener) -> Handling {
 
 #[cfg(test)]
 mod tests {
-    use portcullis_model::{Origin, RequestPolicy, TcpRoute};
+    use portcullis_crypto::TlsParameters;
+    use portcullis_model::{ClientAuth, Origin, RequestPolicy, TcpRoute, TlsSettings};
 
     use super::*;
 
@@ -318,6 +322,24 @@ mod tests {
         assert_eq!(found(&table, ""), Some((1, Handling::PassOn, "db")));
         let table = ConnectionTable::build(&listeners[..1]).unwrap();
         assert_eq!(found(&table, ""), Some((0, Handling::PassOn, "")));
+    }
+
+    #[test]
+    fn where_tls_ends_routes_may_name_hosts_too() {
+        let mut ends_tls = (*listener(
+            ListenerProtocol::Tls,
+            &["*.a.test"],
+            &[("one", &["x.a.test"]), ("rest", &["*.a.test"])],
+        ))
+        .clone();
+        ends_tls.tls = Some(TlsSettings {
+            credentials: Vec::new(),
+            client_auth: ClientAuth::NotAsked,
+            parameters: TlsParameters::default(),
+        });
+        let table = ConnectionTable::build(&[Arc::new(ends_tls)]).unwrap();
+        assert_eq!(found(&table, "x.a.test"), Some((0, Handling::EndTls, "one")));
+        assert_eq!(found(&table, "y.a.test"), Some((0, Handling::EndTls, "rest")));
     }
 
     #[test]

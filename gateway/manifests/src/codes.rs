@@ -141,6 +141,8 @@ pub const RULE_NOT_COUNTED: Code = Code("PC0330");
 pub const CLASS_MISSING: Code = Code("PC0340");
 /// An annotation of an Ingress that another controller would heed.
 pub const FOREIGN_ANNOTATION: Code = Code("PC0341");
+/// An HTTPRoute and a GRPCRoute for one host of a listener: the older one has it.
+pub const ROUTE_KINDS: Code = Code("PC0342");
 /// A reference to an object of another namespace that no ReferenceGrant there permits.
 pub const NOT_PERMITTED: Code = Code("PC0345");
 /// A route or ListenerSet that what it names does not take.

@@ -1,6 +1,7 @@
 //! Drafts to models and problems, as users meet them.
 
 mod authorization_policies;
+mod backend_tls;
 mod bad_input;
 mod balancing;
 mod delegates;
@@ -8,6 +9,7 @@ mod edge_filters;
 mod edge_policies;
 mod gateway_tls;
 mod gateways;
+mod grpc_routes;
 mod health_checks;
 mod ingress;
 mod kubernetes_services;
@@ -19,9 +21,11 @@ mod quarantine;
 mod request_authentications;
 mod retries;
 mod route_order;
+mod route_warnings;
 mod routing;
 mod service_entries;
 mod services;
+mod stream_routes;
 mod tcp;
 mod telemetries;
 mod traffic_policies;

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::gateway::{Gateway, directory_with};
 use crate::shop::{HOST, Shop, TO_BLUE, backends, manifests};
-use crate::small_guests::small_guest;
+use crate::small_guests::{callback, small_guest};
 
 /// One rule for a path, with these fields, that sends to `blue`.
 fn rule(name: &str, fields: &str) -> String {
@@ -156,7 +156,7 @@ async fn a_preflight_of_another_origin_goes_on_or_ends_here() {
 async fn replies_say_what_their_origin_may_see_whoever_made_them() {
     let broken = rule("broken", CORS).replace("blue.example", "nowhere.example");
     let rules = [rule("api", CORS), broken].concat();
-    let mut shop = Shop::open(&rules).await;
+    let shop = Shop::open(&rules).await;
     for mut client in [shop.connect().await, h2c(&shop).await] {
         let asks = |path: &str, origin: &str| Call::get(HOST, path).header("origin", origin);
         let call = asks("/api", "https://app.example")
@@ -347,9 +347,10 @@ async fn a_plugins_reply_keeps_its_body_and_one_that_fails_has_the_gateways() {
 
 #[tokio::test]
 async fn native_filters_run_behind_plugins_that_hold_the_body() {
-    let code = r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (i32.const 1))
-        (func (export "proxy_on_request_body") (param i32 i32 i32) (result i32)
-        (if (result i32) (local.get 2) (then (i32.const 0)) (else (i32.const 1))))"#;
+    let code = callback(
+        "on_request_body",
+        "(if (i32.eqz (local.get $end)) (then (return (i32.const 1))))",
+    );
     let rules = [
         rule("late", "  fault: {delay: {percentage: {value: 100}, fixedDelay: 10ms}}\n"),
         rule("gone", "  fault: {abort: {percentage: {value: 100}, httpStatus: 418}}\n"),
@@ -358,7 +359,7 @@ async fn native_filters_run_behind_plugins_that_hold_the_body() {
     let plugin = wasm_plugin("guest", "./guest.wasm", "");
     let documents = [manifests(&rules.concat()), backends(&blue, &green), plugin];
     let directory = directory_with(&join(&documents));
-    std::fs::write(directory.path().join("config/guest.wasm"), small_guest(code)).unwrap();
+    std::fs::write(directory.path().join("config/guest.wasm"), small_guest(&code)).unwrap();
     let mut gateway = Gateway::start_in(directory, &[]).await;
     let mut client = Client::http1(gateway.address("http")).await.unwrap();
     let reply = client.call(Call::post(HOST, "/late", "held")).await;

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use portcullis_manifests::{CertificateFiles, LastGood, into_model_with};
+use portcullis_manifests::status::ObjectStatus;
+use portcullis_manifests::{CertificateFiles, Conversion, LastGood, Premises, into_model_with};
 use portcullis_message::HeadRules;
 use portcullis_model::{Model, Problem};
 use portcullis_sources::FileSource;
@@ -10,21 +11,33 @@ use portcullis_sources::FileSource;
 use crate::certificate_files::read_certificate_file;
 use crate::command_error::CommandError;
 
+/// What a configuration comes to.
+pub(crate) struct Configuration {
+    /// What would be served.
+    pub(crate) model: Model,
+    /// All that is wrong.
+    pub(crate) problems: Vec<Problem>,
+    /// What became of the objects that have a status.
+    pub(crate) status: Vec<ObjectStatus>,
+}
+
 /// The configuration as it stands on disk, and all that is wrong with it. `mesh_certificates` is the directory of
 /// this workload's certificates in the mesh.
 pub(crate) fn read_configuration(
     paths: &[PathBuf],
     mesh_certificates: &Path,
     head_rules: HeadRules,
-) -> Result<(Model, Vec<Problem>), CommandError> {
+) -> Result<Configuration, CommandError> {
     require_paths(paths)?;
     let runtime = control_runtime()?;
     let update = runtime.block_on(FileSource::new(paths.to_vec()).latest_draft());
     let files = CertificateFiles::new(mesh_certificates, &read_certificate_file);
-    let conversion = into_model_with(&update.draft, &LastGood::default(), head_rules, &files);
+    let premises = Premises { head_rules, labels: &[], files: &files };
+    let mut conversion = into_model_with(&update.draft, &LastGood::default(), premises);
     let mut problems = update.problems;
-    problems.extend(conversion.problems);
-    Ok((conversion.model, problems))
+    problems.extend(std::mem::take(&mut conversion.problems));
+    let Conversion { model, status, .. } = conversion;
+    Ok(Configuration { model, problems, status })
 }
 
 /// Refuses what is not there.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use portcullis_discovery::{Discovery, Keys};
 use portcullis_edge::Workers;
-use portcullis_manifests::{CertificateFiles, Draft, LastGood, into_model_with};
+use portcullis_manifests::{CertificateFiles, Draft, LastGood, Premises, into_model_with};
 use portcullis_message::{HeadRules, TrustedProxies};
 use portcullis_model::{PluginModule, Problem, Severity};
 use portcullis_snapshot::{Compiled, Compiler, News, Published, Snapshot};
@@ -84,6 +84,8 @@ pub(crate) struct ControlParts {
     pub registry: Arc<Registry>,
     /// How request heads are read where no EdgePolicy says otherwise.
     pub head_rules: HeadRules,
+    /// The gateway's labels (`--label`).
+    pub labels: Vec<(String, String)>,
     /// Whose PROXY headers are believed.
     pub trusted: Arc<TrustedProxies>,
 }
@@ -146,7 +148,9 @@ impl Applier {
     fn apply(&mut self, draft: &Draft, mut problems: Vec<Problem>) -> Applied {
         let started = Instant::now();
         let files = CertificateFiles::new(&self.parts.mesh_certificates, &read_certificate_file);
-        let conversion = into_model_with(draft, &self.last_good, self.parts.head_rules, &files);
+        let ControlParts { head_rules, ref labels, .. } = self.parts;
+        let premises = Premises { head_rules, labels, files: &files };
+        let conversion = into_model_with(draft, &self.last_good, premises);
         self.last_good = conversion.last_good;
         let previous = self.parts.published.current();
         let mut watch = local_modules(&conversion.model);

@@ -76,6 +76,7 @@ async fn start(
     let jobs = Jobs::new();
     let plugins = plugin_host(&arguments, &registry, worker_count, jobs.plugin_news())?;
     let keys = keys(&arguments, &registry, jobs.plugin_news())?;
+    let labels = home.here.labels.clone();
     let compiler = Compiler::new(registry.clone(), Some(plugins)).with_home(home);
     let published = Published::new(compiler.empty());
     let discovery = Arc::new(discovery(&arguments, &registry));
@@ -112,6 +113,7 @@ async fn start(
         compiler,
         mesh_certificates: arguments.mesh_certificates.clone(),
         head_rules: Compatibility::head_rules(arguments.compat),
+        labels,
         trusted,
         published,
         workers,

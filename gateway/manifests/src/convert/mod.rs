@@ -6,6 +6,7 @@ mod authentications;
 mod authorizations;
 mod backend_tls;
 mod binding;
+mod certificate_names;
 mod cluster_policy;
 mod clusters;
 mod coverage;
@@ -27,6 +28,7 @@ mod narrowing;
 mod open;
 mod plugin_supply;
 mod plugins;
+mod prefix_semantics;
 mod protections;
 mod route_order;
 mod routes;
@@ -47,6 +49,7 @@ use portcullis_model::{Model, Problem};
 use self::access_logs::set_access_logs;
 use self::authentications::authenticate_requests;
 use self::authorizations::authorize_requests;
+use self::certificate_names::report_hosts_without_certificate;
 use self::clusters::build_clusters;
 use self::coverage::Attachment;
 use self::credentials::Stores;
@@ -61,6 +64,7 @@ use self::listeners::build_listeners;
 use self::open::open_gateways;
 use self::plugin_supply::settle_supply;
 use self::plugins::attach_plugins;
+use self::prefix_semantics::report_prefix_semantics;
 use self::protections::refuse_unprotected;
 use self::routes::{Lookup, Lost, RouteBuilder};
 use self::rule_plugins::{RulePlugins, in_running_order};
@@ -102,7 +106,7 @@ pub struct Premises<'p> {
     /// How request heads are read where no EdgePolicy says otherwise.
     pub head_rules: HeadRules,
     /// Its labels (`--label`), which `sourceLabels` are held against.
-    pub labels: &'p [(Box<str>, Box<str>)],
+    pub labels: &'p [(String, String)],
     /// Certificates in files.
     pub files: &'p CertificateFiles<'p>,
 }
@@ -146,8 +150,10 @@ pub fn into_model_with(draft: &Draft, last_good: &LastGood, premises: Premises<'
     let mut parts = RuleParts { lookup, policies: &mut policies, plugins: &on_rules };
     api.bind_http(&objects.http_routes, &mut parts, &mut findings);
     api.bind_streams(&objects.stream_routes, lookup, &gateways, &mut findings);
-    api.route(&mut listeners);
+    api.route(&mut listeners, &mut findings);
     ingresses.route(&mut listeners, &gateways, lookup, &mut findings);
+    report_hosts_without_certificate(&listeners, &gateways, &mut findings);
+    report_prefix_semantics(&listeners, &mut findings);
     policies.set_for_listeners(&mut listeners, &gateways, head_rules, &mut findings);
     set_access_logs(&objects.telemetries, &gateways, &mut listeners, &mut findings);
     let mut attachment = Attachment::new(&gateways, &listeners);

@@ -12,12 +12,12 @@ use crate::kinds::{Gateway, GatewayName, SourceMatch, WrittenMatch};
 pub(crate) struct WorkloadSources<'w> {
     gateways: HashMap<(&'w str, &'w str), &'w Gateway>,
     /// Of `--label`.
-    labels: &'w [(Box<str>, Box<str>)],
+    labels: &'w [(String, String)],
 }
 
 impl<'w> WorkloadSources<'w> {
     /// Of these Gateways, and a process with these labels.
-    pub(crate) fn new(gateways: &'w [OpenGateway], labels: &'w [(Box<str>, Box<str>)]) -> Self {
+    pub(crate) fn new(gateways: &'w [OpenGateway], labels: &'w [(String, String)]) -> Self {
         let named = gateways.iter().filter(|open| open.gateway.is_of_istio()).map(|open| {
             let id = &open.gateway.metadata.id;
             ((&*id.namespace, &*id.name), &*open.gateway)
@@ -49,11 +49,8 @@ impl<'w> WorkloadSources<'w> {
         }
         let gateway = self.gateways.get(&(namespace, name));
         let selector = gateway.map_or(&[][..], |gateway| gateway.selector.as_slice());
-        let has = |label: &(String, String)| {
-            let own = self.labels.iter();
-            selector.contains(label)
-                || own.clone().any(|(key, value)| **key == *label.0 && **value == *label.1)
-        };
+        let has =
+            |label: &(String, String)| selector.contains(label) || self.labels.contains(label);
         let is_here = |wanted: &str| *namespace == *wanted;
         source.labels.iter().all(has) && source.namespace.as_deref().is_none_or(is_here)
     }

@@ -15,7 +15,7 @@ use rcgen::{
 };
 
 use super::{Conversion, convert, convert_after, only_problem, problems};
-use crate::convert::into_model_with;
+use crate::convert::{Premises, into_model_with};
 use crate::{CertificateFiles, Draft, LastGood, SourceFile};
 
 /// A Gateway with one HTTPS server whose `tls` is this.
@@ -319,7 +319,11 @@ fn with_files(
         files.get(path).map(|text| text.clone().into_bytes()).ok_or_else(|| "gone".to_owned())
     };
     let files = CertificateFiles::new(Path::new("/mesh"), &read);
-    let conversion = into_model_with(&draft, last_good, HeadRules::default(), &files);
+    let conversion = into_model_with(
+        &draft,
+        last_good,
+        Premises { head_rules: HeadRules::default(), labels: &[], files: &files },
+    );
     (conversion, files.into_asked().into_iter().collect())
 }
 

@@ -7,6 +7,7 @@ mod balancing;
 mod delegates;
 mod edge_filters;
 mod edge_policies;
+mod gateway_api;
 mod gateway_tls;
 mod gateways;
 mod grpc_routes;

@@ -11,7 +11,7 @@ use portcullis_message::HeadRules;
 use portcullis_model::{ClientTls, Cluster, Mesh, UpstreamServerName, UpstreamTls};
 
 use super::{Conversion, REVIEWS, problems};
-use crate::convert::into_model_with;
+use crate::convert::{Premises, into_model_with};
 use crate::{CertificateFiles, Draft, LastGood, SourceFile};
 
 type Files = BTreeMap<PathBuf, String>;
@@ -39,7 +39,11 @@ fn convert_with(draft: &Draft, files: &Files, last_good: &LastGood) -> Conversio
         files.get(path).map(|text| text.clone().into_bytes()).ok_or_else(|| "gone".to_owned())
     };
     let files = CertificateFiles::new(Path::new("/mesh"), &read);
-    into_model_with(draft, last_good, HeadRules::default(), &files)
+    into_model_with(
+        draft,
+        last_good,
+        Premises { head_rules: HeadRules::default(), labels: &[], files: &files },
+    )
 }
 
 fn read(tls: &str, files: &Files) -> Conversion {

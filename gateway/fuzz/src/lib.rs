@@ -25,9 +25,12 @@ mod manifests;
 mod module_loading;
 mod proxy_header;
 mod request_target;
+mod rewrite;
+mod route_lookup;
 mod route_tests;
 mod signature;
 mod token;
+mod token_places;
 mod upstream_http2;
 
 /// A reader of foreign bytes.
@@ -40,7 +43,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub static TARGETS: [Target; 24] = [
+pub static TARGETS: [Target; 27] = [
     Target { name: "access_log", run: access_log::run },
     Target { name: "certificate", run: certificate::run },
     Target { name: "client_hello", run: client_hello::run },
@@ -60,9 +63,12 @@ pub static TARGETS: [Target; 24] = [
     Target { name: "manifests", run: manifests::run },
     Target { name: "module_loading", run: module_loading::run },
     Target { name: "proxy_header", run: proxy_header::run },
+    Target { name: "route_lookup", run: route_lookup::run },
     Target { name: "signature", run: signature::run },
     Target { name: "token", run: token::run },
+    Target { name: "token_places", run: token_places::run },
     Target { name: "request_target", run: request_target::run },
+    Target { name: "rewrite", run: rewrite::run },
     Target { name: "route_tests", run: route_tests::run },
     Target { name: "upstream_http2", run: upstream_http2::run },
 ];

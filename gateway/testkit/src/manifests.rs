@@ -174,6 +174,11 @@ pub fn edge_policy(name: &str, spec: &str) -> String {
     format!("{}spec: {spec}\n", head("portcullis.dev/v1", "EdgePolicy", name))
 }
 
+/// An `AuthorizationPolicy` for all Gateways of its namespace, with this `spec`, YAML on one line.
+pub fn authorization_policy(name: &str, spec: &str) -> String {
+    format!("{}spec: {spec}\n", head("security.istio.io/v1", "AuthorizationPolicy", name))
+}
+
 fn head(api_version: &str, kind: &str, name: &str) -> String {
     format!("apiVersion: {api_version}\nkind: {kind}\nmetadata:\n  name: {name}\n")
 }
@@ -189,4 +194,14 @@ fn indent(text: &str, by: usize) -> String {
     text.lines()
         .map(|line| if line.is_empty() { "\n".to_owned() } else { format!("{padding}{line}\n") })
         .collect()
+}
+
+/// A `RequestAuthentication` for all Gateways of its namespace. `rules` is the list under `jwtRules`, written as YAML from
+/// the first column.
+pub fn request_authentication(name: &str, rules: &str) -> String {
+    format!(
+        "{}spec:\n  jwtRules:\n{}",
+        head("security.istio.io/v1", "RequestAuthentication", name),
+        indent(rules, 2)
+    )
 }

@@ -89,7 +89,7 @@ fn add_encodings(vectors: &mut Vec<TokenVector>, signer: &Signer, payload: &str)
         ("padding in the header", format!("{written}==")),
         ("a sign of base64", format!("+{}", &written[1..])),
         ("a slash of base64", format!("/{}", &written[1..])),
-        ("a line end", format!("{rest}\u{7f}{last}")),
+        ("a line end", format!("{rest}\t{last}")),
         ("a blank", format!("{rest} {last}")),
         ("a percent sign", format!("{rest}%{last}")),
         ("cut off", rest.to_owned()),

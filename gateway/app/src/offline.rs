@@ -9,7 +9,7 @@ use portcullis_telemetry::Registry;
 
 use crate::args::Compatibility;
 use crate::command_error::CommandError;
-use crate::configuration::read_configuration;
+use crate::configuration::{Configuration, read_configuration};
 use crate::locality::{LabelArgument, LocalityArgument, home};
 
 /// What says which configuration, and of which gateway.
@@ -47,7 +47,7 @@ pub(crate) struct OfflineArguments {
 /// The snapshot that would serve, but for plugins, which are not started.
 pub(crate) fn compile(arguments: &OfflineArguments) -> Result<Snapshot, CommandError> {
     let head_rules = Compatibility::head_rules(arguments.compat);
-    let (model, problems) =
+    let Configuration { model, problems, .. } =
         read_configuration(&arguments.config, &arguments.mesh_certificates, head_rules)?;
     let home = home(arguments.locality.as_ref(), &arguments.label, None);
     let mut compiler = Compiler::new(Registry::new(), None).with_home(home);

@@ -3,15 +3,17 @@
 use std::collections::HashMap;
 use std::io::{self, Write};
 
+use portcullis_manifests::status::ObjectStatus;
 use portcullis_model::{Problem, Severity};
 use serde_json::{Value, json};
 
 use crate::args::Output;
 use crate::snippet::{Colour, Tone, harmless, snippet};
 
-/// Writes all problems; JSON also when there are none.
+/// Writes all problems; JSON also when there are none, and with the status of objects that have one.
 pub(crate) fn write_problems(
     problems: &[Problem],
+    status: &[ObjectStatus],
     output: Output,
     out: &mut impl Write,
 ) -> io::Result<()> {
@@ -19,7 +21,7 @@ pub(crate) fn write_problems(
         Output::Json => writeln!(
             out,
             "{:#}",
-            json!({ "problems": problems.iter().map(problem_json).collect::<Vec<_>>() })
+            json!({ "problems": problems.iter().map(problem_json).collect::<Vec<_>>(), "status": status })
         ),
         Output::Text => write_text(problems, out),
     }

@@ -23,7 +23,7 @@ pub(crate) fn test(arguments: &TestArguments) -> Result<ExitCode, CommandError> 
     let out = &mut std::io::stdout().lock();
     let failed = |error| CommandError::failure("standard output", error);
     if !problems.is_empty() {
-        write_problems(&problems, arguments.output, out).map_err(failed)?;
+        write_problems(&problems, &[], arguments.output, out).map_err(failed)?;
         return Ok(ExitCode::from(WRONG_CASES));
     }
     let snapshot = compile(&arguments.configuration)?;

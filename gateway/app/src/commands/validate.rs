@@ -8,14 +8,14 @@ use portcullis_telemetry::Registry;
 
 use crate::args::ValidateArguments;
 use crate::command_error::CommandError;
-use crate::configuration::read_configuration;
+use crate::configuration::{Configuration, read_configuration};
 use crate::plugin_supply::checking_host;
 use crate::report::{has_errors, write_problems};
 use crate::state_dir;
 
 /// Reports on standard output; exit status 1 where there are errors.
 pub(crate) fn validate(arguments: &ValidateArguments) -> Result<ExitCode, CommandError> {
-    let (model, problems) =
+    let Configuration { model, problems, status } =
         read_configuration(&arguments.paths, &arguments.mesh_certificates, HeadRules::SAFEST)?;
     let registry = Registry::new();
     if let Some(directory) = &arguments.state_dir {
@@ -27,7 +27,7 @@ pub(crate) fn validate(arguments: &ValidateArguments) -> Result<ExitCode, Comman
         Compiled::Changed(snapshot) => snapshot.problems,
         Compiled::Unchanged => Vec::new(),
     };
-    write_problems(&problems, arguments.output, &mut std::io::stdout().lock())
+    write_problems(&problems, &status, arguments.output, &mut std::io::stdout().lock())
         .map_err(|error| CommandError::failure("standard output", error))?;
     Ok(if has_errors(&problems) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -47,11 +47,10 @@ fn sections(
             let names = found.rules.iter().filter_map(|rule| rule.name.as_deref());
             Some(names.map(Into::into).collect())
         }
-        TargetKind::HttpRoute => {
+        TargetKind::HttpRoute | TargetKind::GrpcRoute => {
             let found = objects.http_routes.iter().find(|route| is_it(&route.metadata.id))?;
             Some(found.rules.iter().filter_map(|rule| rule.name.clone()).collect())
         }
-        TargetKind::GrpcRoute => None,
     }
 }
 

@@ -136,11 +136,11 @@ fn names_of<'o>(target: &Target, objects: &'o Objects) -> Option<Vec<&'o str>> {
             let found = services.find(|service| means(&service.metadata.id))?;
             Some(rule_names(found).collect())
         }
-        PluginTargetKind::HttpRoute => {
+        PluginTargetKind::HttpRoute | PluginTargetKind::GrpcRoute => {
             let found = objects.http_routes.iter().find(|route| means(&route.metadata.id))?;
             Some(found.rules.iter().filter_map(|rule| rule.name.as_deref()).collect())
         }
-        PluginTargetKind::GrpcRoute | PluginTargetKind::Gateway => None,
+        PluginTargetKind::Gateway => None,
     }
 }
 

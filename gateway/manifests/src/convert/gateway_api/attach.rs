@@ -6,8 +6,8 @@ use portcullis_message::HostPattern;
 use portcullis_model::Origin;
 
 use super::super::findings::{Findings, Spot};
-use super::rivals::without_rivals;
 use super::parents::{Parent, ParentListener, Parents, Refusal};
+use super::rivals::without_rivals;
 use super::served::Place;
 use crate::codes;
 use crate::kinds::{GROUP, ParentRef, RouteKind};

@@ -11,7 +11,10 @@ use super::grants::Grants;
 use super::parents::Refusal;
 use super::references::{help_to_permit, not_permitted};
 use crate::codes;
-use crate::kinds::BackendRef;
+use crate::kinds::{BackendRef, ObjectRef};
+
+/// Istio's group, whose ServiceEntries, and whose hosts, are backends too.
+const ISTIO: &str = "networking.istio.io";
 
 /// Who refers to backends, and what becomes of what they cannot take.
 #[derive(Clone, Copy)]
@@ -50,8 +53,7 @@ impl Sender<'_> {
         findings: &mut Findings,
     ) -> ClusterName {
         let object = &backend.object;
-        let host: Arc<str> =
-            format!("{}.{}.{CLUSTER_DOMAIN}", object.name, object.namespace).into();
+        let host = self.host_of(object);
         let flaw = match self.find(backend, &host) {
             Ok(port) => {
                 let cluster = ClusterName { host, port, subset: "".into() };
@@ -72,15 +74,30 @@ impl Sender<'_> {
         ClusterName { host, port: 0, subset: "".into() }
     }
 
+    /// The host of a service; for a ServiceEntry its first.
+    fn host_of(&self, object: &ObjectRef) -> Arc<str> {
+        if object.is_a(ISTIO, "Hostname") {
+            return object.name.clone();
+        }
+        if object.is_a(ISTIO, "ServiceEntry") {
+            let id = object.id();
+            let mut services = self.lookup.services.iter();
+            let found = services.find(|service| service.object == id);
+            return found.map_or_else(|| object.name.clone(), |found| found.host.clone());
+        }
+        format!("{}.{}.{CLUSTER_DOMAIN}", object.name, object.namespace).into()
+    }
+
     fn find(&self, backend: &BackendRef, host: &str) -> Result<u16, Flaw> {
         let object = &backend.object;
-        if !object.is_a("", "Service") {
+        let of_istio = ["ServiceEntry", "Hostname"].iter().any(|kind| object.is_a(ISTIO, kind));
+        if !of_istio && !object.is_a("", "Service") {
             return Err(Flaw {
                 code: codes::VALUE_NOT_SERVED,
                 part: "kind",
                 reason: "InvalidKind",
                 message: format!("a `{}` is no backend here", object.kind),
-                help: "name a Service".to_owned(),
+                help: "name a Service, or a ServiceEntry of Istio's group".to_owned(),
             });
         }
         if !self.grants.permit(self.route, object) {

@@ -26,7 +26,8 @@ impl GatewayApi<'_> {
         let mut routes: Vec<&Arc<HttpRoute>> = routes.iter().collect();
         routes.sort_by(|one, other| {
             let (one, other) = (&one.metadata, &other.metadata);
-            let name = |metadata: &Metadata| (metadata.id.namespace.clone(), metadata.id.name.clone());
+            let name =
+                |metadata: &Metadata| (metadata.id.namespace.clone(), metadata.id.name.clone());
             one.created.by_age(&other.created).then_with(|| name(one).cmp(&name(other)))
         });
         for route in routes {

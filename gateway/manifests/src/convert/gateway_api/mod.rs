@@ -75,7 +75,7 @@ impl<'o> GatewayApi<'o> {
     }
 
     /// Gives listeners, each with the index of its Gateway, what routes were bound to them.
-    pub(super) fn route(&mut self, listeners: &mut [(usize, Listener)]) {
-        self.served.fill(listeners);
+    pub(super) fn route(&mut self, listeners: &mut [(usize, Listener)], findings: &mut Findings) {
+        self.served.fill(listeners, findings);
     }
 }

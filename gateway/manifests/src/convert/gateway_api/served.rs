@@ -1,12 +1,15 @@
 //! What routes give to servers: rules by host in the API's precedence, and rules for connections.
 
 use std::cmp::{Ordering, Reverse};
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use portcullis_message::HostPattern;
-use portcullis_model::{Listener, Rule, TcpRoute, VirtualHost};
+use portcullis_model::{Listener, RequestMatch, Rule, TcpRoute, VirtualHost};
 
+use super::super::findings::{Findings, Spot};
+use crate::codes;
 use crate::metadata::Metadata;
 
 /// The index of a Gateway among those that listen, and the name of one of its servers.
@@ -89,11 +92,12 @@ impl ServedRoutes {
     }
 
     /// Gives listeners, each with the index of its Gateway, their rules.
-    pub(super) fn fill(&mut self, listeners: &mut [(usize, Listener)]) {
+    pub(super) fn fill(&mut self, listeners: &mut [(usize, Listener)], findings: &mut Findings) {
         for (gateway, listener) in listeners {
             let place = (*gateway, listener.server.clone());
             for (host, mut candidates) in self.hosts.remove(&place).unwrap_or_default() {
                 candidates.sort_by(|one, other| one.precedence.cmp(&other.precedence));
+                report_shadowed(&candidates, findings);
                 let rules = candidates.into_iter().map(|candidate| candidate.rule).collect();
                 listener.virtual_hosts.push(VirtualHost { host, rules });
             }
@@ -102,4 +106,38 @@ impl ServedRoutes {
             listener.tcp_routes.extend(connections.into_iter().map(|(_, route)| route));
         }
     }
+}
+
+/// Of candidates in their order, those whose match an earlier one has too. (A broader match never comes earlier.)
+fn report_shadowed(candidates: &[Candidate], findings: &mut Findings) {
+    let mut earlier: HashMap<String, &Candidate> = HashMap::with_capacity(candidates.len());
+    for candidate in candidates {
+        let Some(condition) = candidate.rule.matches.first() else { continue };
+        let bare = RequestMatch { origin: None, ..condition.clone() };
+        match earlier.entry(format!("{bare:?}")) {
+            Entry::Vacant(free) => drop(free.insert(candidate)),
+            Entry::Occupied(taken) => report(candidate, condition, taken.get(), findings),
+        }
+    }
+}
+
+fn report(
+    candidate: &Candidate,
+    condition: &RequestMatch,
+    winner: &Candidate,
+    findings: &mut Findings,
+) {
+    let (rule, number) = candidate.precedence.place;
+    let message = format!(
+        "this never matches: the requests go to {} at {}, which comes before it on the same host",
+        winner.rule.id, winner.rule.origin
+    );
+    let spot = Spot {
+        object: &candidate.precedence.route.id,
+        field: format!("spec.rules[{rule}].matches[{number}]"),
+        origin: condition.origin.as_ref().unwrap_or(&candidate.rule.origin),
+    };
+    let help =
+        "remove one of the two; among equal matches the oldest route wins, then the first by name";
+    findings.warning(codes::SHADOWED_RULE, spot, message, help);
 }

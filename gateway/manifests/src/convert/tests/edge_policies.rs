@@ -295,7 +295,7 @@ fn each_bad_value_says_what_to_write() {
         ),
         (
             "{targetRefs: [{kind: Service, name: a}]}",
-            "spec.targetRefs[0].kind: an EdgePolicy cannot be for a Service; write Gateway or VirtualService",
+            "spec.targetRefs[0].kind: an EdgePolicy cannot be for a Service; write Gateway, VirtualService, HTTPRoute or GRPCRoute",
         ),
         (
             "{targetRefs: [{kind: Gateway}]}",
@@ -306,7 +306,7 @@ fn each_bad_value_says_what_to_write() {
             "an EdgePolicy is for its own namespace, `edge`; write the policy in the target's namespace",
         ),
         (
-            "{targetRefs: [{kind: Gateway, name: gw, group: gateway.networking.k8s.io}]}",
+            "{targetRefs: [{kind: VirtualService, name: gw, group: gateway.networking.k8s.io}]}",
             "write `networking.istio.io`, or leave `group` out",
         ),
     ] {

@@ -131,7 +131,7 @@ fn targets_that_cannot_be_are_said_with_their_line() {
     let network = problem("  type: NETWORK\n  targetRefs: [{kind: VirtualService, name: shop}]\n");
     assert!(network.contains("0.yaml:7:16: error[PC0210]"), "{network}");
     let route = problem("  targetRefs: [{kind: HTTPRoute, name: shop}]\n");
-    assert!(route.contains("0.yaml:6:16: warning[PC0211]"), "{route}");
+    assert!(route.contains("0.yaml:6:16: error[PC0317]"), "{route}");
     let conversion = on_route(&["  targetRefs: [{kind: HTTPRoute, name: shop}]\n"]);
     assert_eq!(chains(&conversion), [[""; 0]]);
     assert_eq!(rules(&conversion), ["http[cart]: ", "http[1]: "]);

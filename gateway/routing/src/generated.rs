@@ -135,8 +135,8 @@ fn beside_path() -> impl Strategy<Value = RequestMatch> {
     )
 }
 
-fn request_match() -> impl Strategy<Value = RequestMatch> {
-    (weighted(0.9, path_match()), path_case(), weighted(0.4, beside_path())).prop_map(
+fn request_match(path: impl Strategy<Value = PathMatch>) -> impl Strategy<Value = RequestMatch> {
+    (weighted(0.9, path), path_case(), weighted(0.4, beside_path())).prop_map(
         |(path, path_case, rest)| RequestMatch { path, path_case, ..rest.unwrap_or_default() },
     )
 }
@@ -145,7 +145,11 @@ fn request_match() -> impl Strategy<Value = RequestMatch> {
 /// All draw on one pool of rules, so that rules come under many hosts.
 pub(crate) fn tables() -> impl Strategy<Value = Vec<Arc<Listener>>> {
     use proptest::collection::vec;
-    let pool = vec(vec(request_match(), 0..4), 1..12);
+    let patterns = || pattern().prop_map(PathMatch::Pattern);
+    let pool = prop_oneof![
+        4 => vec(vec(request_match(path_match()), 0..4), 1..12),
+        1 => vec(vec(request_match(patterns()), 1..4), 1..12),
+    ];
     let routes = vec((hosts(), vec(any::<Index>(), 1..10)), 0..5);
     let listeners = vec((vec(hosts(), 1..4), routes, select(vec!["one", "two"])), 1..4);
     (pool, listeners, select(vec![80, 81])).prop_map(|(pool, listeners, port)| {

@@ -1,15 +1,19 @@
 //! The compiled rules of one virtual host: single matches in their order, and an index that finds the first which holds.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use portcullis_filters::{MatchedPath, Pattern};
 use portcullis_model::{PathCase, PathMatch, RequestMatch, Rule};
+use rustc_hash::FxBuildHasher;
 
 use crate::RouteQuery;
 use crate::aspects::Aspects;
 use crate::literal_start::literal_start;
 use crate::matching::{ANY_PATH, match_beside_path, match_request, matched_part};
 use crate::path_trie::{PathTrie, Reach};
+use crate::pattern_crowd::{CROWDED, PatternCrowd, Verdict};
 use crate::trie_build::Text;
 
 /// So many matches are tried one after the other as fast as by index, and in less memory.
@@ -54,6 +58,8 @@ struct Index {
     exactly: PathTrie,
     /// Of those for which upper and lower case are the same.
     in_any_case: Option<PathTrie>,
+    /// Of patterns that begin alike, so that the tree does not tell them apart.
+    crowd: Option<PatternCrowd>,
 }
 
 impl HostRoutes {
@@ -72,7 +78,8 @@ impl HostRoutes {
     /// The first entry that holds, and what of the path it matches.
     pub(crate) fn find(&self, query: &RouteQuery) -> Option<(Entry, MatchedPath)> {
         let Some(index) = &self.index else { return self.find_by_trying(query) };
-        let passes = |place| self.holds(place, query);
+        let verdict = OnceCell::new();
+        let passes = |place| self.holds(place, query, &verdict);
         let mut place = index.exactly.lowest(query.path, u32::MAX, passes);
         if let Some(folded) = &index.in_any_case {
             place = folded.lowest(query.path, place, passes);
@@ -94,16 +101,36 @@ impl HostRoutes {
     }
 
     /// Whether an entry holds whose path may fit.
-    fn holds(&self, place: u32, query: &RouteQuery) -> bool {
+    fn holds<'r>(&'r self, place: u32, query: &RouteQuery, verdict: &LazyVerdict<'r>) -> bool {
         let Some(&entry) = self.entries.get(place as usize) else { return false };
         let conditions = || self.conditions(entry);
         match entry.asks {
             Asks::Nothing => true,
             Asks::More => conditions().is_some_and(|each| match_beside_path(each, query).is_ok()),
-            Asks::Pattern => conditions().is_some_and(|each| match_request(each, query).is_ok()),
+            Asks::Pattern => match self.verdict(place, query, verdict) {
+                Some(false) => false,
+                Some(true) => {
+                    conditions().is_some_and(|each| match_beside_path(each, query).is_ok())
+                }
+                None => conditions().is_some_and(|each| match_request(each, query).is_ok()),
+            },
         }
     }
+
+    /// What the crowd says of a pattern, asked once for each path; `None` where the pattern itself has to be.
+    fn verdict<'r>(
+        &'r self,
+        place: u32,
+        query: &RouteQuery,
+        verdict: &LazyVerdict<'r>,
+    ) -> Option<bool> {
+        let crowd = self.index.as_ref()?.crowd.as_ref()?;
+        verdict.get_or_init(|| crowd.judge(query.path)).as_ref()?.of(place)
+    }
 }
+
+/// What a crowd of patterns says of a path, once it is asked.
+type LazyVerdict<'r> = OnceCell<Option<Verdict<'r>>>;
 
 impl Entry {
     /// The number of a match that is none: the rule has no conditions.
@@ -139,8 +166,31 @@ impl Index {
         Index {
             exactly: PathTrie::build(of_case(PathCase::Sensitive), PathCase::Sensitive),
             in_any_case: (!folded.is_empty()).then(|| PathTrie::build(folded, PathCase::Ignored)),
+            crowd: crowd(routes, &starts),
         }
     }
+}
+
+/// Of the patterns of which many begin alike.
+fn crowd(routes: &HostRoutes, starts: &[Start<'_>]) -> Option<PatternCrowd> {
+    let pattern = |entry: &Entry| match &routes.conditions(*entry)?.path {
+        Some(PathMatch::Pattern(pattern)) => Some(pattern),
+        _ => None,
+    };
+    let places = (0..).zip(&routes.entries).zip(starts);
+    let patterns = || {
+        places
+            .clone()
+            .filter_map(|((place, entry), start)| Some((place, pattern(entry)?, start.text())))
+    };
+    let mut alike: HashMap<&[u8], usize, FxBuildHasher> = HashMap::default();
+    for (_, _, start) in patterns() {
+        *alike.entry(start).or_default() += 1;
+    }
+    let crowded =
+        patterns().filter(|(_, _, start)| alike.get(start).is_some_and(|&many| many >= CROWDED));
+    let crowded: Vec<_> = crowded.map(|(place, pattern, _)| (place, pattern)).collect();
+    PatternCrowd::build(&crowded, routes.entries.len())
 }
 
 /// With what a path has to begin.

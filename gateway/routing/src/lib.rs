@@ -19,6 +19,7 @@ mod mismatch;
 mod oracle;
 mod order;
 mod path_trie;
+mod pattern_crowd;
 mod query;
 mod table;
 #[cfg(test)]

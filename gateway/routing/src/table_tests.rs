@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, Method};
-use portcullis_filters::MatchedPath;
+use portcullis_filters::{MatchedPath, Pattern};
 use portcullis_message::HostPattern;
 use portcullis_model::{Listener, PathMatch, RequestMatch, Rule, VirtualHost};
 
@@ -191,4 +191,24 @@ fn a_virtual_host_that_did_not_change_is_taken_from_the_table_before() {
     };
     assert!(Arc::ptr_eq(&routes(&before, "a.com"), &routes(&after, "a.com")));
     assert!(!Arc::ptr_eq(&routes(&before, "b.com"), &routes(&after, "b.com")));
+}
+
+#[test]
+fn of_many_patterns_that_begin_alike_the_first_that_matches_wins() {
+    let pattern = |number: usize| {
+        let text = if number == 25 { "/.*".to_owned() } else { format!("/[a-z]+/{number}(/.*)?") };
+        let path = Some(PathMatch::Pattern(Pattern::parse(&text).unwrap()));
+        let method = RequestMatch::method(if number == 7 { &Method::PUT } else { &Method::GET });
+        rule(number, vec![RequestMatch { path, ..method }])
+    };
+    let rules = (0..30).map(pattern).collect();
+    let virtual_host = VirtualHost { host: host("*"), rules };
+    let table = RouteTable::build(&[listener(vec![host("*")], vec![virtual_host])]);
+    let headers = HeaderMap::new();
+    let rule_of = |path| table.find_route(&get("a", path, &headers)).map(|route| route.rule_index);
+    assert_eq!(rule_of("/shop/3"), Some(3));
+    assert_eq!(rule_of("/shop/20/x"), Some(20));
+    assert_eq!(rule_of("/shop/7"), Some(25), "for another method");
+    assert_eq!(rule_of("/shop/27"), Some(25), "the catch-all comes first");
+    assert_eq!(rule_of("*"), None);
 }

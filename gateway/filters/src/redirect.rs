@@ -100,6 +100,8 @@ impl Redirect {
                 rewritten.as_ref().unwrap_or(path).as_str()
             }
         };
+        // `OPTIONS *` asks about the server: in a URL there is no path then (RFC 9112 section 3.2.4).
+        let to_path = if to_path == "*" { "" } else { to_path };
         format!("{to_scheme}://{to_authority}{to_path}")
     }
 
@@ -155,6 +157,8 @@ mod tests {
             location(&Redirect::to_https(), "shop.example.com:80", "/a?b", MatchedPath::Whole),
             "https://shop.example.com/a?b"
         );
+        let star = location(&Redirect::to_https(), "shop.example.com", "*", MatchedPath::Whole);
+        assert_eq!(star, "https://shop.example.com");
     }
 
     #[test]

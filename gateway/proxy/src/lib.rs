@@ -22,6 +22,7 @@ mod affinity;
 mod attempt;
 mod both_ways;
 mod call_tally;
+mod canonicalise;
 mod choose;
 mod client_body;
 mod debug_headers;

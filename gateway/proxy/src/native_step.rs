@@ -8,12 +8,18 @@ use portcullis_message::Reply;
 use portcullis_snapshot::ChainStep;
 
 use crate::ProxyError;
+use crate::canonicalise::canonicalise_again;
 use crate::flight::Flight;
 use crate::refusal::Refusal;
 use crate::steps::Passed;
 
-/// Has a request's head pass a native filter. Plugins are not its matter.
+/// Has a request's head pass a native filter. Plugins are not its matter, but what one made of the head is looked at in
+/// the form in which it will go on.
 pub(crate) fn pass_native(flight: &mut Flight, step: &ChainStep) -> Result<Passed, ProxyError> {
+    if flight.exchange.request_changed {
+        let rules = flight.head_rules();
+        canonicalise_again(&mut flight.exchange.request, rules)?;
+    }
     let exchange = &flight.exchange;
     let refusal = match step {
         ChainStep::Plugin(_) => None,

@@ -1,12 +1,11 @@
 //! A request whose head a plugin changed: its route is chosen anew, and the plugins of the rule that it then goes to
 //! run before it gets there.
 
-use portcullis_exchange::RequestHead;
-use portcullis_message::{Canonical, HeadRules, canonical_path_for, check_authority};
 use portcullis_snapshot::{ChainStep, SocketTable};
 use portcullis_wasm::EndOfStream;
 
 use crate::ProxyError;
+use crate::canonicalise::canonicalise_again;
 use crate::choose::choose_route;
 use crate::flight::Flight;
 use crate::running::Chain;
@@ -46,27 +45,19 @@ fn choose(flight: &mut Flight, table: &SocketTable) -> Result<(), ProxyError> {
 }
 
 /// The chain so far, and behind it what the rule that is chosen now has beside that; where that begins. Those that
-/// ran for another rule have had their say, and see the reply.
+/// ran for another rule have had their say, and see the reply. Policies are asked once more behind a plugin that
+/// would have run before them.
 fn with_missing(flight: &Flight, table: &SocketTable) -> Option<(Chain, usize)> {
     let listener = flight.choice.listener(table)?;
     let wanted = table.chain(listener, flight.choice.rule(table));
     let passed = flight.chain.as_deref().unwrap_or_default();
-    let is_missing = |step: &&ChainStep| !passed.iter().any(|before| before.is_same_filter(step));
+    let mut runs_more = false;
+    let is_missing = |step: &&ChainStep| {
+        let is_new = !passed.iter().any(|before| before.is_same_filter(step));
+        runs_more |= is_new;
+        is_new || (runs_more && matches!(step, ChainStep::Authorization(_)))
+    };
     let mut missing = wanted.iter().filter(is_missing).peekable();
     missing.peek()?;
     Some((passed.iter().chain(missing).cloned().collect(), passed.len()))
-}
-
-/// What a plugin set is held to the same rules as what a client sends to the listener.
-fn canonicalise_again(request: &mut RequestHead, rules: HeadRules) -> Result<(), ProxyError> {
-    match canonical_path_for(&request.method, &request.path, rules) {
-        Ok(Canonical::AsSent) => {}
-        Ok(Canonical::Changed(path)) => request.path = path,
-        Err(_) => return Err(ProxyError::ChangedHeadRefused("plugin_path_refused")),
-    }
-    // HTTP/1.0 may have none.
-    if !request.authority.is_empty() && check_authority(request.authority.as_bytes()).is_err() {
-        return Err(ProxyError::ChangedHeadRefused("plugin_host_refused"));
-    }
-    Ok(())
 }

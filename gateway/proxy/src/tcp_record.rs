@@ -204,7 +204,7 @@ impl Ending {
             Ending::Both => return None,
             Ending::NoHello => (Flag::DownstreamProtocolError, "not_tls"),
             Ending::NoRoute => (Flag::NoRoute, "route_not_found"),
-            Ending::Refused => (Flag::UnauthorizedExternalService, "policy_not_served"),
+            Ending::Refused => (Flag::UnauthorizedExternalService, "policy_broken"),
             Ending::Denied(_) => (Flag::UnauthorizedExternalService, "rbac_access_denied"),
             Ending::NoCluster => (Flag::NoCluster, "cluster_not_found"),
             Ending::NoHealthyUpstream => (Flag::NoHealthyUpstream, "no_healthy_upstream"),

@@ -106,16 +106,18 @@ fn explain_routes(
     };
     let settings = &listener.settings;
     explanation.listener = Some(format!("Gateway/{}/{}", settings.gateway, settings.server));
+    let chosen = consideration
+        .route
+        .and_then(|route| Some((&**table.rules.get(route.rule_index)?, route.matched)));
     if listener.settings.https_redirect && request.scheme == "http" {
-        explanation.outcome = "redirect";
+        // The reply names the rule, though it is not what answers.
+        explanation.route = chosen.map(|(rule, _)| rule.rule.id.to_string());
+        explanation.source = chosen.map(|(rule, _)| Source::from(&rule.rule.origin));
         explanation.filters.push("https_redirect".to_owned());
         let redirect = Redirect::to_https();
         explain_redirect(&redirect, request, MatchedPath::Whole, &mut explanation);
         return explanation;
     }
-    let chosen = consideration
-        .route
-        .and_then(|route| Some((&**table.rules.get(route.rule_index)?, route.matched)));
     if let Some((rule, matched)) = chosen {
         explain_rule((listener, rule), matched, request, &mut explanation);
     }
@@ -187,7 +189,7 @@ fn passed_on(
     }
     if let Some(policy) = tcp.refusal(route) {
         explanation.outcome = "refused";
-        explanation.refusal = Some(format!("policy_not_served: {policy}"));
+        explanation.refusal = Some(format!("policy_broken: {policy}"));
     }
     Some(explanation)
 }

@@ -85,6 +85,18 @@ pub fn service_entry(name: &str, host: &str, port: u16, endpoints: &[SocketAddr]
     service_entry_with_labels(name, host, port, &unlabelled)
 }
 
+/// A Kubernetes `Service` with one port, named `http`, and an `EndpointSlice` with one endpoint.
+pub fn kubernetes_service(name: &str, port: u16, endpoint: SocketAddr) -> String {
+    let slice = head("discovery.k8s.io/v1", "EndpointSlice", &format!("{name}-1"));
+    format!(
+        "{}spec: {{ports: [{{port: {port}, name: http}}]}}\n---\n{slice}  labels: {{kubernetes.io/service-name: {name}}}\n\
+         addressType: IPv4\nports: [{{name: http, port: {}}}]\nendpoints: [{{addresses: [\"{}\"]}}]\n",
+        head("v1", "Service", name),
+        endpoint.port(),
+        endpoint.ip()
+    )
+}
+
 /// A `ServiceEntry` whose endpoints carry labels for subsets, written as `version: v1` (empty for none).
 pub fn service_entry_with_labels(
     name: &str,

@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 
-use portcullis_testkit::manifests::{gateway, join, server, service_entry, tcp_service};
+use portcullis_testkit::manifests::{
+    authorization_policy, gateway, join, server, service_entry, tcp_service,
+};
 use portcullis_testkit::{Echo, Refusing, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -51,6 +53,27 @@ async fn refuses(gateway: &Gateway) -> bool {
         Ok(stream) => is_reset(stream).await,
         Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
     }
+}
+
+#[tokio::test]
+async fn a_connection_that_came_to_another_address_goes_to_the_next_rule() {
+    let (near, far) = (Echo::plain("near").await, Echo::plain("far").await);
+    let all = |subnet: &str| {
+        let rules = format!(
+            "tcp:\n- match: [{{destinationSubnets: ['{subnet}'], sourceSubnet: 127.0.0.1}}]\n  route: [{{destination: {{host: near.internal}}}}]\n\
+             - route: [{{destination: {{host: far.internal}}}}]\n"
+        );
+        join(&[
+            gateway("gw", &[server("tcp", 9000, "TCP", &["*"], "")]),
+            tcp_service("db", "gw", &["*"], &rules),
+            service_entry("near", "near.internal", 5432, &[near.address]),
+            service_entry("far", "far.internal", 5432, &[far.address]),
+        ])
+    };
+    let mut gateway = Gateway::start_with(&all("127.0.0.0/8"), &PORTS).await;
+    read(&mut connect(&gateway).await, "near\n").await;
+    gateway.apply(&all("192.0.2.0/24")).await;
+    read(&mut connect(&gateway).await, "far\n").await;
 }
 
 #[tokio::test]
@@ -252,16 +275,45 @@ async fn ipv6_on_both_sides() {
 }
 
 #[tokio::test]
-async fn a_policy_that_is_not_served_refuses_connections_too() {
+async fn a_policy_that_cannot_be_used_refuses_connections_too() {
     let db = Echo::plain("db").await;
-    let policy =
-        "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: deny}\n\
-                  spec: {action: DENY, rules: [{}]}\n"
-            .to_owned();
-    let manifests = join(&[manifests(&[db.address]), policy]);
+    let broken = authorization_policy("deny", "{action: DENY, rules: [{form: []}]}");
+    let manifests = join(&[manifests(&[db.address]), broken]);
     let mut gateway = Gateway::start_with(&manifests, &PORTS).await;
     assert!(refuses(&gateway).await);
-    gateway.access_line_with(" UAEX policy_not_served ").await;
+    gateway.access_line_with(" UAEX policy_broken ").await;
+}
+
+#[tokio::test]
+async fn policies_decide_which_connections_may_pass() {
+    let db = Echo::plain("db").await;
+    let with = |spec: &str| join(&[manifests(&[db.address]), authorization_policy("p", spec)]);
+    let loopback = "{from: [{source: {ipBlocks: [127.0.0.0/8]}}]";
+    let mut gateway =
+        Gateway::start_with(&with(&format!("{{rules: [{loopback}}}]}}")), &PORTS).await;
+    read(&mut connect(&gateway).await, "db\n").await;
+    // A DENY of requests denies connections, an ALLOW of requests lets none in.
+    for (spec, details) in [
+        (
+            format!(
+                "{{action: DENY, rules: [{loopback}, to: [{{operation: {{methods: [PUT]}}}}]}}]}}"
+            ),
+            "rule[0]]",
+        ),
+        (
+            format!("{{rules: [{loopback}, to: [{{operation: {{paths: ['*']}}}}]}}]}}"),
+            "policy[none]",
+        ),
+        ("{rules: [{to: [{operation: {ports: ['9001']}}]}]}".to_owned(), "policy[none]"),
+        ("{action: CUSTOM, provider: {name: x}, rules: [{}]}".to_owned(), "rule[0]]"),
+    ] {
+        gateway.apply(&with(&spec)).await;
+        assert!(refuses(&gateway).await, "{spec}");
+        let line = gateway.access_line_with(" UAEX rbac_access_denied_matched_policy[").await;
+        assert!(line.contains(details), "{spec}: {line}");
+    }
+    gateway.apply(&with("{rules: [{to: [{operation: {ports: ['9000']}}]}]}")).await;
+    read(&mut connect(&gateway).await, "db\n").await;
 }
 
 /// Connections to `db` under a DestinationRule with these limits.

@@ -1,4 +1,4 @@
-//! What should protect and is not served yet refuses the requests that it covers.
+//! What should protect and cannot be used refuses the requests that it covers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ fn refusal(protection: &Protection) -> Plugin {
     Plugin {
         id: id.clone(),
         origin: protection.metadata.origin.clone(),
-        module: PluginModule::Broken(format!("the kind {} is not served yet", id.kind)),
+        module: PluginModule::Broken(format!("the {} cannot be used", id.kind)),
         sha256: None,
         root_id: String::new(),
         configuration: Bytes::new(),
@@ -61,18 +61,19 @@ fn refusal(protection: &Protection) -> Plugin {
     }
 }
 
+/// What is wrong with it was said where it was read.
 fn report(protection: &Protection, covered: &[&Gateway], findings: &mut Findings) {
+    if covered.is_empty() {
+        return;
+    }
     let id = &protection.metadata.id;
     let spot = Spot { object: id, field: String::new(), origin: &protection.metadata.origin };
-    let kind = &id.kind;
-    if covered.is_empty() {
-        let message = format!("the kind {kind} is known, but not served yet");
-        let help = "it covers no Gateway, so it has no effect here";
-        return findings.warning(codes::KIND_NOT_SERVED, spot, message, help);
-    }
-    let consequence = format!("every request to {} is refused with 503", names(covered));
-    let message = format!("the kind {kind} is known, but not served yet: {consequence}");
-    let help = "protect the Gateway with a WasmPlugin (`builtin:jwt-auth`) instead and take the object out of this configuration, or, if it is meant for other workloads, give it a `selector` with their labels and the Gateway its own";
+    let message = format!(
+        "the {} cannot be used, so every request to {} is refused with 503",
+        id.kind,
+        names(covered)
+    );
+    let help = "mend what else is reported of it; if it is meant for other workloads, give it a `selector` with their labels and the Gateway its own";
     findings.error(codes::PROTECTION_NOT_SERVED, spot, message, help);
 }
 

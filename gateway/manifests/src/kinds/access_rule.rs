@@ -156,7 +156,9 @@ fn add(
 }
 
 fn nothing_written(cursor: &Cursor<'_>, tests: &[AccessTest]) {
-    if tests.is_empty() {
+    // Of a field that is misspelt it was said.
+    let has_nothing = cursor.entries().all(|(_, field)| field.is_null() || field.is_empty_list());
+    if tests.is_empty() && has_nothing {
         cursor.refuse("it says nothing", "leave it out to have the rule match everything");
     }
 }

@@ -1,4 +1,4 @@
-//! Policies that are not served yet: what they cover is refused.
+//! Policies that cannot be used: what they cover is refused.
 
 use portcullis_model::{FailStrategy, Phase, PluginModule};
 
@@ -23,20 +23,20 @@ fn chain_with(kind: &str, namespace: &str, spec: &str) -> (Vec<String>, Vec<&'st
 }
 
 #[test]
-fn a_policy_refuses_what_it_covers_and_says_so() {
+fn a_broken_policy_refuses_what_it_covers_and_says_so() {
     let plugin = "apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nmetadata: {name: w, namespace: edge}\nspec: {url: builtin:telemetry, phase: AUTHN, priority: 9}\n";
-    let text = policy("RequestAuthentication", "istio-system", "{jwtRules: [{issuer: me}]}");
+    let text = policy("AuthorizationPolicy", "istio-system", "{rules: [{frmo: []}]}");
     let conversion = convert(&[("gw.yaml", GATEWAY), ("p.yaml", &text), ("w.yaml", plugin)]);
     assert_eq!(
-        only_problem(&conversion),
-        "p.yaml:1:1: error[PC0205] RequestAuthentication/istio-system/p: the kind RequestAuthentication is known, but not served yet: every request to edge/gw is refused with 503; protect the Gateway with a WasmPlugin (`builtin:jwt-auth`) instead and take the object out of this configuration, or, if it is meant for other workloads, give it a `selector` with their labels and the Gateway its own"
+        problems(&conversion),
+        [
+            "p.yaml:1:1: error[PC0205] AuthorizationPolicy/istio-system/p: the AuthorizationPolicy cannot be used, so every request to edge/gw is refused with 503; mend what else is reported of it; if it is meant for other workloads, give it a `selector` with their labels and the Gateway its own",
+            "p.yaml:4:17: error[PC0206] AuthorizationPolicy/istio-system/p spec.rules[0].frmo: a rule has no field `frmo`; did you mean `from`?; until then the requests that it covers are refused"
+        ]
     );
-    assert_eq!(
-        chains(&conversion),
-        [["RequestAuthentication/istio-system/p", "WasmPlugin/edge/w"]]
-    );
+    assert_eq!(chains(&conversion), [["AuthorizationPolicy/istio-system/p", "WasmPlugin/edge/w"]]);
     let refusal = conversion.model.plugins.values().next().unwrap();
-    assert_eq!(refusal.id.to_string(), "RequestAuthentication/istio-system/p");
+    assert_eq!(refusal.id.to_string(), "AuthorizationPolicy/istio-system/p");
     assert_eq!((refusal.fail_strategy, refusal.phase), (FailStrategy::Close, Phase::Authn));
     assert!(matches!(refusal.module, PluginModule::Broken(_)));
     // It goes when the policy does.
@@ -48,23 +48,27 @@ fn a_policy_refuses_what_it_covers_and_says_so() {
 
 #[test]
 fn a_policy_covers_what_its_selector_targets_or_namespace_say() {
-    let ours = "{selector: {matchLabels: {istio: ingressgateway}}}";
-    let sidecars = "{selector: {matchLabels: {app: reviews}}}";
-    let target = |kind: &str| format!("{{targetRefs: [{{kind: {kind}, name: gw}}]}}");
-    let covered =
-        |namespace: &str, spec: &str| match chain_with("AuthorizationPolicy", namespace, spec) {
-            (chain, codes) if chain.len() == 1 && codes.contains(&"PC0205") => true,
-            (chain, codes) => {
-                assert!(chain.is_empty() && codes == ["PC0204"], "{chain:?} {codes:?}");
-                false
-            }
-        };
-    assert!(covered("edge", "{}"));
-    assert!(covered("edge", "null"));
-    assert!(covered("edge", "{selector: {}}"));
-    assert!(covered("edge", "{selector: {matchLabels: {}}, rules: [{}]}"));
-    assert!(covered("istio-system", "{action: DENY}"));
-    assert!(!covered("shop", "{}"));
+    let ours = "selector: {matchLabels: {istio: ingressgateway}}";
+    let sidecars = "selector: {matchLabels: {app: reviews}}";
+    let target = |kind: &str| format!("targetRefs: [{{kind: {kind}, name: gw}}]");
+    let covered = |namespace: &str, spec: &str| {
+        let broken = format!("{{{spec}{}action: NONE}}", if spec.is_empty() { "" } else { ", " });
+        let refused = chain_with("AuthorizationPolicy", namespace, &broken);
+        let text = policy("AuthorizationPolicy", namespace, &format!("{{{spec}}}"));
+        let conversion = convert(&[("gw.yaml", GATEWAY), ("p.yaml", &text)]);
+        let served = conversion.model.listeners[0].authorization.is_some();
+        // One that is broken covers what it would cover if it were not.
+        assert_eq!(served, refused.0.len() == 1, "{namespace} {spec}");
+        assert_eq!(served, refused.1.contains(&"PC0205"), "{namespace} {spec}");
+        let unattached = problems(&conversion).iter().any(|line| line.contains("[PC0350]"));
+        assert_eq!(served, !unattached, "{namespace} {spec}");
+        served
+    };
+    assert!(covered("edge", ""));
+    assert!(covered("edge", "selector: {}"));
+    assert!(covered("edge", "selector: {matchLabels: {}}, rules: [{}]"));
+    assert!(covered("istio-system", "rules: []"));
+    assert!(!covered("shop", ""));
     assert!(covered("istio-system", ours));
     assert!(covered("edge", ours));
     assert!(!covered("edge", sidecars));
@@ -73,8 +77,6 @@ fn a_policy_covers_what_its_selector_targets_or_namespace_say() {
     assert!(!covered("shop", &target("Gateway")));
     assert!(!covered("edge", &target("Service")));
     assert!(!covered("istio-system", &target("GatewayClass")));
-    // Nothing is refused by what only looks on.
-    assert!(!covered("edge", "{action: AUDIT}"));
 }
 
 #[test]
@@ -82,17 +84,20 @@ fn a_gateway_without_a_selector_is_covered_by_any() {
     let gateway = GATEWAY.replace("  selector: {istio: ingressgateway}\n", "");
     let text = policy("AuthorizationPolicy", "shop", "{selector: {matchLabels: {app: reviews}}}");
     let conversion = convert(&[("gw.yaml", &gateway), ("p.yaml", &text)]);
-    assert!(only_problem(&conversion).contains("error[PC0205]"));
-    assert_eq!(chains(&conversion), [["AuthorizationPolicy/shop/p"]]);
+    assert_eq!(problems(&conversion), [""; 0]);
+    assert!(conversion.model.listeners[0].authorization.is_some());
 }
 
 #[test]
-fn a_dry_run_refuses_nothing() {
-    let text = policy("AuthorizationPolicy", "edge", "{rules: []}")
+fn what_would_refuse_nothing_refuses_nothing_when_it_is_broken() {
+    let text = policy("AuthorizationPolicy", "edge", "{rules: [{form: []}]}")
         .replace("namespace: edge}", "namespace: edge, annotations: {istio.io/dry-run: 'true'}}");
     let conversion = convert(&[("gw.yaml", GATEWAY), ("p.yaml", &text)]);
-    assert!(only_problem(&conversion).contains("warning[PC0204]"));
+    assert!(only_problem(&conversion).contains("error[PC0206]"));
     assert_eq!(chains(&conversion), [[""; 0]]);
+    assert!(conversion.model.listeners[0].authorization.is_none());
+    let audit = "{action: AUDIT, rules: [{form: []}]}";
+    assert_eq!(chain_with("AuthorizationPolicy", "edge", audit).0.len(), 0);
 }
 
 #[test]
@@ -117,8 +122,8 @@ fn a_policy_that_cannot_be_read_refuses_too() {
 #[test]
 fn where_two_gateways_share_a_host_neither_takes_the_other_out_of_its_cover() {
     let first = GATEWAY.replace("name: gw,", "name: first,").replace("ingressgateway", "other");
-    let text =
-        policy("AuthorizationPolicy", "x", "{selector: {matchLabels: {istio: ingressgateway}}}");
+    let spec = "{selector: {matchLabels: {istio: ingressgateway}}, action: NONE}";
+    let text = policy("AuthorizationPolicy", "x", spec);
     let conversion = convert(&[("1.yaml", &first), ("2.yaml", GATEWAY), ("p.yaml", &text)]);
     // The first listener of a host takes its requests, those for the other one's routes among them.
     assert_eq!(chains(&conversion).iter().map(Vec::len).collect::<Vec<_>>(), [1, 1]);

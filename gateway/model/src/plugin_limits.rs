@@ -11,6 +11,9 @@ pub struct PluginLimits {
     pub memory: usize,
     /// One callback.
     pub callback: Duration,
+    /// How long a callback runs before the worker serves others for a while; `None` runs it at once. Only under
+    /// `isolation: request`.
+    pub slice: Option<Duration>,
     /// All callbacks for one request together.
     pub request: Duration,
     /// A call of the plugin's to a cluster, where the plugin names no timeout.
@@ -51,6 +54,7 @@ impl Default for PluginLimits {
             start: Duration::from_secs(5),
             memory: 16 << 20,
             callback: Duration::from_millis(10),
+            slice: None,
             request: Duration::from_millis(50),
             call: Duration::from_secs(1),
             share: 20,

@@ -73,7 +73,7 @@ impl Flow {
     where
         B: HttpBody<Data = Bytes, Error = BodyError> + Unpin,
     {
-        self.bring_back(exchange);
+        self.unpark(exchange);
         loop {
             if let Some(out) = self.take_out(exchange) {
                 return Poll::Ready(Ok(out));
@@ -95,7 +95,7 @@ impl Flow {
     where
         B: HttpBody<Data = Bytes, Error = BodyError> + Unpin,
     {
-        self.bring_back(exchange);
+        self.unpark(exchange);
         while self.steps.last().is_some_and(|step| step.holds_head) {
             if self.poll_step(cx, exchange, body)?.is_pending() {
                 self.park(exchange);
@@ -111,7 +111,7 @@ impl Flow {
         cx: &mut Context<'_>,
         exchange: &mut Box<Exchange>,
     ) -> Poll<Stop> {
-        self.bring_back(exchange);
+        self.unpark(exchange);
         loop {
             match self.poll_resumed(cx, exchange) {
                 Poll::Pending => {
@@ -134,7 +134,7 @@ impl Flow {
     where
         B: HttpBody<Data = Bytes, Error = BodyError> + Unpin,
     {
-        self.bring_back(exchange);
+        self.unpark(exchange);
         while self.out.is_empty() && self.then == Then::More {
             if self.poll_step(cx, exchange, body)?.is_pending() {
                 self.park(exchange);
@@ -209,8 +209,15 @@ impl Flow {
         self.out.is_empty() && self.then == Then::End
     }
 
-    /// Takes the exchange back from the instance with which it was left.
+    /// Takes the exchange back for good, from the instance with which it was left or that works on it.
     pub(crate) fn bring_back(&mut self, exchange: &mut Box<Exchange>) {
+        self.unpark(exchange);
+        for step in self.steps.iter().filter(|step| step.runs()) {
+            step.instance.break_off(exchange);
+        }
+    }
+
+    fn unpark(&mut self, exchange: &mut Box<Exchange>) {
         if !std::mem::take(&mut self.parked) {
             return;
         }
@@ -226,6 +233,10 @@ impl Flow {
 
     /// Leaves the exchange with the plugin that holds the message, if any.
     pub(crate) fn park(&mut self, exchange: &mut Box<Exchange>) {
+        if self.steps.iter().any(FlowStep::runs) {
+            // Its guest has it.
+            return;
+        }
         let direction = self.direction;
         let mut held = self.steps.iter_mut().filter(|step| step.hold != Hold::Nothing);
         // The last one has held it for the longest.
@@ -280,6 +291,9 @@ impl Flow {
         cx: &mut Context<'_>,
         exchange: &mut Box<Exchange>,
     ) -> Poll<Result<(), Stop>> {
+        if let Some(index) = self.steps.iter().position(FlowStep::runs) {
+            return self.poll_slow(cx, exchange, index);
+        }
         for index in 0..self.steps.len() {
             let Some(step) = self.steps.get_mut(index) else { break };
             if step.hold == Hold::Nothing {
@@ -299,6 +313,19 @@ impl Flow {
             return Poll::Ready(self.deliver(exchange, next, piece));
         }
         Poll::Pending
+    }
+
+    /// Goes on with the callback of this plugin. Nothing else moves meanwhile: the guest has the exchange.
+    fn poll_slow(
+        &mut self,
+        cx: &mut Context<'_>,
+        exchange: &mut Box<Exchange>,
+        index: usize,
+    ) -> Poll<Result<(), Stop>> {
+        let mut place = Place { worker: &self.worker, exchange, direction: self.direction };
+        let Some(step) = self.steps.get_mut(index) else { return Poll::Pending };
+        let Poll::Ready(piece) = step.poll_slow(cx, &mut place) else { return Poll::Pending };
+        Poll::Ready(self.deliver(exchange, index + 1, piece?))
     }
 
     /// Has a piece pass the plugins from this one on.
@@ -339,7 +366,7 @@ impl Flow {
     fn wants_input(&self) -> bool {
         let full = |step: &FlowStep| match step.hold {
             Hold::Nothing | Hold::Body => false,
-            Hold::Everything => true,
+            Hold::Everything | Hold::Runs(_) => true,
             Hold::Reading => step.held.data.len() >= BUFFER_LIMIT,
         };
         self.out.is_empty() && !self.source_ended && !self.steps.iter().any(full)

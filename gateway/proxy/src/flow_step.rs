@@ -1,7 +1,10 @@
 //! One plugin in a flow: its callbacks for bodies and trailers, and what it holds meanwhile.
 
+use std::future::Future;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
@@ -12,6 +15,7 @@ use portcullis_telemetry::PluginPhase;
 use portcullis_wasm::{
     Action, Direction, Effects, EndOfStream, Hooks, Instance, Meeting, PluginFault, StreamId,
 };
+use tokio::task::yield_now;
 
 use crate::stop::Stop;
 use crate::{ProxyError, Worker};
@@ -48,6 +52,16 @@ pub(crate) enum Hold {
     Body,
     /// The same; what is too much for the buffer is not read.
     Reading,
+    /// All of it, as its callback has not ended: it gave way.
+    Runs(At),
+}
+
+/// What of a message a callback is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum At {
+    Head,
+    Body,
+    Trailers,
 }
 
 /// One plugin of a flow, past whose head callback the message is, or which holds it there.
@@ -65,6 +79,9 @@ pub(crate) struct FlowStep {
     pub(crate) altered: bool,
     /// It failed, and the message goes on without it.
     gone: bool,
+    /// Of a callback that has not ended: how much of what is held it has seen before, and what comes behind it.
+    seen_before: usize,
+    behind: Bytes,
 }
 
 /// What a step works with.
@@ -95,13 +112,19 @@ impl FlowStep {
             held: Piece::default(),
             altered: false,
             gone: false,
+            seen_before: 0,
+            behind: Bytes::new(),
         }
     }
 
     /// The same, holding the head as its callback said.
     pub(crate) fn holding_head(mut self, action: Action) -> Self {
         self.holds_head = true;
-        self.hold = if action == Action::PauseHead { Hold::Body } else { Hold::Everything };
+        self.hold = match action {
+            Action::PauseHead => Hold::Body,
+            Action::Runs => Hold::Runs(At::Head),
+            _ => Hold::Everything,
+        };
         self
     }
 
@@ -122,18 +145,99 @@ impl FlowStep {
             self.held.then = piece.then;
             return Ok(Piece::default());
         }
-        let Piece { mut data, mut then } = piece;
-        let mut trailers_are_its_own = false;
-        if !data.is_empty() || then == Then::End {
-            data = self.pass_body(place, data, then)?;
-            trailers_are_its_own = then == Then::End && has_trailers(place);
+        let Piece { data, then } = piece;
+        if data.is_empty() && then != Then::End {
+            return self.pass_rest(place, data, then, Seen::No);
         }
-        if trailers_are_its_own {
+        let data = self.pass_body(place, data, then)?;
+        if self.runs() {
+            self.held.then = then;
+            return Ok(Piece::default());
+        }
+        self.pass_rest(place, data, then, Seen::Yes)
+    }
+
+    /// What follows the body; `body` tells whether the plugin has just seen some of it.
+    fn pass_rest(
+        &mut self,
+        place: &mut Place<'_>,
+        mut data: Bytes,
+        mut then: Then,
+        body: Seen,
+    ) -> Result<Piece, Stop> {
+        if body == Seen::Yes && then == Then::End && has_trailers(place) {
+            // They are its own.
             then = Then::Trailers;
         } else if then == Then::Trailers {
             data = self.pass_trailers(place, data)?;
         }
         if self.hold == Hold::Nothing {
+            return Ok(Piece { data, then });
+        }
+        self.held.then = then;
+        Ok(Piece { data, then: Then::More })
+    }
+
+    /// Whether its callback has not ended.
+    pub(crate) fn runs(&self) -> bool {
+        matches!(self.hold, Hold::Runs(_))
+    }
+
+    /// Goes on with the callback that has not ended, for a slice; then what goes on behind the plugin.
+    pub(crate) fn poll_slow(
+        &mut self,
+        cx: &mut Context<'_>,
+        place: &mut Place<'_>,
+    ) -> Poll<Result<Piece, Stop>> {
+        let Hold::Runs(at) = self.hold else { return Poll::Ready(Ok(Piece::default())) };
+        let unheard = &mut Context::from_waker(Waker::noop());
+        let Poll::Ready(ended) = self.instance.poll_slow(place.exchange, unheard) else {
+            // Woken at once, it would go before what has come from the network.
+            let _ = pin!(yield_now()).poll(cx);
+            return Poll::Pending;
+        };
+        self.hold = Hold::Nothing;
+        Poll::Ready(match at {
+            At::Head => self.end_head(ended),
+            At::Body => self.end_body(place, ended),
+            At::Trailers => self.end_trailers(ended),
+        })
+    }
+
+    fn end_head(&mut self, ended: Result<Effects, PluginFault>) -> Result<Piece, Stop> {
+        match ended {
+            Err(_) => self.fail()?,
+            Ok(effects) => match self.check(effects, |_| {})? {
+                Action::Pause | Action::PauseReading => {
+                    self.begin_hold(Hold::Everything);
+                    return Ok(Piece::default());
+                }
+                Action::PauseHead => {
+                    self.begin_hold(Hold::Body);
+                    return Ok(Piece::default());
+                }
+                Action::Continue | Action::Discard | Action::Close | Action::Runs => {}
+            },
+        }
+        Ok(self.let_go().0)
+    }
+
+    fn end_body(
+        &mut self,
+        place: &mut Place<'_>,
+        ended: Result<Effects, PluginFault>,
+    ) -> Result<Piece, Stop> {
+        let Piece { data, then } = std::mem::take(&mut self.held);
+        let data = self.settle_body(place.direction, ended, data, self.seen_before)?;
+        self.pass_rest(place, data, then, Seen::Yes)
+    }
+
+    fn end_trailers(&mut self, ended: Result<Effects, PluginFault>) -> Result<Piece, Stop> {
+        let behind = std::mem::take(&mut self.behind);
+        let data = self.settle_trailers(ended, behind)?;
+        let then = Then::Trailers;
+        if self.hold == Hold::Nothing {
+            self.held.then = Then::More;
             return Ok(Piece { data, then });
         }
         self.held.then = then;
@@ -196,13 +300,23 @@ impl FlowStep {
         then: Then,
     ) -> Result<Bytes, Stop> {
         let held_before = self.held.data.len();
-        let mut data = join(std::mem::take(&mut self.held.data), piece);
+        let data = join(std::mem::take(&mut self.held.data), piece);
         if self.gone || !self.sees_body(place.direction) {
             self.release();
             return Ok(data);
         }
         let end = if then == Then::End { EndOfStream::Yes } else { EndOfStream::No };
         let called = self.call_body(place, data.clone(), end);
+        self.settle_body(place.direction, called, data, held_before)
+    }
+
+    fn settle_body(
+        &mut self,
+        direction: Direction,
+        called: Result<Effects, PluginFault>,
+        mut data: Bytes,
+        held_before: usize,
+    ) -> Result<Bytes, Stop> {
         let Ok(effects) = called else {
             self.fail()?;
             self.release();
@@ -220,9 +334,13 @@ impl FlowStep {
             }
             Action::PauseReading => self.begin_hold(Hold::Reading),
             Action::Pause | Action::PauseHead => self.begin_hold(Hold::Body),
+            Action::Runs => {
+                self.seen_before = held_before;
+                self.hold = Hold::Runs(At::Body);
+            }
         }
         if self.hold == Hold::Body && data.len() > BUFFER_LIMIT {
-            return Err(match place.direction {
+            return Err(match direction {
                 Direction::Request => ProxyError::RequestTooLarge,
                 Direction::Response => ProxyError::ReplyTooLarge,
             }
@@ -234,20 +352,36 @@ impl FlowStep {
 
     /// The bytes that go on with the trailers, or before them where those are held.
     fn pass_trailers(&mut self, place: &mut Place<'_>, data: Bytes) -> Result<Bytes, Stop> {
-        if !self.gone && self.sees_trailers(place.direction) {
-            match self.call_trailers(place) {
-                Ok(effects) => {
-                    let mut changed = None;
-                    let action = self.check(effects, |body| changed = Some(body))?;
-                    if let Some(body) = changed {
-                        self.held.data = body;
-                    }
-                    if action != Action::Continue {
-                        self.begin_hold(Hold::Body);
-                        return Ok(data);
-                    }
+        if self.gone || !self.sees_trailers(place.direction) {
+            self.release();
+            return Ok(join(std::mem::take(&mut self.held.data), data));
+        }
+        let called = self.call_trailers(place);
+        self.settle_trailers(called, data)
+    }
+
+    fn settle_trailers(
+        &mut self,
+        called: Result<Effects, PluginFault>,
+        data: Bytes,
+    ) -> Result<Bytes, Stop> {
+        match called {
+            Err(_) => self.fail()?,
+            Ok(effects) => {
+                let mut changed = None;
+                let action = self.check(effects, |body| changed = Some(body))?;
+                if let Some(body) = changed {
+                    self.held.data = body;
                 }
-                Err(_) => self.fail()?,
+                if action == Action::Runs {
+                    self.behind = data;
+                    self.hold = Hold::Runs(At::Trailers);
+                    return Ok(Bytes::new());
+                }
+                if action != Action::Continue {
+                    self.begin_hold(Hold::Body);
+                    return Ok(data);
+                }
             }
         }
         self.release();

@@ -136,7 +136,7 @@ fn settle(
             Ok(body.map_or(Passed::All, Passed::Added))
         }
         Ok(Effects { action, .. }) => {
-            if let Some(plugin) = &step.plugin {
+            if let Some(plugin) = step.plugin.as_ref().filter(|_| action != Action::Runs) {
                 plugin.metrics().tallies.pause();
             }
             Ok(Passed::Held(action))

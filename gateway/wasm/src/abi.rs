@@ -6,8 +6,7 @@ mod status;
 mod version;
 
 pub(crate) use callbacks::{
-    BodyCallback, Callbacks, CloseCallback, HeadersCallback, RootCallbacks, TrailersCallback,
-    find_allocator,
+    BodyCallback, Callbacks, CloseCallback, HeadersCallback, RootCallbacks, find_allocator,
 };
 pub use map_codec::{MapError, Pair, decode_pairs, encode_pairs};
 pub(crate) use map_codec::{encode_pairs_into, encoded_length};

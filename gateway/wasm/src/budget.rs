@@ -1,5 +1,8 @@
 //! Time budgets: told by the ticks that pass, decided by the processor time that the guest's thread has had.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -30,6 +33,49 @@ pub(crate) struct TimeBudget {
     marked: Option<Duration>,
     /// Of earlier callbacks that came to a deadline.
     long: Duration,
+    /// Where what runs gives way.
+    slices: Option<Slices>,
+}
+
+/// The slices of what gives way: the thread does other things between them, whose time is not the guest's. It has a
+/// second holder, who tells when the next one begins.
+#[derive(Clone, Debug)]
+pub(crate) struct Slices {
+    ticks: u64,
+    shared: Arc<SharedSlices>,
+}
+
+/// In nanoseconds.
+#[derive(Debug, Default)]
+struct SharedSlices {
+    /// The thread's processor time when the slice began.
+    began: AtomicU64,
+    /// What earlier slices took.
+    used: AtomicU64,
+}
+
+impl Slices {
+    /// Slices of this length, at least a tick.
+    pub(crate) fn new(length: Duration) -> Self {
+        Slices { ticks: ticks(length), shared: Arc::default() }
+    }
+
+    /// A slice begins.
+    pub(crate) fn resume(&self, now: Duration) {
+        self.shared.began.store(nanoseconds(now), Relaxed);
+    }
+
+    /// A slice ends: what all of them took.
+    fn end(&self, now: Duration) -> Duration {
+        let ran = nanoseconds(now).saturating_sub(self.shared.began.load(Relaxed));
+        self.shared.began.store(nanoseconds(now), Relaxed);
+        let before = self.shared.used.fetch_add(ran, Relaxed);
+        Duration::from_nanos(before.saturating_add(ran))
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// What becomes of a guest whose deadline has come.
@@ -37,6 +83,8 @@ pub(crate) struct TimeBudget {
 pub(crate) enum AtDeadline {
     /// It goes on for so many ticks.
     Extend(u64),
+    /// Others have their turn; then it goes on for so many ticks.
+    GiveWay(u64),
     /// Its budget is used up.
     End,
 }
@@ -53,6 +101,7 @@ impl TimeBudget {
             granted: 0,
             marked: None,
             long: Duration::ZERO,
+            slices: None,
         }
     }
 
@@ -61,6 +110,20 @@ impl TimeBudget {
         self.note_long();
         self.granted = self.first_ticks;
         self.first_ticks
+    }
+
+    /// The same for what gives way after each slice.
+    pub(crate) fn arm_slices(&mut self, slices: Slices) -> u64 {
+        self.note_long();
+        let ticks = slices.ticks;
+        self.granted = ticks;
+        self.slices = Some(slices);
+        ticks
+    }
+
+    /// Whether what runs gives way after each slice.
+    pub(crate) fn gives_way(&self) -> bool {
+        self.slices.is_some()
     }
 
     /// The deadline has come: reads the clock of the thread that runs the guest, and decides.
@@ -77,12 +140,24 @@ impl TimeBudget {
     }
 
     fn note_long(&mut self) {
+        if let Some(slices) = self.slices.take() {
+            let used = slices.end(processor_time());
+            self.long += if used < UNSEEN { Duration::ZERO } else { used };
+        }
         if let Some(marked) = self.marked.take() {
             self.long += self.first + processor_time().saturating_sub(marked);
         }
     }
 
     fn decide(&mut self, now: Duration) -> AtDeadline {
+        if let Some(slices) = &self.slices {
+            let budget = self.first + self.rest;
+            self.granted = self.granted.saturating_add(slices.ticks);
+            return match slices.end(now) >= budget || self.granted >= self.most_ticks {
+                true => AtDeadline::End,
+                false => AtDeadline::GiveWay(slices.ticks),
+            };
+        }
         let used = now.saturating_sub(*self.marked.get_or_insert(now));
         let left = self.rest.saturating_sub(used);
         if left.is_zero() || self.granted >= self.most_ticks {
@@ -160,6 +235,19 @@ mod tests {
         endless.arm();
         assert!(matches!(endless.decide(AT), Extend(_)));
         endless.decide(AT);
+    }
+
+    #[test]
+    fn slices_add_up_without_what_ran_between_them() {
+        let mut budget = TimeBudget::new(ms(10));
+        let slices = Slices::new(ms(2));
+        slices.resume(AT);
+        assert_eq!(budget.arm_slices(slices.clone()), 3);
+        assert_eq!(budget.decide(AT + ms(4)), AtDeadline::GiveWay(3));
+        slices.resume(AT + ms(500));
+        assert_eq!(budget.decide(AT + ms(505)), AtDeadline::GiveWay(3));
+        slices.resume(AT + ms(900));
+        assert_eq!(budget.decide(AT + ms(901)), End);
     }
 
     #[test]

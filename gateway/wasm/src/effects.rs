@@ -45,6 +45,9 @@ pub enum Action {
     Discard,
     /// The stream is broken off.
     Close,
+    /// The callback has not ended: it gave way. It is gone on with by
+    /// [`Instance::poll_slow`](crate::Instance::poll_slow); until then nothing of the message moves.
+    Runs,
 }
 
 /// What the proxy shall do after a callback.

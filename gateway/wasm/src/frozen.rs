@@ -1,15 +1,14 @@
 //! A plugin as it was once it was configured, from which each request gets a sandbox (`isolation: request`).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use wasmparser::ValType;
 use wasmtime::{InstancePre, Val};
 use wasmtime_wizer::{InstanceState, SnapshotVal, Wizer};
 
+use crate::at_once::at_once;
 use crate::engine::Engine;
 use crate::linking::{link, one_line};
 use crate::load_error::LoadError;
@@ -113,14 +112,6 @@ impl InstanceState for Seen<'_> {
                 contents(&[]);
             }
         }
-    }
-}
-
-/// What a future comes to that never waits.
-fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(value) => Some(value),
-        Poll::Pending => None,
     }
 }
 

@@ -4,6 +4,7 @@ use wasmtime::{Caller, Extern};
 
 use crate::abi::Status;
 use crate::allowance::Taken;
+use crate::at_once::at_once;
 use crate::call_end::{CallError, CallResult, outside_memory};
 use crate::capability_gate::admit;
 use crate::state::{GuestState, Nesting, Phase};
@@ -142,7 +143,12 @@ fn allocate(guest: &mut Guest<'_>, length: u32) -> Result<u32, CallError> {
         "the module is not initialised, it cannot allocate",
     ))?;
     guest.data_mut().nesting = Nesting::Allocator;
-    let address = allocator.call(&mut *guest, length);
+    let address = match guest.data().time.gives_way() {
+        false => allocator.call(&mut *guest, length),
+        // On a stack of its own like what called; it gives way to nobody.
+        true => at_once(allocator.call_async(&mut *guest, length))
+            .unwrap_or_else(|| Err(wasmtime::format_err!("the allocator did not come to its end"))),
+    };
     guest.data_mut().nesting = Nesting::Callback;
     match address {
         Ok(0) => {

@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use portcullis_exchange::Exchange;
 use portcullis_model::HeadersPause;
-use wasmtime::Store;
+use wasmtime::{Store, TypedFunc};
 
-use crate::abi::{BodyCallback, Callbacks, HeadersCallback, TrailersCallback};
+use crate::abi::{Callbacks, HeadersCallback};
 use crate::calls::{request_field_count, response_field_count};
-use crate::effects::{Action, Effects, EndOfStream, PluginFault, StreamId};
+use crate::effects::{Action, Direction, Effects, EndOfStream, PluginFault, StreamId};
 use crate::instance::Instance;
 use crate::state::{GuestState, Phase, ROOT_CONTEXT};
 use crate::vm::{Vm, arm};
@@ -33,9 +33,7 @@ impl Instance {
     ) -> Result<Effects, PluginFault> {
         let fields = request_field_count(exchange);
         let seen = Seen { phase: Phase::RequestHeaders, stream, end };
-        self.callback(seen, exchange, Bytes::new(), |store, callbacks| {
-            call_headers(&callbacks.request_headers, store, stream, fields, end)
-        })
+        self.pass(seen, exchange, Bytes::new(), Asked::Head(fields))
     }
 
     /// A piece of the request's body has come, or, where earlier ones were held, all of them. The guest's body
@@ -49,9 +47,7 @@ impl Instance {
     ) -> Result<Effects, PluginFault> {
         let seen = Seen { phase: Phase::RequestBody, stream, end };
         let size = body.len();
-        self.callback(seen, exchange, body, |store, callbacks| {
-            call_body(&callbacks.request_body, store, stream, size, end)
-        })
+        self.pass(seen, exchange, body, Asked::Body(size))
     }
 
     /// The request's trailers have come, which are in the exchange. `body` is what is held of the body.
@@ -63,9 +59,7 @@ impl Instance {
     ) -> Result<Effects, PluginFault> {
         let fields = exchange.request_trailers.as_ref().map_or(0, http::HeaderMap::len);
         let seen = Seen { phase: Phase::RequestTrailers, stream, end: EndOfStream::Yes };
-        self.callback(seen, exchange, body, |store, callbacks| {
-            call_trailers(&callbacks.request_trailers, store, stream, fields)
-        })
+        self.pass(seen, exchange, body, Asked::Trailers(fields))
     }
 
     /// The reply's head is known.
@@ -77,9 +71,7 @@ impl Instance {
     ) -> Result<Effects, PluginFault> {
         let fields = response_field_count(exchange);
         let seen = Seen { phase: Phase::ResponseHeaders, stream, end };
-        self.callback(seen, exchange, Bytes::new(), |store, callbacks| {
-            call_headers(&callbacks.response_headers, store, stream, fields, end)
-        })
+        self.pass(seen, exchange, Bytes::new(), Asked::Head(fields))
     }
 
     /// As [`on_request_body`](Self::on_request_body), of the reply.
@@ -92,9 +84,7 @@ impl Instance {
     ) -> Result<Effects, PluginFault> {
         let seen = Seen { phase: Phase::ResponseBody, stream, end };
         let size = body.len();
-        self.callback(seen, exchange, body, |store, callbacks| {
-            call_body(&callbacks.response_body, store, stream, size, end)
-        })
+        self.pass(seen, exchange, body, Asked::Body(size))
     }
 
     /// As [`on_request_trailers`](Self::on_request_trailers), of the reply.
@@ -107,14 +97,13 @@ impl Instance {
         let trailers = exchange.response.as_ref().and_then(|head| head.trailers.as_ref());
         let fields = trailers.map_or(0, http::HeaderMap::len);
         let seen = Seen { phase: Phase::ResponseTrailers, stream, end: EndOfStream::Yes };
-        self.callback(seen, exchange, body, |store, callbacks| {
-            call_trailers(&callbacks.response_trailers, store, stream, fields)
-        })
+        self.pass(seen, exchange, body, Asked::Trailers(fields))
     }
 
     /// The exchange is over: `on_done`, `on_log` and `on_delete`. A guest that never saw the stream sees
     /// nothing of its end. A fault here is logged and counted, it concerns no one any more.
     pub fn close_stream(&self, stream: StreamId, exchange: &mut Box<Exchange>) -> Closed {
+        self.break_off(exchange);
         let closed = self.with_guest(exchange, |vm| {
             if !vm.store.data().streams.contains(&stream.0) {
                 return Ok(Closed::Gone);
@@ -132,6 +121,23 @@ impl Instance {
             vm.store.data_mut().drop_lingering(stream.0);
             Ok(())
         });
+    }
+
+    /// At once, or, where the plugin gives way, as far as its first slice comes.
+    fn pass(
+        &self,
+        seen: Seen,
+        exchange: &mut Box<Exchange>,
+        body: Bytes,
+        asked: Asked,
+    ) -> Result<Effects, PluginFault> {
+        if let Some(slice) = self.slice {
+            return self.pass_slowly(seen, exchange, (body, asked), slice);
+        }
+        self.callback(seen, exchange, body, |store, callbacks| {
+            let raw = asked.call(callbacks, &seen, store)?;
+            Ok(action_of(raw, &asked, store.data()))
+        })
     }
 
     pub(crate) fn callback(
@@ -160,13 +166,15 @@ impl Instance {
 }
 
 /// What a callback is about.
+#[derive(Clone, Copy)]
 pub(crate) struct Seen {
     pub(crate) phase: Phase,
     pub(crate) stream: StreamId,
     pub(crate) end: EndOfStream,
 }
 
-fn effects(vm: &mut Vm, stream: StreamId, action: Action, body: Bytes) -> Effects {
+/// What a callback has asked for, as data.
+pub(crate) fn effects(vm: &mut Vm, stream: StreamId, action: Action, body: Bytes) -> Effects {
     let state = vm.store.data_mut();
     let wishes = std::mem::take(&mut state.wishes);
     let (overdue, closing) = state.held.take_overdue(stream.0);
@@ -198,26 +206,98 @@ fn create_stream(
     Ok(())
 }
 
-/// C++ and Higress filters return Envoy's own numbers: 1 holds the head alone where the settings allow it, 2 goes
-/// on, 3 and 4 hold everything.
-fn call_headers(
-    callback: &Option<HeadersCallback>,
-    store: &mut Store<GuestState>,
-    stream: StreamId,
-    fields: u32,
-    end: EndOfStream,
-) -> wasmtime::Result<Action> {
-    let end = u32::from(end == EndOfStream::Yes);
-    let raw = match callback {
-        None => return Ok(Action::Continue),
-        Some(HeadersCallback::WithEnd(call)) => call.call(&mut *store, (stream.0, fields, end))?,
-        Some(HeadersCallback::Plain(call)) => call.call(&mut *store, (stream.0, fields))?,
-    };
-    Ok(match raw {
-        0 | 2 => Action::Continue,
-        1 => on_paused(store.data()),
-        _ => Action::Pause,
-    })
+/// What of a message has come: how many fields of a head or of trailers, how many bytes of a body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Asked {
+    Head(u32),
+    Body(usize),
+    Trailers(usize),
+}
+
+/// A callback with what it is given.
+enum Entry<'c> {
+    Two(&'c TypedFunc<(u32, u32), u32>, (u32, u32)),
+    Three(&'c TypedFunc<(u32, u32, u32), u32>, (u32, u32, u32)),
+    /// The guest has none.
+    Absent,
+}
+
+impl Asked {
+    fn call(
+        self,
+        callbacks: &Callbacks,
+        seen: &Seen,
+        store: &mut Store<GuestState>,
+    ) -> wasmtime::Result<u32> {
+        match self.entry(callbacks, seen) {
+            Entry::Two(call, given) => call.call(store, given),
+            Entry::Three(call, given) => call.call(store, given),
+            Entry::Absent => Ok(0),
+        }
+    }
+
+    /// On a stack of its own.
+    pub(crate) async fn call_slowly(
+        self,
+        callbacks: &Callbacks,
+        seen: &Seen,
+        store: &mut Store<GuestState>,
+    ) -> wasmtime::Result<u32> {
+        match self.entry(callbacks, seen) {
+            Entry::Two(call, given) => call.call_async(store, given).await,
+            Entry::Three(call, given) => call.call_async(store, given).await,
+            Entry::Absent => Ok(0),
+        }
+    }
+
+    fn entry<'c>(self, callbacks: &'c Callbacks, seen: &Seen) -> Entry<'c> {
+        let (stream, end) = (seen.stream.0, u32::from(seen.end == EndOfStream::Yes));
+        let is_request = seen.phase.direction() == Some(Direction::Request);
+        match self {
+            Asked::Head(fields) => {
+                let of = match is_request {
+                    true => &callbacks.request_headers,
+                    false => &callbacks.response_headers,
+                };
+                match of {
+                    Some(HeadersCallback::WithEnd(call)) => {
+                        Entry::Three(call, (stream, fields, end))
+                    }
+                    Some(HeadersCallback::Plain(call)) => Entry::Two(call, (stream, fields)),
+                    None => Entry::Absent,
+                }
+            }
+            Asked::Body(size) => {
+                let of = match is_request {
+                    true => &callbacks.request_body,
+                    false => &callbacks.response_body,
+                };
+                let size = u32::try_from(size).unwrap_or(u32::MAX);
+                of.as_ref().map_or(Entry::Absent, |call| Entry::Three(call, (stream, size, end)))
+            }
+            Asked::Trailers(fields) => {
+                let of = match is_request {
+                    true => &callbacks.request_trailers,
+                    false => &callbacks.response_trailers,
+                };
+                let fields = u32::try_from(fields).unwrap_or(u32::MAX);
+                of.as_ref().map_or(Entry::Absent, |call| Entry::Two(call, (stream, fields)))
+            }
+        }
+    }
+}
+
+/// What a callback's number says. C++ and Higress filters return Envoy's own for heads: 1 holds the head alone where
+/// the settings allow it, 2 goes on, 3 and 4 hold everything; for bodies: 1 holds and buffers, 2 holds and reads no
+/// more than fits, 3 drops the piece.
+pub(crate) fn action_of(raw: u32, asked: &Asked, state: &GuestState) -> Action {
+    match (asked, raw) {
+        (_, 0) | (Asked::Head(_), 2) => Action::Continue,
+        (Asked::Head(_), 1) => on_paused(state),
+        (Asked::Head(_) | Asked::Trailers(_), _) | (Asked::Body(_), 1) => Action::Pause,
+        (Asked::Body(_), 2) => Action::PauseReading,
+        (Asked::Body(_), _) => Action::Discard,
+    }
 }
 
 fn on_paused(state: &GuestState) -> Action {
@@ -225,36 +305,6 @@ fn on_paused(state: &GuestState) -> Action {
         HeadersPause::Everything => Action::Pause,
         HeadersPause::Head => Action::PauseHead,
     }
-}
-
-/// Envoy's numbers: 1 holds and buffers, 2 holds and reads no more than fits, 3 drops the piece.
-fn call_body(
-    callback: &Option<BodyCallback>,
-    store: &mut Store<GuestState>,
-    stream: StreamId,
-    size: usize,
-    end: EndOfStream,
-) -> wasmtime::Result<Action> {
-    let Some(call) = callback else { return Ok(Action::Continue) };
-    let size = u32::try_from(size).unwrap_or(u32::MAX);
-    let raw = call.call(store, (stream.0, size, u32::from(end == EndOfStream::Yes)))?;
-    Ok(match raw {
-        0 => Action::Continue,
-        1 => Action::Pause,
-        2 => Action::PauseReading,
-        _ => Action::Discard,
-    })
-}
-
-fn call_trailers(
-    callback: &Option<TrailersCallback>,
-    store: &mut Store<GuestState>,
-    stream: StreamId,
-    fields: usize,
-) -> wasmtime::Result<Action> {
-    let Some(call) = callback else { return Ok(Action::Continue) };
-    let raw = call.call(store, (stream.0, u32::try_from(fields).unwrap_or(u32::MAX)))?;
-    Ok(if raw == 0 { Action::Continue } else { Action::Pause })
 }
 
 /// Where the guest says that it is not done, its context stays; `on_log` comes at once all the same, while the

@@ -5,20 +5,23 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use portcullis_exchange::Exchange;
 use rustc_hash::FxHashSet;
 
 use crate::agenda::Agenda;
 use crate::background::Background;
 use crate::breaker::Opened;
-use crate::budget::UNSEEN;
+use crate::budget::{Slices, UNSEEN};
 use crate::desk::{Desk, Role};
-use crate::effects::{Direction, FaultKind, PluginFault, Resumed, StreamId};
+use crate::effects::{Action, Direction, Effects, FaultKind, PluginFault, Resumed, StreamId};
 use crate::held::{HeldStreams, Parked};
-use crate::state::{PluginFacts, ROOT_CONTEXT};
+use crate::http_callbacks::{Asked, Seen};
+use crate::slow_call::SlowCall;
+use crate::state::{PluginFacts, ROOT_CONTEXT, blank_exchange};
 use crate::usage::{Spent, Usage};
 use crate::vm::Vm;
 
@@ -44,6 +47,12 @@ pub struct Instance {
     /// Whether its plugin works again shows at its next callback.
     on_trial: Cell<bool>,
     lasting: Lasting,
+    /// How long its callbacks run before others have their turn; `None` runs them at once.
+    pub(crate) slice: Option<Duration>,
+    /// The callback that gave way.
+    slow: Cell<Option<Box<SlowCall>>>,
+    /// What came of it, where it had to be run to its end before anyone asked.
+    ended: Cell<Option<Ended>>,
     me: Weak<Instance>,
     /// Itself, while it awaits results after its request has ended.
     kept: Cell<Option<Rc<Instance>>>,
@@ -77,6 +86,9 @@ impl Drop for SandboxPlace {
     }
 }
 
+/// The exchange of a callback that gave way, and what came of it.
+type Ended = (Box<Exchange>, Result<Effects, PluginFault>);
+
 /// What an instance is made with.
 pub(crate) struct Setting {
     pub(crate) facts: Arc<PluginFacts>,
@@ -103,7 +115,11 @@ impl Instance {
             Lasting::Beyond => Role::Lasting,
             Lasting::Request { .. } => Role::Sandbox,
         };
+        let slice = facts.settings.limits.slice.filter(|_| role == Role::Sandbox);
         Instance {
+            slice,
+            slow: Cell::default(),
+            ended: Cell::default(),
             desk: Desk::open(agenda, me.clone(), vm.store.data_mut(), role),
             facts,
             background,
@@ -276,12 +292,106 @@ impl Instance {
         })
     }
 
+    /// Begins a callback that gives way; it has run for its first slice, and perhaps to its end.
+    pub(crate) fn pass_slowly(
+        &self,
+        seen: Seen,
+        exchange: &mut Box<Exchange>,
+        (body, asked): (Bytes, Asked),
+        slice: Duration,
+    ) -> Result<Effects, PluginFault> {
+        if self.usage.is_over_budget(seen.stream.0) {
+            return Err(PluginFault::request_budget());
+        }
+        let Some(mut vm) = self.vm.take() else {
+            return Err(PluginFault::dead());
+        };
+        self.counted.set(false);
+        std::mem::swap(&mut vm.store.data_mut().exchange, exchange);
+        let slow = SlowCall::begin(vm, seen, body, asked, Slices::new(slice));
+        self.slow.set(Some(Box::new(slow)));
+        match self.poll_slow(exchange, &mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(ended) => ended,
+            Poll::Pending => Ok(Effects { action: Action::Runs, ..Effects::none() }),
+        }
+    }
+
+    /// Goes on for a slice with the callback that [runs](Action::Runs). The exchange is back once it has ended.
+    pub fn poll_slow(
+        &self,
+        exchange: &mut Box<Exchange>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Effects, PluginFault>> {
+        if let Some((record, result)) = self.ended.take() {
+            *exchange = record;
+            return Poll::Ready(result);
+        }
+        let Some(mut slow) = self.slow.take() else {
+            return Poll::Ready(Err(PluginFault::dead()));
+        };
+        let (vm, result) = match slow.poll(cx) {
+            Poll::Pending => {
+                self.slow.set(Some(slow));
+                return Poll::Pending;
+            }
+            Poll::Ready(ended) => ended,
+        };
+        match (vm, &result) {
+            (Some(mut vm), result) => {
+                std::mem::swap(&mut vm.store.data_mut().exchange, exchange);
+                match result {
+                    Ok(_) => self.settle(vm),
+                    Err(fault) => self.bury(vm, fault),
+                }
+            }
+            (None, _) => self.lose(slow, exchange),
+        }
+        Poll::Ready(result)
+    }
+
+    /// Runs the callback that gave way to its end: the guest is to be told of something else, which cannot wait.
+    fn run_out(&self) {
+        let Some(slow) = self.slow.take() else { return };
+        self.slow.set(Some(slow));
+        let mut exchange = blank_exchange();
+        loop {
+            let polled = self.poll_slow(&mut exchange, &mut Context::from_waker(Waker::noop()));
+            if let Poll::Ready(result) = polled {
+                return self.ended.set(Some((exchange, result)));
+            }
+        }
+    }
+
+    /// Breaks off the callback that runs, if any, and the instance with it. The exchange is back.
+    pub fn break_off(&self, exchange: &mut Box<Exchange>) {
+        if self.slice.is_none() {
+            return;
+        }
+        if let Some((record, _)) = self.ended.take() {
+            *exchange = record;
+        }
+        if let Some(slow) = self.slow.take() {
+            self.lose(slow, exchange);
+        }
+    }
+
+    fn lose(&self, slow: Box<SlowCall>, exchange: &mut Box<Exchange>) {
+        self.alive.set(false);
+        self.desk.abandon();
+        if let Some(record) = slow.break_off() {
+            *exchange = record;
+        }
+    }
+
     /// Runs the guest without an exchange of its own, for callbacks of the root context. Those of held streams
     /// are at hand in both cases.
     pub(crate) fn with_vm<T>(
         &self,
         run: impl FnOnce(&mut Vm) -> Result<T, PluginFault>,
     ) -> Result<T, PluginFault> {
+        if self.slice.is_some() {
+            self.run_out();
+        }
         let Some(mut vm) = self.vm.take() else {
             return Err(PluginFault::dead());
         };

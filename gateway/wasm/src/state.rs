@@ -193,6 +193,11 @@ pub(crate) struct GuestState {
     last_log: Option<VecDeque<String>>,
 }
 
+/// What stands in the place of an exchange where there is none.
+pub(crate) fn blank_exchange() -> Box<Exchange> {
+    Box::new(Exchange::new(Arc::new(Connection::nowhere()), RequestHead::default()))
+}
+
 impl GuestState {
     /// The state of an instance about to be made.
     pub(crate) fn new(facts: Arc<PluginFacts>) -> Self {
@@ -214,10 +219,7 @@ impl GuestState {
             connections: FxHashSet::default(),
             lingering: FxHashSet::default(),
             done: Vec::new(),
-            exchange: Box::new(Exchange::new(
-                Arc::new(Connection::nowhere()),
-                RequestHead::default(),
-            )),
+            exchange: blank_exchange(),
             body: Bytes::new(),
             end: EndOfStream::No,
             wishes: Wishes::default(),

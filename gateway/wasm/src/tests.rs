@@ -15,6 +15,7 @@ mod network_calls;
 mod other_calls;
 mod replacement;
 mod shared_calls;
+mod slices;
 mod wasi_calls;
 
 use std::rc::Rc;

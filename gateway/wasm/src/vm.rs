@@ -9,7 +9,7 @@ use crate::budget::{AtDeadline, TimeBudget};
 use crate::effects::PluginFault;
 use crate::fault::{MemoryDenial, fault_of};
 use crate::load_error::{GuestLog, LoadError};
-use crate::state::{GuestState, Phase, PluginFacts, ROOT_CONTEXT};
+use crate::state::{GuestState, Nesting, Phase, PluginFacts, ROOT_CONTEXT};
 use crate::ticker::Watch;
 
 /// A started and configured guest. It is `Send`: control threads make it, a worker runs it.
@@ -54,7 +54,7 @@ impl Vm {
         Ok(Box::new(Vm { store, callbacks, watch, instance }))
     }
 
-    /// Runs guest code under the callback budget.
+    /// Runs guest code under the callback budget, all of it at once.
     pub(crate) fn run<T>(
         &mut self,
         calls: impl FnOnce(&mut Store<GuestState>, &Callbacks) -> wasmtime::Result<T>,
@@ -102,6 +102,11 @@ fn new_store(engine: &Engine, state: GuestState) -> Store<GuestState> {
     store.epoch_deadline_callback(|mut store| {
         Ok(match store.data_mut().time.at_deadline() {
             AtDeadline::Extend(ticks) => UpdateDeadline::Continue(ticks),
+            // A host call waits for its allocator.
+            AtDeadline::GiveWay(_) if store.data().nesting == Nesting::Allocator => {
+                UpdateDeadline::Continue(1)
+            }
+            AtDeadline::GiveWay(ticks) => UpdateDeadline::Yield(ticks),
             AtDeadline::End => UpdateDeadline::Interrupt,
         })
     });

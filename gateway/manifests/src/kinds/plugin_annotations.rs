@@ -59,6 +59,12 @@ pub(crate) fn read_annotations(root: &Cursor<'_>, annotations: &Node) -> PluginA
                 _ => unknown(&value, name),
             }
         }
+        if read.limits.slice.is_some() && read.isolation != Isolation::Request {
+            annotations.refuse(
+                "the limit `slice` goes with `portcullis.dev/isolation: request` alone",
+                "write that too, so that no other request waits for the callback, or remove `slice`",
+            );
+        }
     });
     read
 }

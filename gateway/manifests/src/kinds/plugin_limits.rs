@@ -7,11 +7,13 @@ use portcullis_model::{BreakerLimits, PluginLimits, parse_duration};
 use crate::reader::Cursor;
 use crate::scalars::parse_quantity;
 
-const KNOWN: &str = "limits are memory, callback, request, call, start, share, breaker, recycle, \
+const KNOWN: &str = "limits are memory, callback, slice, request, call, start, share, breaker, recycle, \
                      recycle-memory, sandboxes, \
                      module";
 /// Less than a page of Wasm is no memory.
 const LEAST_MEMORY: usize = 64 << 10;
+/// The clock of the budgets ticks so often.
+const LEAST_SLICE: Duration = Duration::from_millis(1);
 /// So many requests of one worker may have a sandbox at once at most: the pool has room for them.
 const MOST_SANDBOXES: u32 = 4096;
 /// Larger modules are not fetched, whatever is written.
@@ -23,6 +25,9 @@ pub(crate) fn read_limit(value: &Cursor<'_>, part: &str, limits: &mut PluginLimi
     let read = match name {
         "memory" => memory(amount).map(|size| limits.memory = size),
         "callback" => positive(amount).map(|duration| limits.callback = duration),
+        "slice" => positive(amount)
+            .filter(|slice| *slice >= LEAST_SLICE)
+            .map(|slice| limits.slice = Some(slice)),
         "request" => positive(amount).map(|duration| limits.request = duration),
         "start" => positive(amount).map(|duration| limits.start = duration),
         "call" => positive(amount).map(|duration| limits.call = duration),
@@ -43,6 +48,9 @@ pub(crate) fn read_limit(value: &Cursor<'_>, part: &str, limits: &mut PluginLimi
 
 fn help(name: &str) -> &'static str {
     match name {
+        "slice" => {
+            "write how long a callback runs before others have their turn, as in `slice=2ms`; at least 1ms"
+        }
         "share" => "write a share of a worker's time as in `share=20%`; 100% is no limit",
         "breaker" => "write failures and a time as in `breaker=20/10s`, or `breaker=off`",
         "recycle" => "write after how many requests, as in `recycle=100000`",

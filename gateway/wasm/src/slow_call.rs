@@ -1,0 +1,125 @@
+//! A callback that gives way: it runs on a stack of its own, for one slice after the other, and the worker serves
+//! others in between (the limit `slice`).
+//!
+//! Only sandboxes run so: nobody else waits for their guest. What a request has lent to it is inside meanwhile, and is
+//! back once the callback has ended, however it ends.
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use portcullis_exchange::Exchange;
+use wasmtime::Store;
+
+use crate::budget::{Slices, processor_time};
+use crate::effects::{Effects, PluginFault};
+use crate::fault::{MemoryDenial, fault_of};
+use crate::http_callbacks::{Asked, Seen, action_of, effects};
+use crate::state::{GuestState, Phase, ROOT_CONTEXT, blank_exchange};
+use crate::ticker::Watch;
+use crate::vm::Vm;
+
+/// Such a callback on its way.
+pub(crate) struct SlowCall {
+    future: Pin<Box<dyn Future<Output = Ended>>>,
+    slices: Slices,
+    watch: Watch,
+    /// Where the exchange is put when the callback is broken off.
+    left: Rc<Cell<Option<Box<Exchange>>>>,
+}
+
+/// The guest, and what came of it.
+pub(crate) type Ended = (Option<Box<Vm>>, Result<Effects, PluginFault>);
+
+impl SlowCall {
+    /// Begins a callback; nothing of it runs before it is polled. The guest has the exchange already.
+    pub(crate) fn begin(
+        vm: Box<Vm>,
+        seen: Seen,
+        body: Bytes,
+        asked: Asked,
+        slices: Slices,
+    ) -> Self {
+        let (watch, left) = (vm.watch.clone(), Rc::default());
+        let lent = Lent { vm: Some(vm), left: Rc::clone(&left) };
+        let future = Box::pin(run(lent, seen, body, asked, slices.clone()));
+        SlowCall { future, slices, watch, left }
+    }
+
+    /// Runs it for one slice. `None` for the guest where the host failed it.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+        self.slices.resume(processor_time());
+        self.watch.begin();
+        let polled = catch_unwind(AssertUnwindSafe(|| self.future.as_mut().poll(cx)));
+        self.watch.end();
+        polled.unwrap_or_else(|_panic| Poll::Ready((None, Err(PluginFault::host_panic()))))
+    }
+
+    /// Breaks it off where it stands; the exchange that it had.
+    pub(crate) fn break_off(self) -> Option<Box<Exchange>> {
+        drop(self.future);
+        self.left.take()
+    }
+}
+
+/// A guest whose exchange does not go with it.
+struct Lent {
+    vm: Option<Box<Vm>>,
+    left: Rc<Cell<Option<Box<Exchange>>>>,
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(mut vm) = self.vm.take() {
+            let lent = &mut vm.store.data_mut().exchange;
+            let exchange = std::mem::replace(lent, blank_exchange());
+            self.left.set(Some(exchange));
+        }
+    }
+}
+
+async fn run(mut lent: Lent, seen: Seen, body: Bytes, asked: Asked, slices: Slices) -> Ended {
+    let result = match &mut lent.vm {
+        None => Err(PluginFault::dead()),
+        Some(vm) => run_guest(vm, &seen, body, &asked, slices).await,
+    };
+    (lent.vm.take(), result)
+}
+
+async fn run_guest(
+    vm: &mut Vm,
+    seen: &Seen,
+    body: Bytes,
+    asked: &Asked,
+    slices: Slices,
+) -> Result<Effects, PluginFault> {
+    let Vm { store, callbacks, .. } = &mut *vm;
+    let ticks = store.data_mut().time.arm_slices(slices);
+    store.set_epoch_deadline(ticks);
+    let called = async {
+        if store.data_mut().streams.insert(seen.stream.0)
+            && let Some(create) = &callbacks.context_create
+        {
+            store.data_mut().enter(Phase::ContextCreate, seen.stream.0);
+            create.call_async(&mut *store, (seen.stream.0, ROOT_CONTEXT)).await?;
+        }
+        let state = store.data_mut();
+        state.enter(seen.phase, seen.stream.0);
+        (state.body, state.end) = (body, seen.end);
+        let raw = asked.call_slowly(callbacks, seen, store).await?;
+        Ok(action_of(raw, asked, store.data()))
+    };
+    let called = called.await;
+    let body = std::mem::take(&mut vm.store.data_mut().body);
+    let action = called.map_err(|error| fault_of(&error, denial(&mut vm.store)))?;
+    let effects = effects(vm, seen.stream, action, body);
+    vm.delete_done()?;
+    Ok(effects)
+}
+
+fn denial(store: &mut Store<GuestState>) -> MemoryDenial {
+    if store.data_mut().account.take_denied() { MemoryDenial::Denied } else { MemoryDenial::None }
+}

@@ -151,7 +151,8 @@ fn choose_in(
     if tcp.refusal(route).is_some() {
         return Err(Ending::Refused);
     }
-    if let Some(refusal) = tcp.authorization(route).and_then(|each| connection_refusal(each, &record.exchange))
+    if let Some(refusal) =
+        tcp.authorization(route).and_then(|each| connection_refusal(each, &record.exchange))
     {
         return Err(Ending::Denied(refusal));
     }

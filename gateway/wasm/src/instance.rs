@@ -344,7 +344,7 @@ impl Instance {
                     Err(fault) => self.bury(vm, fault),
                 }
             }
-            (None, _) => self.lose(slow, exchange),
+            (None, _) => self.lose(*slow, exchange),
         }
         Poll::Ready(result)
     }
@@ -371,11 +371,11 @@ impl Instance {
             *exchange = record;
         }
         if let Some(slow) = self.slow.take() {
-            self.lose(slow, exchange);
+            self.lose(*slow, exchange);
         }
     }
 
-    fn lose(&self, slow: Box<SlowCall>, exchange: &mut Box<Exchange>) {
+    fn lose(&self, slow: SlowCall, exchange: &mut Box<Exchange>) {
         self.alive.set(false);
         self.desk.abandon();
         if let Some(record) = slow.break_off() {

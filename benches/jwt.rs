@@ -32,7 +32,8 @@ fn jwt(criterion: &mut Criterion) {
             );
         });
     }
-    let (filter, exchange) = scene(&Signer::ecdsa_p256("one"));
+    let known = Signer::ecdsa_p256("one");
+    let (filter, exchange) = scene(&known);
     let mut cache = TokenCache::default();
     group.bench_function("known", |bencher| {
         bencher.iter_batched_ref(
@@ -49,7 +50,7 @@ fn jwt(criterion: &mut Criterion) {
 }
 
 /// A filter with one rule, and requests with a token of about the size that identity providers make.
-fn scene(signer: &Signer) -> (RequestAuthentication, impl Fn() -> Exchange) {
+fn scene(signer: &Signer) -> (RequestAuthentication, impl Fn() -> Exchange + use<>) {
     let keys = NumberedKeys::parse(signer.key_set().as_bytes()).unwrap();
     let rule = JwtRule {
         original: OriginalToken::Kept,

@@ -13,6 +13,7 @@ use portcullis_message::{
 use portcullis_model::Action;
 use portcullis_routing::{ConsideredRule as Considered, Outcome, RouteQuery};
 
+use crate::explain_authentication::Identity;
 use crate::explain_filters::{answered_by_filter, native_filters};
 use crate::explain_plugins::{explain_chain, refuses_all};
 use crate::explain_policies::{explain_connection_policies, explain_policies};
@@ -84,6 +85,8 @@ fn explain_routes(
     host: &str,
     request: &RequestToExplain,
 ) -> Explanation {
+    let asked = table.routes.find_listener(host).and_then(|index| table.listeners.get(index));
+    let identity = Identity::of(asked, head_of(request));
     let query = RouteQuery {
         host,
         scheme: request.scheme,
@@ -91,7 +94,7 @@ fn explain_routes(
         path: request.path.path(),
         query: request.path.query(),
         headers: &request.headers,
-        claims: None,
+        claims: identity.authenticated().map(|who| &who.claims),
     };
     let consideration = table.routes.consider(&query);
     let (considered, considered_left_out) = told(table, &consideration.rules);
@@ -126,7 +129,9 @@ fn explain_routes(
     explanation.plugins =
         chain.iter().filter_map(ChainStep::plugin).map(|step| step.id.to_string()).collect();
     explanation.plugin_chain = explain_chain(chain, listener, rule, snapshot);
-    explain_policies(settings, request, head_of(request), &mut explanation);
+    if !identity.tell(listener, &mut explanation) {
+        explain_policies(settings, request, (head_of(request), &identity), &mut explanation);
+    }
     if let Some(step) = refuses_all(chain, snapshot) {
         explanation.outcome = "refused";
         explanation.status = Some(503);

@@ -9,35 +9,23 @@ use portcullis_filters::{
     consider_access,
 };
 use portcullis_model::{ClientAuth, Listener};
-use serde::Serialize;
 
 use crate::RequestToExplain;
-use crate::explanation::Explanation;
-
-/// A policy that was considered. The field names are those of `explain --output json`.
-#[derive(Clone, Debug, Serialize)]
-pub struct ExplainedPolicy {
-    /// The object.
-    pub policy: String,
-    /// `CUSTOM`, `DENY`, `ALLOW` or `AUDIT`; actions are asked in this order.
-    pub action: &'static str,
-    /// Whether it is more than a dry run.
-    pub enforced: bool,
-    /// Whether it matches: `rule 0 matches`, `no rule matches`, or on what that depends.
-    pub outcome: String,
-}
+use crate::explain_authentication::Identity;
+use crate::explanation::{ExplainedPolicy, Explanation};
 
 /// Holds a request against the policies of its listener. Where they refuse it, that is its outcome.
 pub(crate) fn explain_policies(
     listener: &Listener,
     request: &RequestToExplain,
-    head: RequestHead,
+    (head, identity): (RequestHead, &Identity),
     explanation: &mut Explanation,
 ) {
     let Some(authorization) = &listener.authorization else { return };
     explanation.filters.push("authorization".to_owned());
-    let exchange = Exchange::new(connection(request), head);
-    explain(authorization, &exchange, (listener, request), explanation);
+    let mut exchange = Exchange::new(connection(request), head);
+    exchange.authenticated = identity.authenticated().cloned();
+    explain(authorization, &exchange, (listener, request, identity), explanation);
 }
 
 /// Holds a connection whose bytes are passed on against the policies of its listener; its client asks for this server.
@@ -50,16 +38,19 @@ pub(crate) fn explain_connection_policies(
     let Some(authorization) = &listener.authorization else { return };
     let mut exchange = Exchange::of_connection(connection(request));
     exchange.passed_name = Some(server_name.into());
-    explain(authorization, &exchange, (listener, request), explanation);
+    explain(authorization, &exchange, (listener, request, &Identity::Nobody), explanation);
 }
 
 fn explain(
     authorization: &Authorization,
     exchange: &Exchange,
-    (listener, request): (&Listener, &RequestToExplain),
+    (listener, request, identity): (&Listener, &RequestToExplain, &Identity),
     explanation: &mut Explanation,
 ) {
-    let is_known = |subject: &AccessSubject| is_known(subject, listener, request, exchange);
+    let is_known = |subject: &AccessSubject| match subject {
+        AccessSubject::RequestPrincipal(_) | AccessSubject::Claim(..) => identity.is_told(),
+        _ => is_known(subject, listener, request, exchange),
+    };
     let considered = consider_access(authorization, exchange, is_known);
     explanation.policies = considered.policies.iter().map(tell).collect();
     if let AccessVerdict::Refused(refusal) = considered.verdict {
@@ -97,13 +88,14 @@ fn is_known(
             let tls = listener.tls.as_ref();
             tls.is_none_or(|tls| tls.client_auth == ClientAuth::NotAsked)
         }
-        AccessSubject::RequestPrincipal(_) | AccessSubject::Claim(..) => {
-            listener.authentication.is_none() || exchange.authenticated.is_some()
-        }
         AccessSubject::ServerName(_) => {
             !listener.protocol.is_tls() || exchange.passed_name.is_some()
         }
-        AccessSubject::OwnAddress(_) | AccessSubject::Unknown => false,
+        // Of who asks it is decided before.
+        AccessSubject::RequestPrincipal(_)
+        | AccessSubject::Claim(..)
+        | AccessSubject::OwnAddress(_)
+        | AccessSubject::Unknown => false,
     }
 }
 

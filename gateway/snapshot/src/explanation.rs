@@ -3,7 +3,7 @@
 use portcullis_model::Origin;
 use serde::Serialize;
 
-use crate::{ExplainedPlugin, ExplainedPolicy};
+use crate::ExplainedPlugin;
 
 /// What becomes of a request, and why.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -95,6 +95,19 @@ pub struct HeaderChange {
     pub name: String,
     /// Its value; `None` for `remove`.
     pub value: Option<String>,
+}
+
+/// A policy that was considered. The field names are those of `explain --output json`.
+#[derive(Clone, Debug, Serialize)]
+pub struct ExplainedPolicy {
+    /// The object.
+    pub policy: String,
+    /// `CUSTOM`, `DENY`, `ALLOW` or `AUDIT`; actions are asked in this order.
+    pub action: &'static str,
+    /// Whether it is more than a dry run.
+    pub enforced: bool,
+    /// Whether it matches: `rule 0 matches`, `no rule matches`, or on what that depends.
+    pub outcome: String,
 }
 
 /// A destination with its endpoints.

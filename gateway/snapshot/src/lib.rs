@@ -11,6 +11,7 @@ mod carry_over_tests;
 mod chain;
 mod compile;
 mod explain;
+mod explain_authentication;
 mod explain_filters;
 mod explain_plugins;
 mod explain_policies;
@@ -39,11 +40,10 @@ pub use chain::{Attached, Chain, ChainStep, PluginStep};
 pub use compile::{Compiled, Compiler};
 pub use explain::explain;
 pub use explain_plugins::ExplainedPlugin;
-pub use explain_policies::ExplainedPolicy;
 pub use explain_request::RequestToExplain;
 pub use explanation::{
-    ConsideredRule, ExplainedCluster, ExplainedEndpoint, Explanation, HeaderChange,
-    MOST_CONSIDERED, Source, UpstreamRequest,
+    ConsideredRule, ExplainedCluster, ExplainedEndpoint, ExplainedPolicy, Explanation,
+    HeaderChange, MOST_CONSIDERED, Source, UpstreamRequest,
 };
 pub use explanation_text::describe;
 pub use plugin_job::News;

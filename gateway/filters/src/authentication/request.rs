@@ -82,18 +82,6 @@ impl RequestAuthentication {
         Ok(())
     }
 
-    /// Whom the tokens of a request name, or why it is refused; the request stays as it is. For those who explain.
-    pub fn examine(&self, exchange: &Exchange) -> Result<Option<Arc<Authenticated>>, TokenRefusal> {
-        let good = self.verify_all(exchange, &mut TokenCache::default())?;
-        let first = good.iter().min_by_key(|(rule, _)| *rule);
-        Ok(first.map(|(_, verified)| verified.identity.clone()))
-    }
-
-    /// The rules, in order.
-    pub fn rules(&self) -> impl Iterator<Item = &JwtRule> {
-        self.rules.iter().map(|rule| &rule.settings)
-    }
-
     fn verify_all(
         &self,
         exchange: &Exchange,

@@ -36,7 +36,7 @@ fn only_rule(rule: &str) -> JwtRule {
 #[test]
 fn every_field_is_read() {
     let rule = only_rule(&format!(
-        "{{issuer: a, audiences: [x, y], jwks: '{JWKS}', fromHeaders: [{{name: X-Jwt, prefix: 'Token '}}, {{name: y}}], \
+        "{{issuer: a, audiences: [x, z], jwks: '{JWKS}', fromHeaders: [{{name: X-Jwt, prefix: 'Token '}}, {{name: z}}], \
          fromParams: [p], fromCookies: [c], outputPayloadToHeader: x-payload, \
          outputClaimToHeaders: [{{header: X-Sub, claim: sub}}], forwardOriginalToken: true, \
          spaceDelimitedClaims: [roles], timeout: 2s}}"
@@ -45,9 +45,9 @@ fn every_field_is_read() {
         name: http::HeaderName::from_static(name),
         prefix: prefix.into(),
     };
-    assert_eq!((&*rule.issuer, rule.audiences), ("a", vec!["x".into(), "y".into()]));
+    assert_eq!((&*rule.issuer, rule.audiences), ("a", vec!["x".into(), "z".into()]));
     assert_eq!(rule.keys, KeyLocation::Inline(JWKS.into()));
-    let places = [header("x-jwt", "Token"), header("y", "")];
+    let places = [header("x-jwt", "Token"), header("z", "")];
     let others = [TokenPlace::Param("p".into()), TokenPlace::Cookie("c".into())];
     assert_eq!(rule.places, [places, others].concat());
     assert_eq!(rule.payload_header.unwrap(), "x-payload");

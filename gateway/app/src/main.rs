@@ -5,6 +5,7 @@ mod builtin;
 mod certificate_files;
 mod command_error;
 mod commands;
+mod compatibility;
 mod configuration;
 mod control;
 mod descriptors;

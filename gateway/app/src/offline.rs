@@ -7,8 +7,8 @@ use portcullis_model::Severity;
 use portcullis_snapshot::{Compiled, Compiler, Snapshot};
 use portcullis_telemetry::Registry;
 
-use crate::args::Compatibility;
 use crate::command_error::CommandError;
+use crate::compatibility::Compatibility;
 use crate::configuration::{Configuration, read_configuration};
 use crate::locality::{LabelArgument, LocalityArgument, home};
 

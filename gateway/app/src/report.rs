@@ -18,11 +18,14 @@ pub(crate) fn write_problems(
     out: &mut impl Write,
 ) -> io::Result<()> {
     match output {
-        Output::Json => writeln!(
-            out,
-            "{:#}",
-            json!({ "problems": problems.iter().map(problem_json).collect::<Vec<_>>(), "status": status })
-        ),
+        Output::Json => {
+            let mut report =
+                json!({ "problems": problems.iter().map(problem_json).collect::<Vec<_>>() });
+            if !status.is_empty() {
+                report["status"] = json!(status);
+            }
+            writeln!(out, "{report:#}")
+        }
         Output::Text => write_text(problems, out),
     }
 }

@@ -15,8 +15,9 @@ use portcullis_upstream::Upkeep;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use crate::args::{Compatibility, ServeArguments};
+use crate::args::ServeArguments;
 use crate::command_error::CommandError;
+use crate::compatibility::Compatibility;
 use crate::configuration::{control_runtime, require_paths};
 use crate::control::{Control, ControlParts, Jobs};
 use crate::inheritance::take_over;

@@ -10,7 +10,9 @@ const FORMAT: [&str; 2] = ["--access-log", "%REQ(:PATH)% %RESPONSE_CODE%"];
 const RULES: &str = "- match:\n  - uri: {prefix: /good}\n  directResponse: {status: 200}\n";
 
 fn telemetry(spec: &str) -> String {
-    format!("apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {{name: logs}}\nspec: {spec}\n")
+    format!(
+        "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {{name: logs}}\nspec: {spec}\n"
+    )
 }
 
 fn manifests(telemetry_spec: &str) -> String {
@@ -41,7 +43,9 @@ async fn only_what_the_expression_holds_of_is_logged() {
 #[tokio::test]
 async fn a_listener_can_be_left_out_of_the_log() {
     let spec = "{targetRefs: [{kind: Gateway, group: networking.istio.io, name: shop, sectionName: other}], accessLogging: [{disabled: true}]}";
-    let mut gateway = Gateway::start_with(&manifests(spec), &["--port-map", "80=0,8080=0", FORMAT[0], FORMAT[1]]).await;
+    let mut gateway =
+        Gateway::start_with(&manifests(spec), &["--port-map", "80=0,8080=0", FORMAT[0], FORMAT[1]])
+            .await;
     let mut other = Client::http1(gateway.address("other")).await.unwrap();
     let mut client = Client::http1(gateway.address("http")).await.unwrap();
     assert_eq!(other.get("a.example", "/good/hidden").await.status, 200);

@@ -13,7 +13,8 @@ fn configurations(directory: &Path, found: &mut BTreeSet<PathBuf>) {
     // Route tests are no manifests.
     let is_test = |path: &PathBuf| path.to_string_lossy().ends_with(".test.yaml");
     let is_manifest = |path: &&PathBuf| {
-        !is_test(path) && path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+        !is_test(path)
+            && path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
     };
     if entries.iter().any(|path| is_manifest(&path)) {
         found.insert(directory.to_owned());

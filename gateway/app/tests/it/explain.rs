@@ -1,8 +1,6 @@
 //! `/explain` of the admin port, and that it tells what the gateway then does.
 
-use portcullis_testkit::manifests::{
-    gateway, http_server, join, service_entry, virtual_service,
-};
+use portcullis_testkit::manifests::{gateway, http_server, join, service_entry, virtual_service};
 use portcullis_testkit::{Call, Client, Reply, Upstream};
 use serde_json::Value;
 
@@ -50,7 +48,8 @@ async fn the_admin_port_explains_what_serves() {
     let mut shop = Shop::open(rules).await;
     let mut explainer = Explainer::of(&shop.gateway).await;
     let url = format!("http://{HOST}/cart?a=b");
-    let told = explainer.json(&[("url", &url), ("header", "x-team: red"), ("method", "POST")]).await;
+    let told =
+        explainer.json(&[("url", &url), ("header", "x-team: red"), ("method", "POST")]).await;
     assert_eq!(told["route"], "VirtualService/default/shop/http[cart]");
     assert_eq!(told["clusters"].as_array().unwrap().len(), 2);
     assert_eq!(told["upstream_request"]["method"], "POST");
@@ -61,7 +60,10 @@ async fn the_admin_port_explains_what_serves() {
     assert_eq!(told["header_changes"][0], change);
     assert_eq!(told["header_changes"][1]["operation"], "remove");
     let told = explainer.json(&[("url", &url)]).await;
-    assert_eq!((&told["status"], &told["location"]), (&302.into(), &format!("http://{HOST}/gone").into()));
+    assert_eq!(
+        (&told["status"], &told["location"]),
+        (&302.into(), &format!("http://{HOST}/gone").into())
+    );
     assert!(told["considered"][0]["reason"].as_str().unwrap().contains("x-team"), "{told}");
     // A newer configuration is explained as soon as it serves.
     shop.apply("- directResponse: {status: 204}\n").await;
@@ -74,9 +76,16 @@ async fn the_admin_port_explains_in_text_where_that_is_asked_for() {
     let mut admin = Client::http1(shop.gateway.side_port("admin")).await.unwrap();
     let path = path(&[("url", "http://shop.example/")]);
     let reply = admin.call(Call::get("localhost", &path).header("accept", "text/plain")).await;
-    assert!(reply.text().starts_with("GET http://shop.example/\n  outcome    direct_response (418)\n"), "{}", reply.text());
+    assert!(
+        reply.text().starts_with("GET http://shop.example/\n  outcome    direct_response (418)\n"),
+        "{}",
+        reply.text()
+    );
     let reply = admin.call(Call::get("localhost", &path)).await;
-    assert_eq!((reply.header("content-type"), &reply.json()["status"]), ("application/json", &418.into()));
+    assert_eq!(
+        (reply.header("content-type"), &reply.json()["status"]),
+        ("application/json", &418.into())
+    );
     let index = admin.get("localhost", "/").await;
     assert!(index.text().contains("/explain?url=URL"));
 }
@@ -120,11 +129,33 @@ async fn endpoints_are_told_as_they_are_at_this_moment() {
     gateway.wait_for_log("endpoint ejected").await;
     let told = Explainer::of(&gateway).await.json(&[("url", "http://shop.example/")]).await;
     let endpoints = told["clusters"][0]["endpoints"].as_array().unwrap();
-    let of = |address: String| endpoints.iter().find(|each| each["address"] == address.as_str()).unwrap();
+    let of = |address: String| {
+        endpoints.iter().find(|each| each["address"] == address.as_str()).unwrap()
+    };
     assert_eq!(of(blue.address().to_string())["state"], "healthy");
     let ejected = of(gone.address.to_string());
     assert_eq!(ejected["state"], "ejected");
     assert!(ejected["reason"].as_str().unwrap().starts_with("no_connection"), "{ejected}");
+}
+
+#[tokio::test]
+async fn a_very_long_list_of_rules_is_bounded_and_has_the_one_that_took_the_request() {
+    let rule = |number| {
+        format!("- match: [{{uri: {{exact: /r{number}}}}}]\n  directResponse: {{status: 204}}\n")
+    };
+    let rules: String = (0..10_050).map(rule).collect();
+    let shop = Shop::open(&rules).await;
+    let mut explainer = Explainer::of(&shop.gateway).await;
+    let told = explainer.json(&[("url", "http://shop.example/r10040")]).await;
+    let considered = told["considered"].as_array().unwrap();
+    assert_eq!((considered.len(), &told["considered_left_out"]), (10_001, &49.into()));
+    assert_eq!(considered[10_000]["route"], told["route"]);
+    let mut admin = Client::http1(shop.gateway.side_port("admin")).await.unwrap();
+    let path = path(&[("url", "http://shop.example/r7000")]);
+    let reply = admin.call(Call::get("localhost", &path).header("accept", "text/plain")).await;
+    assert!(reply.text().contains("… 6 980 more\n"), "{}", reply.text());
+    assert!(reply.text().contains("http[7000]  took it"), "{}", reply.text());
+    assert!(reply.text().lines().count() < 60, "{}", reply.text());
 }
 
 /// Numbers that look drawn by chance, and are the same in each run.
@@ -190,17 +221,22 @@ fn random_rules(dice: &mut Dice) -> String {
     for number in 0..dice.roll(12) + 3 {
         let matches: Vec<String> = (0..=dice.roll(2)).map(|_| random_match(dice)).collect();
         let status = 200 + number;
-        rules += &format!("- match: [{}]\n  directResponse: {{status: {status}}}\n", matches.join(", "));
+        rules +=
+            &format!("- match: [{}]\n  directResponse: {{status: {status}}}\n", matches.join(", "));
     }
     rules
 }
 
 fn random_table(dice: &mut Dice) -> String {
-    let servers = [http_server("http", 80, &["*.example"]), http_server("rest", 80, &["*"])];
+    let redirected = if dice.sometimes() { "  tls: {httpsRedirect: true}\n" } else { "" };
+    let servers =
+        [http_server("http", 80, &["*.example"]), http_server("rest", 80, &["*"]) + redirected];
     let mut objects = vec![gateway("shop", &servers)];
-    for (number, hosts) in [
-        &["a.example"][..], &["*.b.example", "b.example"], &["a.example", "b.example"], &["*"],
-    ].iter().enumerate() {
+    for (number, hosts) in
+        [&["a.example"][..], &["*.b.example", "b.example"], &["a.example", "b.example"], &["*"]]
+            .iter()
+            .enumerate()
+    {
         let rules = random_rules(dice);
         objects.push(virtual_service(&format!("v{number}"), "shop", hosts, &rules));
     }
@@ -217,7 +253,8 @@ async fn explain_names_the_rule_that_the_gateway_then_uses() {
         let mut explainer = Explainer::of(&gateway).await;
         for _ in 0..80 {
             let (host, method) = (dice.pick(&HOSTS), dice.pick(&METHODS));
-            let query = if dice.sometimes() { format!("?q={}", dice.roll(3)) } else { String::new() };
+            let query =
+                if dice.sometimes() { format!("?q={}", dice.roll(3)) } else { String::new() };
             let path = format!("{}{query}", dice.pick(&PATHS));
             let mut call = Call::new(method, host, &path);
             let url = format!("http://{host}{path}");
@@ -232,7 +269,11 @@ async fn explain_names_the_rule_that_the_gateway_then_uses() {
             let route = told["route"].as_str().unwrap_or("");
             assert_eq!(route, reply.header("x-portcullis-route"), "{asked:?}: {told:#}");
             assert_eq!(told["status"], reply.status.as_u16(), "{asked:?}");
-            let took = told["considered"].as_array().unwrap().iter().filter(|rule| rule["matched"] == true);
+            let took = told["considered"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|rule| rule["matched"] == true);
             assert_eq!(took.count(), usize::from(!route.is_empty()), "{told:#}");
             *(if route.is_empty() { &mut lost } else { &mut routed }) += 1;
         }

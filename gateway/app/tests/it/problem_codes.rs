@@ -14,12 +14,15 @@ fn tests_of(directory: &Path, text: &mut String) {
             tests_of(&path, text);
             continue;
         }
-        if path.extension().is_none_or(|extension| extension != "rs") || path.ends_with("codes.rs") {
+        if path.extension().is_none_or(|extension| extension != "rs") || path.ends_with("codes.rs")
+        {
             continue;
         }
         let source = std::fs::read_to_string(&path).unwrap();
         let name = path.to_string_lossy();
-        let is_test = ["/tests/", "/tests.rs", "_tests.rs", "_test.rs"].iter().any(|part| name.contains(part));
+        let is_test = ["/tests/", "/tests.rs", "_tests.rs", "_test.rs"]
+            .iter()
+            .any(|part| name.contains(part));
         let tests = match source.find("#[cfg(test)]") {
             _ if is_test => &source[..],
             Some(begin) => &source[begin..],

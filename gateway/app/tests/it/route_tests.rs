@@ -28,7 +28,8 @@ const RIGHT: &str = "cases:\n\
 fn run(cases: &str, arguments: &[&str]) -> Output {
     let directory = Directory::new();
     let endpoint = ["127.0.0.1:9".parse().unwrap()];
-    let backends = ["blue", "green"].map(|name| service_entry(name, &format!("{name}.example"), 80, &endpoint));
+    let backends = ["blue", "green"]
+        .map(|name| service_entry(name, &format!("{name}.example"), 80, &endpoint));
     directory.write("config/all.yaml", join(&[&[shop::manifests(RULES)][..], &backends].concat()));
     directory.write("cases.yaml", cases);
     let mut command = Command::new(binary());
@@ -44,8 +45,16 @@ fn text(output: &Output) -> &str {
 fn what_is_as_expected_passes() {
     let output = run(RIGHT, &[]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
-    assert!(text(&output).starts_with("ok     the cart\nok     GET http://shop.example/old\n"), "{}", text(&output));
-    assert!(text(&output).ends_with("5 cases, 0 failed; 3 of 3 rules reached (100 %)\n"), "{}", text(&output));
+    assert!(
+        text(&output).starts_with("ok     the cart\nok     GET http://shop.example/old\n"),
+        "{}",
+        text(&output)
+    );
+    assert!(
+        text(&output).ends_with("5 cases, 0 failed; 3 of 3 rules reached (100 %)\n"),
+        "{}",
+        text(&output)
+    );
 }
 
 #[test]
@@ -57,10 +66,22 @@ fn everything_that_is_otherwise_is_told_with_its_place() {
         ("host: x", "host", "shop.example"),
         ("route: x", "route", "VirtualService/default/shop/http[cart]"),
         ("route: null", "route", "VirtualService/default/shop/http[cart]"),
-        ("cluster: red.example", "cluster", "outbound|80||blue.example 90.0 %, outbound|80||green.example 10.0 %"),
-        ("clusters: {blue.example: 80, green.example: 20}", "clusters", "outbound|80||blue.example 90.0 %, outbound|80||green.example 10.0 %"),
+        (
+            "cluster: red.example",
+            "cluster",
+            "outbound|80||blue.example 90.0 %, outbound|80||green.example 10.0 %",
+        ),
+        (
+            "clusters: {blue.example: 80, green.example: 20}",
+            "clusters",
+            "outbound|80||blue.example 90.0 %, outbound|80||green.example 10.0 %",
+        ),
         ("clusters: {blue.example: 90}", "clusters", "outbound|80||blue.example 90.0 %"),
-        ("clusters: {blue.example: 90, green.example: 10, red.example: 1}", "clusters", "outbound|80||blue.example 90.0 %"),
+        (
+            "clusters: {blue.example: 90, green.example: 10, red.example: 1}",
+            "clusters",
+            "outbound|80||blue.example 90.0 %",
+        ),
         ("method: POST", "method", "GET"),
         ("authority: x", "authority", "shop.example"),
         ("path: /cart/7", "path", "/7"),
@@ -72,7 +93,9 @@ fn everything_that_is_otherwise_is_told_with_its_place() {
         ("plugins: [a]", "plugins", "none"),
         ("filters: [a]", "filters", "rewrite"),
     ] {
-        let cases = format!("cases:\n- request: {{url: http://shop.example/cart/7}}\n  expect:\n    {expected}\n");
+        let cases = format!(
+            "cases:\n- request: {{url: http://shop.example/cart/7}}\n  expect:\n    {expected}\n"
+        );
         let output = run(&cases, &[]);
         assert_eq!(output.status.code(), Some(1), "{expected}: {}", text(&output));
         for part in [
@@ -116,7 +139,11 @@ fn rules_that_no_case_reaches_are_named() {
 fn a_wrong_file_of_cases_is_wrong_usage() {
     let output = run("cases:\n- request: {url: http://a/}\n  expect: {statsu: 200}\n", &[]);
     assert_eq!(output.status.code(), Some(2));
-    for part in ["error[PC0206]: an expectation has no field `statsu`", "--> cases.yaml:3:12", "3 |   expect: {statsu: 200}\n  |            ^^^^^^\n"] {
+    for part in [
+        "error[PC0206]: an expectation has no field `statsu`",
+        "--> cases.yaml:3:12",
+        "3 |   expect: {statsu: 200}\n  |            ^^^^^^\n",
+    ] {
         assert!(text(&output).contains(part), "{part:?} in {}", text(&output));
     }
     let output = run("# nothing\n", &[]);

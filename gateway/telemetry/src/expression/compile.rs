@@ -2,9 +2,10 @@
 
 use regex::bytes::RegexBuilder;
 
+use super::fault::Fault;
 use super::names::{ROOTS, type_of};
 use super::node::{Comparison, Node, Path, Search};
-use super::syntax::{Fault, Form, Syntax};
+use super::syntax::{Form, Syntax};
 use super::value::{Operator, Type, Value};
 
 /// The longest pattern, and the largest compiled one, in bytes.

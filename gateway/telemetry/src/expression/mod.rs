@@ -7,6 +7,7 @@
 
 mod compile;
 mod evaluate;
+mod fault;
 mod names;
 mod node;
 mod syntax;
@@ -44,7 +45,7 @@ impl Expression {
     /// # Errors
     /// It is no CEL, names what is not there, compares what cannot be compared, or is not true or false.
     pub fn parse(text: &str) -> Result<Self, ExpressionError> {
-        let told = |fault: syntax::Fault| ExpressionError {
+        let told = |fault: fault::Fault| ExpressionError {
             at: text.get(..fault.at).unwrap_or(text).chars().count() + 1,
             message: fault.message,
         };

@@ -1,16 +1,10 @@
 //! Tokens to a tree, by CEL's grammar.
 
+use super::fault::Fault;
 use super::tokens::{Token, tokens};
 
 /// The deepest tree: what walks it recurses. A chain of operators is a deep one.
 const DEEPEST: usize = 100;
-
-/// What is wrong, and at which byte.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Fault {
-    pub(crate) message: String,
-    pub(crate) at: usize,
-}
 
 /// A part of an expression, and where it begins.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,6 @@
 //! An expression's text cut into tokens.
 
-use super::syntax::Fault;
+use super::fault::Fault;
 
 /// A piece of an expression.
 #[derive(Clone, Debug, PartialEq)]

@@ -29,6 +29,7 @@ mod explain;
 mod failure_records;
 mod faults;
 mod gateway;
+mod gateway_api;
 mod grpc;
 mod grpc_peer;
 mod grpc_routes;

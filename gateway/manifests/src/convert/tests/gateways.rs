@@ -124,6 +124,25 @@ fn protocols_that_are_not_served_yet_leave_their_server_out() {
 }
 
 #[test]
+fn what_a_gateway_knows_and_does_not_serve_is_said() {
+    for (written, said) in [
+        (
+            "protocol: HTTP, targetPort: 8080}",
+            "PC0207] Gateway/edge/gw spec.servers[0].port.targetPort",
+        ),
+        (
+            "protocol: HTTP}\n    defaultEndpoint: 127.0.0.1:80",
+            "PC0207] Gateway/edge/gw spec.servers[0].defaultEndpoint",
+        ),
+    ] {
+        let text = GATEWAY.replace("protocol: HTTP}", written);
+        let conversion = convert(&[("gw.yaml", &text)]);
+        assert!(only_problem(&conversion).contains(said), "{:?}", conversion.problems);
+        assert_eq!(conversion.model.listeners.len(), 1);
+    }
+}
+
+#[test]
 fn who_served_before_keeps_a_port_that_two_want() {
     let newcomer = GATEWAY
         .replace("name: gw", "name: a")

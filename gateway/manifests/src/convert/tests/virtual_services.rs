@@ -136,6 +136,15 @@ fn every_wrong_match_is_said_at_its_place() {
             ("scheme: {regex: '('}", "PC0218", "match[0].scheme.regex"),
             ("method: {}", "PC0210", "method: the condition says nothing"),
             ("authority: {exact: 1}", "PC0208", "authority.exact"),
+        ],
+    );
+}
+
+#[test]
+fn every_wrong_condition_is_said_at_its_place() {
+    assert_said(
+        |text| format!("match: [{{{text}}}], {ANSWER}"),
+        &[
             ("headers: [a]", "PC0208", "headers: this has to be a mapping"),
             ("headers: {'a b': {}}", "PC0210", "`a b` is no name of a header field"),
             ("headers: {uri: {exact: /}}", "PC0217", "the header `uri` is ignored in a match"),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use portcullis_model::{Listener, ListenerProtocol, ObjectId, PluginProtocol};
 
 use super::open::OpenGateway;
-use crate::kinds::{Coverage, Gateway, PluginTargetKind, PortReach, Target};
+use crate::kinds::{Coverage, Gateway, PluginTargetKind, PortReach, ROOT_NAMESPACE, Target};
 
 /// The chains of the listeners while plugins are put into them.
 pub(crate) struct Attachment<'a> {
@@ -148,10 +148,18 @@ pub(crate) fn covers(coverage: &Coverage, gateway: &Gateway, server: Option<&str
             gateway.selector.contains(label) || gateway.metadata.labels.contains(label)
         }),
         Coverage::Named(targets) => targets.iter().any(|target| {
-            target.means(PluginTargetKind::Gateway, id)
-                && (server.is_none() || names_server(target, gateway, server))
+            let is_meant =
+                target.means(PluginTargetKind::Gateway, id) || is_of_class(target, gateway);
+            is_meant && (server.is_none() || names_server(target, gateway, server))
         }),
     }
+}
+
+/// Whether a policy for a class of Gateways is for this one. Only the root namespace speaks for all namespaces.
+fn is_of_class(target: &Target, gateway: &Gateway) -> bool {
+    target.kind == PluginTargetKind::GatewayClass
+        && *target.namespace == *ROOT_NAMESPACE
+        && gateway.class.as_deref() == Some(&*target.name)
 }
 
 /// A section that the Gateway does not have leaves none of its servers uncovered.

@@ -140,7 +140,7 @@ fn names_of<'o>(target: &Target, objects: &'o Objects) -> Option<Vec<&'o str>> {
             let found = objects.http_routes.iter().find(|route| means(&route.metadata.id))?;
             Some(found.rules.iter().filter_map(|rule| rule.name.as_deref()).collect())
         }
-        PluginTargetKind::Gateway => None,
+        PluginTargetKind::Gateway | PluginTargetKind::GatewayClass => None,
     }
 }
 

@@ -23,6 +23,8 @@ use crate::scalars::{host_pattern, port};
 #[derive(Clone, Debug)]
 pub(crate) struct Gateway {
     pub(crate) metadata: Metadata,
+    /// `gatewayClassName`, of one of Gateway API.
+    pub(crate) class: Option<Arc<str>>,
     /// Labels of the workloads that it is for; none is for all.
     pub(crate) selector: Vec<(String, String)>,
     pub(crate) servers: Vec<Server>,
@@ -127,7 +129,8 @@ pub(crate) fn read_gateway(raw: &RawObject, report: &Report) -> Option<Gateway> 
     let settings = read_annotations(raw, report);
     let manifest_demand = read_manifest_demand(raw, report);
     let route_order = read_route_order(raw, report);
-    Some(Gateway { metadata, selector, servers, settings, manifest_demand, route_order })
+    let class = None;
+    Some(Gateway { metadata, class, selector, servers, settings, manifest_demand, route_order })
 }
 
 fn read_server(fields: &Fields<'_>, namespace: &Arc<str>) -> Option<Server> {

@@ -43,6 +43,8 @@ pub(crate) enum PluginTargetKind {
     VirtualService,
     HttpRoute,
     GrpcRoute,
+    /// All Gateways of a class; from the root namespace alone.
+    GatewayClass,
 }
 
 impl PluginTargetKind {
@@ -53,6 +55,7 @@ impl PluginTargetKind {
             PluginTargetKind::VirtualService => "VirtualService",
             PluginTargetKind::HttpRoute => "HTTPRoute",
             PluginTargetKind::GrpcRoute => "GRPCRoute",
+            PluginTargetKind::GatewayClass => "GatewayClass",
         }
     }
 
@@ -60,9 +63,9 @@ impl PluginTargetKind {
         match self {
             PluginTargetKind::Gateway => &["networking.istio.io", "gateway.networking.k8s.io"],
             PluginTargetKind::VirtualService => &["networking.istio.io"],
-            PluginTargetKind::HttpRoute | PluginTargetKind::GrpcRoute => {
-                &["gateway.networking.k8s.io"]
-            }
+            PluginTargetKind::HttpRoute
+            | PluginTargetKind::GrpcRoute
+            | PluginTargetKind::GatewayClass => &["gateway.networking.k8s.io"],
         }
     }
 }
@@ -167,6 +170,7 @@ fn read_target(item: &Cursor<'_>, own: &Arc<str>, coverer: Coverer) -> Option<Ta
 fn read_kind(kind: &Cursor<'_>, coverer: Coverer) -> Option<PluginTargetKind> {
     match (kind.text()?, coverer) {
         ("Gateway", _) => Some(PluginTargetKind::Gateway),
+        ("GatewayClass", Coverer::Policy) => Some(PluginTargetKind::GatewayClass),
         ("VirtualService", Coverer::Plugin) => Some(PluginTargetKind::VirtualService),
         ("HTTPRoute", Coverer::Plugin) => Some(PluginTargetKind::HttpRoute),
         ("GRPCRoute", Coverer::Plugin) => Some(PluginTargetKind::GrpcRoute),
@@ -184,7 +188,7 @@ fn read_kind(kind: &Cursor<'_>, coverer: Coverer) -> Option<PluginTargetKind> {
         (text, _) => {
             let help = match coverer {
                 Coverer::Plugin => "write Gateway, VirtualService, HTTPRoute or GRPCRoute",
-                Coverer::Policy => "write Gateway",
+                Coverer::Policy => "write Gateway or GatewayClass",
             };
             kind.refuse(format!("{} cannot be attached to a {text}", coverer.said()), help);
             None

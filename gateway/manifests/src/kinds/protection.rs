@@ -59,7 +59,7 @@ pub(super) fn of_namespace(namespace: &Arc<str>) -> Coverage {
 fn is_for_others(spec: &Fields<'_>) -> bool {
     let of_waypoints = |item: &Cursor<'_>| {
         let kind = item.node().field("kind").and_then(Node::text);
-        matches!(kind, Some("Service" | "ServiceEntry" | "GatewayClass"))
+        matches!(kind, Some("Service" | "ServiceEntry"))
     };
     let [selector, one, several] =
         ["selector", "targetRef", "targetRefs"].map(|name| spec.field(name));

@@ -47,6 +47,7 @@ pub(super) fn gateway_of(gateway: &ApiGateway, servers: Vec<Server>) -> Gateway 
     selector.push((GATEWAY_NAME.to_owned(), name));
     Gateway {
         metadata: gateway.metadata.clone(),
+        class: gateway.class.clone(),
         selector,
         servers,
         settings: gateway.settings.clone(),

@@ -43,6 +43,7 @@ pub(super) fn gateway_of(ingress: &Ingress) -> Gateway {
         servers,
         settings: ingress.settings.clone(),
         manifest_demand: ingress.manifest_demand,
+        class: None,
         route_order: RouteOrder::default(),
     }
 }

@@ -80,6 +80,26 @@ fn a_policy_covers_what_its_selector_targets_or_namespace_say() {
 }
 
 #[test]
+fn a_policy_for_a_class_covers_its_gateways_from_the_root_namespace() {
+    let class = "apiVersion: gateway.networking.k8s.io/v1\nkind: GatewayClass\nmetadata: {name: ours}\nspec: {controllerName: portcullis.dev/gateway-controller}\n---\n";
+    let gateway = "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: api, namespace: edge}\nspec:\n  gatewayClassName: ours\n  listeners: [{name: http, port: 80, protocol: HTTP}]\n";
+    let objects = format!("{class}{gateway}");
+    let covered = |namespace: &str, name: &str, spec: &str| {
+        let target = format!(
+            "targetRefs: [{{group: gateway.networking.k8s.io, kind: GatewayClass, name: {name}}}]"
+        );
+        let text = policy("AuthorizationPolicy", namespace, &format!("{{{target}{spec}}}"));
+        let conversion = convert(&[("gw.yaml", &objects), ("p.yaml", &text)]);
+        let listener = &conversion.model.listeners[0];
+        (listener.authorization.is_some(), !listener.plugins.is_empty())
+    };
+    assert_eq!(covered("istio-system", "ours", ""), (true, false));
+    assert_eq!(covered("istio-system", "ours", ", action: NONE"), (false, true));
+    assert_eq!(covered("istio-system", "istio-waypoint", ""), (false, false));
+    assert_eq!(covered("edge", "ours", ""), (false, false));
+}
+
+#[test]
 fn a_gateway_without_a_selector_is_covered_by_any() {
     let gateway = GATEWAY.replace("  selector: {istio: ingressgateway}\n", "");
     let text = policy("AuthorizationPolicy", "shop", "{selector: {matchLabels: {app: reviews}}}");

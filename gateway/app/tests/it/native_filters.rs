@@ -4,6 +4,7 @@ use portcullis_testkit::manifests::{edge_policy, join, wasm_plugin};
 use portcullis_testkit::{Call, Client, Reply, Upstream};
 use serde_json::json;
 
+use crate::explain::Explainer;
 use crate::gateway::{Gateway, directory_with};
 use crate::shop::{HOST, Shop, TO_BLUE, backends, manifests};
 use crate::small_guests::{callback, small_guest};
@@ -431,4 +432,41 @@ async fn a_destination_has_an_authority_of_its_own() {
         }
         seen[usize::from(reply.header("x-upstream") == "green")] = true;
     }
+}
+
+#[tokio::test]
+async fn explain_names_what_runs_in_order_and_what_a_filter_answers() {
+    let fields = format!(
+        "{CORS}  timeout: 1s\n  rewrite: {{uri: /x}}\n  fault: {{abort: {{percentage: {{value: 50}}, httpStatus: 418}}}}\n"
+    );
+    let always = "  fault: {abort: {percentage: {value: 100}, httpStatus: 418}}\n";
+    let policies = [
+        limit("all", "kind: Gateway, name: shop", "{requests: 100}"),
+        edge_policy(
+            "pages",
+            "{targetRefs: [{kind: VirtualService, name: shop, sectionName: api}], errorBodies: [{status: 5xx, body: sorry}]}",
+        ),
+        limit("free", "kind: VirtualService, name: shop, sectionName: gone", "off"),
+    ];
+    let shop = shop_with(&[rule("api", &fields), rule("gone", always)].concat(), &policies).await;
+    let mut explainer = Explainer::of(&shop.gateway).await;
+    let url = |path: &str| format!("http://{HOST}{path}");
+    let told = explainer.json(&[("url", &url("/api"))]).await;
+    assert_eq!(
+        told["filters"],
+        json!(["rate_limit", "cors", "fault", "rewrite", "timeout", "error_bodies"])
+    );
+    assert_eq!(told["outcome"], "forward");
+    let told = explainer
+        .json(&[
+            ("url", &url("/api")),
+            ("method", "OPTIONS"),
+            ("header", "origin: https://app.example"),
+            ("header", "access-control-request-method: PUT"),
+        ])
+        .await;
+    assert_eq!((&told["outcome"], &told["status"]), (&json!("direct_response"), &json!(200)));
+    let told = explainer.json(&[("url", &url("/gone"))]).await;
+    assert_eq!(told["filters"], json!(["fault"]));
+    assert_eq!((&told["outcome"], &told["status"]), (&json!("direct_response"), &json!(418)));
 }

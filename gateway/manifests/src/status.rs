@@ -25,6 +25,9 @@ pub struct ObjectStatus {
     /// Of a route: each entry of its `parentRefs` that names something of ours.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parents: Vec<ParentStatus>,
+    /// Of a BackendTLSPolicy: each Gateway whose routes lead to its Services.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ancestors: Vec<AncestorStatus>,
 }
 
 /// One condition, `metav1.Condition` but for the time of its last change.
@@ -84,6 +87,18 @@ pub struct GroupKind {
 pub struct ParentStatus {
     /// The entry of `parentRefs`.
     pub parent_ref: ParentReference,
+    /// Who says so: `portcullis.dev/gateway-controller`.
+    pub controller_name: &'static str,
+    /// Its conditions.
+    pub conditions: Vec<Condition>,
+}
+
+/// What a policy is to a Gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AncestorStatus {
+    /// The Gateway.
+    pub ancestor_ref: ParentReference,
     /// Who says so: `portcullis.dev/gateway-controller`.
     pub controller_name: &'static str,
     /// Its conditions.

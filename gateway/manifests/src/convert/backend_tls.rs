@@ -10,6 +10,7 @@ use super::gather::Objects;
 use super::known_service::{KnownPort, KnownService};
 use crate::codes;
 use crate::kinds::{BackendTlsPolicy, PortSecurity, TlsTarget, UpstreamTls};
+use crate::metadata::Metadata;
 
 static UNSETTLED: UpstreamTls = UpstreamTls::Unsettled;
 
@@ -19,6 +20,19 @@ type Section<'o> = (ObjectId, Option<&'o str>);
 /// The policies by what they are for.
 pub(crate) struct BackendTls<'o> {
     by_section: HashMap<Section<'o>, Claim<'o>>,
+    verdicts: Vec<PolicyVerdict<'o>>,
+}
+
+/// What became of a policy.
+#[derive(Clone)]
+pub(crate) struct PolicyVerdict<'o> {
+    pub(crate) metadata: &'o Metadata,
+    /// The Services that it is for.
+    pub(crate) services: Vec<ObjectId>,
+    /// Why it does not count, as the API has it and in a sentence; `None` where it does.
+    pub(crate) refused: Option<(&'static str, String)>,
+    /// Why what it names cannot be used.
+    pub(crate) unresolved: Option<(&'static str, String)>,
 }
 
 /// A policy, and which of its targets this is.
@@ -38,30 +52,61 @@ impl<'o> BackendTls<'o> {
             let by_age = one.metadata.created.by_age(&other.metadata.created);
             by_age.then_with(|| name(one).cmp(&name(other)))
         });
-        let mut sorted = BackendTls { by_section: HashMap::new() };
+        let mut sorted = BackendTls { by_section: HashMap::new(), verdicts: Vec::new() };
         for policy in policies {
+            let mut refused = None;
             for target in &policy.targets {
                 if let Some(problem) = problem(objects, policy, target) {
+                    refused.get_or_insert(("TargetNotFound", problem.2.clone()));
                     report(policy, target, problem, findings);
                 }
-                sorted.claim(Claim { policy, target }, findings);
+                if let Some(message) = sorted.claim(Claim { policy, target }, findings) {
+                    refused.get_or_insert(("Conflicted", message));
+                }
             }
+            sorted.verdicts.push(PolicyVerdict {
+                metadata: &policy.metadata,
+                services: policy.targets.iter().map(|target| service_id(policy, target)).collect(),
+                refused,
+                unresolved: match policy.tls {
+                    UpstreamTls::Client(_) => None,
+                    _ => Some(("Invalid", "the policy cannot be read".to_owned())),
+                },
+            });
         }
         sorted
     }
 
-    fn claim(&mut self, claim: Claim<'o>, findings: &mut Findings) {
+    /// What became of each policy, where `failure` says why TLS by one cannot be had.
+    pub(crate) fn verdicts(
+        &self,
+        failure: impl Fn(&ObjectId) -> Option<String>,
+    ) -> Vec<PolicyVerdict<'o>> {
+        let with_failure = |verdict: &PolicyVerdict<'o>| {
+            let mut verdict = verdict.clone();
+            if let Some(why) = failure(&verdict.metadata.id) {
+                verdict.refused.get_or_insert(("NoValidCACertificate", why.clone()));
+                verdict.unresolved.get_or_insert(("InvalidCACertificateRef", why));
+            }
+            verdict
+        };
+        self.verdicts.iter().map(with_failure).collect()
+    }
+
+    /// Why it does not count, where an older one is for the same.
+    fn claim(&mut self, claim: Claim<'o>, findings: &mut Findings) -> Option<String> {
         let service = service_id(claim.policy, claim.target);
         let section = (service, claim.target.section.as_deref());
         let Some(winner) = self.by_section.get(&section) else {
             self.by_section.insert(section, claim);
-            return;
+            return None;
         };
         let message =
             format!("{} is for the same and older, so it counts", winner.policy.metadata.id);
         let help = "keep one of the two, or give one a `sectionName`";
-        let problem = (codes::RULE_NOT_COUNTED, "name", message, help.to_owned());
+        let problem = (codes::RULE_NOT_COUNTED, "name", message.clone(), help.to_owned());
         report(claim.policy, claim.target, problem, findings);
+        Some(message)
     }
 
     /// What holds for a port: what they say, else what DestinationRules do, else what the port says itself.

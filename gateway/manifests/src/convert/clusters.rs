@@ -19,15 +19,14 @@ use crate::kinds::{DestinationRule, Effective, Subset};
 /// The clusters by name.
 pub(crate) type Clusters = BTreeMap<ClusterName, Arc<Cluster>>;
 
-/// Makes the clusters.
+/// Makes the clusters of services, with the TLS that policies ask for.
 pub(crate) fn build_clusters(
     objects: &Objects,
-    services: &Services,
+    (services, policies): (&Services, &BackendTls<'_>),
     credentials: &mut UpstreamCredentials<'_>,
     findings: &mut Findings,
 ) -> Clusters {
     let rules = Rules::sort(objects, services, findings);
-    let policies = BackendTls::sort(objects, findings);
     let mut clusters = Clusters::new();
     let mut add = |service: &KnownService, mut cluster: Cluster, tls, findings: &mut Findings| {
         credentials.protect(&mut cluster, tls, &service.object, findings);

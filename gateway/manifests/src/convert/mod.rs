@@ -49,6 +49,7 @@ use portcullis_model::{Model, Problem};
 use self::access_logs::set_access_logs;
 use self::authentications::authenticate_requests;
 use self::authorizations::authorize_requests;
+use self::backend_tls::BackendTls;
 use self::certificate_names::report_hosts_without_certificate;
 use self::clusters::build_clusters;
 use self::coverage::Attachment;
@@ -121,7 +122,9 @@ pub fn into_model_with(draft: &Draft, last_good: &LastGood, premises: Premises<'
     let services = Services::collect(&objects, &mut findings);
     let stores = Stores::new(&objects, files);
     let mut upstream = UpstreamCredentials::new(&stores, last_good, &mut next);
-    let clusters = build_clusters(&objects, &services, &mut upstream, &mut findings);
+    let policies = BackendTls::sort(&objects, &mut findings);
+    let clusters = build_clusters(&objects, (&services, &policies), &mut upstream, &mut findings);
+    let tls_verdicts = policies.verdicts(|policy| upstream.failure(policy));
     let ingresses = Ingresses::pick(&objects, &mut findings);
     let written = ingresses.beside(&objects.gateways);
     let gateways = open_gateways(&written, last_good, &mut next, &mut findings);
@@ -169,6 +172,6 @@ pub fn into_model_with(draft: &Draft, last_good: &LastGood, premises: Premises<'
     let listeners: Vec<_> = listeners.into_iter().map(|(_, listener)| listener).collect();
     settle_supply(&objects, &written, &listeners, &mut plugins, &mut findings);
     let model = Model { listeners, clusters, plugins };
-    let status = api.status(&objects);
+    let status = api.status(&objects, &tls_verdicts);
     Conversion { model, problems: findings.into_problems(), status, last_good: next }
 }

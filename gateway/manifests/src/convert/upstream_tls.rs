@@ -51,6 +51,12 @@ impl<'c> UpstreamCredentials<'c> {
         UpstreamCredentials { stores, last_good, next, found: HashMap::new(), system: None }
     }
 
+    /// Why what an object asks for cannot be had.
+    pub(crate) fn failure(&self, object: &ObjectId) -> Option<String> {
+        let mut of_object = self.found.iter().filter(|((id, _), _)| id.as_ref() == Some(object));
+        of_object.find_map(|(_, found)| found.as_ref().err().map(ToString::to_string))
+    }
+
     /// How the connections of a cluster are protected. Where nothing is written, endpoints that are labelled as having
     /// a sidecar are spoken to as one, as in Istio.
     pub(crate) fn protect(

@@ -52,7 +52,7 @@ impl GatewayApi<'_> {
         let Attached { places, parents } = self.parents.attach(asking, findings);
         // Who asks for nothing of ours is none of our business.
         if parents.is_empty() {
-            return RouteVerdict::new(route.kind, &route.metadata, parents, None);
+            return RouteVerdict::new(&route.metadata, parents, None);
         }
         let mut faults = RouteFaults::default();
         let sender = Sender {
@@ -73,8 +73,7 @@ impl GatewayApi<'_> {
                 self.served.add(&place, &host, &rules);
             }
         }
-        let verdict =
-            RouteVerdict::new(route.kind, &route.metadata, parents, faults.unresolved.clone());
+        let verdict = RouteVerdict::new(&route.metadata, parents, faults.unresolved.clone());
         verdict.with_unserved(faults.unserved.clone(), faults.extent(route.rules.len()))
     }
 }

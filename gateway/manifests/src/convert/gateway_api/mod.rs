@@ -12,6 +12,7 @@ mod listeners;
 mod parent_status;
 mod parents;
 mod places;
+mod policy_status;
 mod references;
 mod rivals;
 mod route_status;
@@ -22,6 +23,7 @@ mod verdict;
 
 use portcullis_model::Listener;
 
+use super::backend_tls::PolicyVerdict;
 use super::findings::Findings;
 use super::gather::Objects;
 use super::open::OpenGateway;
@@ -68,9 +70,15 @@ impl<'o> GatewayApi<'o> {
     }
 
     /// What became of all its objects.
-    pub(super) fn status(&self, objects: &Objects) -> Vec<ObjectStatus> {
+    pub(super) fn status(
+        &self,
+        objects: &Objects,
+        policies: &[PolicyVerdict<'_>],
+    ) -> Vec<ObjectStatus> {
         let mut all = parent_status::status_of_parents(objects, &self.parents);
         all.extend(self.verdicts.iter().filter_map(route_status::status_of_route));
+        let of_policy = |policy| policy_status::status_of_policy(policy, objects, &self.verdicts);
+        all.extend(policies.iter().filter_map(of_policy));
         all
     }
 

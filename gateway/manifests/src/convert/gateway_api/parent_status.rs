@@ -32,6 +32,7 @@ pub(super) fn empty(object: String) -> ObjectStatus {
         listeners: Vec::new(),
         attached_listener_sets: None,
         parents: Vec::new(),
+        ancestors: Vec::new(),
     }
 }
 

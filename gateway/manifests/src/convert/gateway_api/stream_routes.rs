@@ -59,7 +59,7 @@ impl GatewayApi<'_> {
             let rule = TcpRoute { server_names, addresses: None, rule: rule.clone() };
             self.served.add_connections(&place, precedence, rule);
         }
-        RouteVerdict::new(route.kind, &route.metadata, parents, unresolved)
+        RouteVerdict::new(&route.metadata, parents, unresolved)
     }
 }
 

@@ -4,13 +4,11 @@ use portcullis_model::ObjectId;
 
 use super::attach::ParentVerdict;
 use super::parents::Refusal;
-use crate::kinds::RouteKind;
 use crate::metadata::Metadata;
 
 /// What became of a route.
 #[derive(Clone, Debug)]
 pub(in crate::convert) struct RouteVerdict {
-    pub(in crate::convert) kind: RouteKind,
     pub(in crate::convert) id: ObjectId,
     pub(in crate::convert) generation: Option<i64>,
     /// For each entry of `parentRefs` that names something of ours.
@@ -38,13 +36,12 @@ pub(in crate::convert) enum Extent {
 impl RouteVerdict {
     /// Of a route.
     pub(super) fn new(
-        kind: RouteKind,
         metadata: &Metadata,
         parents: Vec<ParentVerdict>,
         unresolved: Option<Refusal>,
     ) -> Self {
         let (id, generation) = (metadata.id.clone(), metadata.generation);
-        RouteVerdict { kind, id, generation, parents, unresolved, unserved: None }
+        RouteVerdict { id, generation, parents, unresolved, unserved: None }
     }
 
     /// The same where rules are not served as written.

@@ -3,7 +3,7 @@
 use portcullis_crypto::{ServerNames, ServerVerification};
 use portcullis_model::{UpstreamServerName, UpstreamTls};
 
-use super::grpc_routes::WEB;
+use super::grpc_routes::{API_GATEWAY, WEB, api_route};
 use super::{Conversion, convert, convert_after, only_problem, problems};
 
 const CONFIG_MAP: &str = "validation: {caCertificateRefs: [{group: '', kind: ConfigMap, name: ca}], hostname: web.internal}";
@@ -240,4 +240,37 @@ fn a_port_that_asks_for_tls_by_itself_gets_no_plain_text() {
     let conversion = convert(&[("a.yaml", &text)]);
     assert_eq!(problems(&conversion), [""; 0]);
     assert_eq!(asked(&conversion, 443).0, fixed("web.internal"));
+}
+
+/// The conditions of the policy `p` under the Gateway, as `Type=Status/Reason`.
+fn conditions(conversion: &Conversion) -> Vec<String> {
+    let status = conversion.status.iter();
+    let mut of_policy = status.filter(|status| status.object == "BackendTLSPolicy/shop/p");
+    let ancestors = of_policy.next().map(|status| status.ancestors.as_slice()).unwrap_or_default();
+    let [ancestor] = ancestors else { panic!("{ancestors:?}") };
+    assert_eq!(ancestor.ancestor_ref.name, "gw");
+    let shown = ancestor.conditions.iter();
+    shown.map(|each| format!("{}={}/{}", each.kind, each.status, each.reason)).collect()
+}
+
+#[test]
+fn the_status_says_what_became_of_a_policy_at_each_gateway() {
+    let route = api_route("HTTPRoute", "r", "  rules: [{backendRefs: [{name: web, port: 80}]}]");
+    let with = |text: &str| {
+        let text = WEB.to_owned() + &route + text;
+        convert(&[("gw.yaml", API_GATEWAY), ("a.yaml", &text)])
+    };
+    let own = for_web("p", "", CONFIG_MAP);
+    let good = with(&(authority("ConfigMap") + &own));
+    assert_eq!(conditions(&good), ["Accepted=True/Accepted", "ResolvedRefs=True/ResolvedRefs"]);
+    let lacking = with(&own);
+    assert_eq!(
+        conditions(&lacking),
+        ["Accepted=False/NoValidCACertificate", "ResolvedRefs=False/InvalidCACertificateRef"]
+    );
+    let older = for_web("older", "", CONFIG_MAP);
+    let second = with(&(authority("ConfigMap") + &older + &own));
+    assert_eq!(conditions(&second)[0], "Accepted=False/Conflicted");
+    let unrelated = converted(&(authority("ConfigMap") + &own));
+    assert!(unrelated.status.iter().all(|status| !status.object.starts_with("BackendTLS")));
 }

@@ -65,7 +65,16 @@ impl<'a> HeadEdit<'a> {
         if name.first() == Some(&b':') || self.is_host(name) {
             return self.put_pseudo(name, value);
         }
-        let (name, value) = field(name, value)?;
+        let (name, value) = match field(name, value) {
+            Ok(field) => field,
+            Err(refused) => {
+                // None of a client's is left in the place of a plugin's.
+                if existing == Existing::Replaced {
+                    self.remove(name)?;
+                }
+                return Err(refused);
+            }
+        };
         if is_ours(&name) {
             return Ok(());
         }
@@ -94,19 +103,20 @@ impl<'a> HeadEdit<'a> {
         Ok(())
     }
 
-    /// Puts pairs in the place of all fields; pseudo-headers not among them stay. Nothing changes unless all
-    /// of them are good.
+    /// Puts pairs in the place of all fields; pseudo-headers not among them stay. Fields that cannot be are left out;
+    /// nothing changes unless all pseudo-headers are good.
     pub(super) fn replace_all(&mut self, pairs: &[Pair<'_>]) -> CallResult {
         let mut fields = HeaderMap::with_capacity(pairs.len());
-        let mut pseudo = Vec::new();
+        let (mut pseudo, mut left_out) = (Vec::new(), Ok(()));
         for (name, value) in pairs {
             if name.first() == Some(&b':') || self.is_host(name) {
                 pseudo.push((*name, *value));
                 continue;
             }
-            let (name, value) = field(name, value)?;
-            if !is_ours(&name) {
-                fields.append(name, value);
+            match field(name, value) {
+                Ok((name, _)) if is_ours(&name) => {}
+                Ok((name, value)) => drop(fields.append(name, value)),
+                Err(refused) => left_out = Err(refused),
             }
         }
         for (name, value) in pseudo {
@@ -118,7 +128,7 @@ impl<'a> HeadEdit<'a> {
         }
         *self.fields() = fields;
         self.mark_changed();
-        Ok(())
+        left_out
     }
 
     fn fields(&mut self) -> &mut HeaderMap {
@@ -153,12 +163,14 @@ impl<'a> HeadEdit<'a> {
     }
 }
 
-/// A field of a guest, valid or refused: CR, LF, NUL and what else no field may have.
+/// A field of a guest, valid or refused: CR, LF, NUL and what else no field may have. It is not set, and said to be:
+/// SDKs panic on any other status, and then a client that has a say in a value could end the plugin.
 pub(super) fn field(name: &[u8], value: &[u8]) -> Result<(HeaderName, HeaderValue), CallError> {
+    let refused = |reason| CallError::Refused(Status::Ok, reason);
     let name = HeaderName::from_bytes(name)
-        .map_err(|_| bad_argument("a header's name has a character that no name may have"))?;
+        .map_err(|_| refused("a header's name has a character that no name may have"))?;
     let value = HeaderValue::from_bytes(value)
-        .map_err(|_| bad_argument("a header's value has a character that no value may have"))?;
+        .map_err(|_| refused("a header's value has a character that no value may have"))?;
     Ok((name, value))
 }
 

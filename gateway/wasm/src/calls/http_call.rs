@@ -156,7 +156,8 @@ pub(super) fn fields(pairs: &[Pair<'_>]) -> Result<HeaderMap, CallError> {
     let mut fields = HeaderMap::with_capacity(pairs.len());
     let mut weight = 0;
     for (name, value) in pairs.iter().filter(|(name, _)| name.first() != Some(&b':')) {
-        let (name, value): (HeaderName, HeaderValue) = field(name, value)?;
+        let (name, value): (HeaderName, HeaderValue) = field(name, value)
+            .map_err(|_| bad_argument("the call has a header that none can be"))?;
         weight += name.as_str().len() + value.len();
         if weight > MOST_HEAD_BYTES {
             return Err(CallError::Refused(

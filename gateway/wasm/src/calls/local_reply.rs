@@ -117,8 +117,10 @@ fn headers(encoded: &[u8], body: &Bytes) -> Result<HeaderMap, CallError> {
         if name.first() == Some(&b':') {
             continue;
         }
-        let (name, value) = field(name, value)?;
-        if !is_ours(&name) {
+        // One that cannot be is left out: the reply matters more.
+        if let Ok((name, value)) = field(name, value)
+            && !is_ours(&name)
+        {
             headers.append(name, value);
         }
     }

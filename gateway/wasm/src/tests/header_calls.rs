@@ -76,14 +76,22 @@ fn the_host_header_is_the_authority() {
 fn line_breaks_and_nul_are_refused() {
     let (exchange, _) = on_request(
         r#"
-        (call $expect (call $add_header (i32.const 0) $"x-b" $"a\0d\0ab") (i32.const 2))
-        (call $expect (call $add_header (i32.const 0) $"x-b" $"a\0ab") (i32.const 2))
-        (call $expect (call $add_header (i32.const 0) $"x-b" $"a\00b") (i32.const 2))
-        (call $expect (call $add_header (i32.const 0) $"x\0ab" $"1") (i32.const 2))
-        (call $expect (call $add_header (i32.const 0) $"x b" $"1") (i32.const 2))
-        (call $expect (call $add_header (i32.const 0) $"" $"1") (i32.const 2))"#,
+        (call $expect (call $add_header (i32.const 0) $"x-b" $"a\0d\0ab") (i32.const 0))
+        (call $expect (call $add_header (i32.const 0) $"x-b" $"a\0ab") (i32.const 0))
+        (call $expect (call $add_header (i32.const 0) $"x-b" $"a\00b") (i32.const 0))
+        (call $expect (call $add_header (i32.const 0) $"x\0ab" $"1") (i32.const 0))
+        (call $expect (call $add_header (i32.const 0) $"x b" $"1") (i32.const 0))
+        (call $expect (call $add_header (i32.const 0) $"" $"1") (i32.const 0))"#,
     );
     assert_eq!(exchange.request.headers.len(), 2);
+}
+
+#[test]
+fn what_a_refused_value_should_replace_is_gone() {
+    let (exchange, _) = on_request(
+        r#"(call $expect (call $replace_header (i32.const 0) $"x-a" $"a\0d\0ab") (i32.const 0))"#,
+    );
+    assert!(!exchange.request.headers.contains_key("x-a"));
 }
 
 #[test]

@@ -141,20 +141,24 @@ pub(super) const WRONG: [(&str, &str, &str); 69] = [
         "a name outside of memory",
         "(call $get_header (i32.const 0) (i32.const 65535) (i32.const 2) (i32.const 512) (i32.const 516))",
     ),
-    ("proxy_add_header_map_value", "no name", r#"(call $add_header (i32.const 0) $"" $"v")"#),
     (
         "proxy_add_header_map_value",
-        "a line break in the name",
+        "no name (not set, and counted)",
+        r#"(call $add_header (i32.const 0) $"" $"v")"#,
+    ),
+    (
+        "proxy_add_header_map_value",
+        "a line break in the name (not set, and counted)",
         r#"(call $add_header (i32.const 0) $"x\0ay" $"v")"#,
     ),
     (
         "proxy_add_header_map_value",
-        "CR LF in the value",
+        "CR LF in the value (not set, and counted)",
         r#"(call $add_header (i32.const 0) $"x-v" $"a\0d\0ab: c")"#,
     ),
     (
         "proxy_add_header_map_value",
-        "NUL in the value",
+        "NUL in the value (not set, and counted)",
         r#"(call $add_header (i32.const 0) $"x-v" $"a\00b")"#,
     ),
     (

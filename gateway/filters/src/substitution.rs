@@ -8,6 +8,8 @@ use crate::pattern::{PatternError, compile};
 
 /// No longer result is made, in bytes: a path beyond it could not be sent.
 const LONGEST: usize = 60 << 10;
+/// No more occurrences are replaced: looking for each may read the text to its end, and clients choose the text.
+const MOST_OCCURRENCES: usize = 1000;
 
 /// An expression, and what stands in the place of each part of a text that it fits.
 #[derive(Clone)]
@@ -39,16 +41,16 @@ impl Substitution {
     }
 
     /// The text with every occurrence replaced, from left to right and none overlapping another; `None` where it
-    /// grows beyond 60 KiB.
+    /// grows beyond 60 KiB, or there are more than a thousand.
     pub fn apply(&self, text: &str) -> Option<String> {
         let mut result = String::with_capacity(text.len());
         let mut copied = 0;
-        for found in self.regex.captures_iter(text) {
+        for (number, found) in self.regex.captures_iter(text).enumerate() {
             let whole = found.get(0)?;
             result.push_str(text.get(copied..whole.start())?);
             self.append(&found, &mut result);
             copied = whole.end();
-            if result.len() > LONGEST {
+            if result.len() > LONGEST || number == MOST_OCCURRENCES {
                 return None;
             }
         }
@@ -160,5 +162,8 @@ mod tests {
         let grows = Substitution::parse("a", &"b".repeat(1000)).unwrap();
         assert_eq!(grows.apply(&"a".repeat(100)), None);
         assert!(grows.apply(&"a".repeat(50)).is_some());
+        let shrinks = Substitution::parse("a", "").unwrap();
+        assert_eq!(shrinks.apply(&"a".repeat(1000)).as_deref(), Some(""));
+        assert_eq!(shrinks.apply(&"a".repeat(1001)), None);
     }
 }

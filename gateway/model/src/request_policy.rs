@@ -35,19 +35,6 @@ pub struct RequestOverrides {
     pub min_rate: Option<u32>,
 }
 
-impl RequestOverrides {
-    /// With what another one says of the fields that this one leaves open.
-    #[must_use]
-    pub fn or(self, outer: &RequestOverrides) -> Self {
-        RequestOverrides {
-            max_body: self.max_body.or(outer.max_body),
-            stream_idle: self.stream_idle.or(outer.stream_idle),
-            stalled_body: self.stalled_body.or(outer.stalled_body),
-            min_rate: self.min_rate.or(outer.min_rate),
-        }
-    }
-}
-
 impl RequestPolicy {
     /// With what a rule sets otherwise.
     #[must_use]

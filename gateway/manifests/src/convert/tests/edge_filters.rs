@@ -115,6 +115,21 @@ fn what_a_policy_is_for_shares_one_bucket_and_the_most_specific_wins() {
 }
 
 #[test]
+fn without_a_target_each_gateway_has_a_bucket_of_its_own() {
+    let second = GATEWAY
+        .replace("name: gw", "name: second")
+        .replace("hosts: ['*']", "hosts: [b.example.com]");
+    let policy = "apiVersion: portcullis.dev/v1\nkind: EdgePolicy\nmetadata: {name: m, namespace: istio-system}\nspec: {rateLimit: {requests: 1}}\n";
+    let conversion = convert(&[("a.yaml", GATEWAY), ("b.yaml", &second), ("p.yaml", policy)]);
+    assert_eq!(problems(&conversion), [""; 0]);
+    let filters = |listener: &portcullis_model::Listener| listener.filters.as_deref().cloned();
+    let all: Vec<_> = conversion.model.listeners.iter().map(filters).collect();
+    let bucket =
+        |gateway: &str| limited(&format!("EdgePolicy/istio-system/m Gateway/edge/{gateway}"), 1);
+    assert_eq!(all, [bucket("gw"), bucket("second")]);
+}
+
+#[test]
 fn each_bad_value_says_what_to_write() {
     let many = format!("errorBodies: [{}]", "{status: 500, body: x}, ".repeat(33));
     let large = format!("errorBodies: [{{status: 500, body: {}}}]", "x".repeat((64 << 10) + 1));

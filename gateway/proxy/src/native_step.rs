@@ -11,11 +11,10 @@ use crate::ProxyError;
 use crate::canonicalise::canonicalise_again;
 use crate::flight::Flight;
 use crate::refusal::Refusal;
-use crate::steps::Passed;
 
 /// Has a request's head pass a native filter. Plugins are not its matter, but what one made of the head is looked at in
 /// the form in which it will go on.
-pub(crate) fn pass_native(flight: &mut Flight, step: &ChainStep) -> Result<Passed, ProxyError> {
+pub(crate) fn pass_native(flight: &mut Flight, step: &ChainStep) -> Result<(), ProxyError> {
     if flight.exchange.request_changed {
         let rules = flight.head_rules();
         canonicalise_again(&mut flight.exchange.request, rules)?;
@@ -24,7 +23,7 @@ pub(crate) fn pass_native(flight: &mut Flight, step: &ChainStep) -> Result<Passe
     let refusal = match step {
         ChainStep::Plugin(_) => None,
         ChainStep::Authentication(authentication) => {
-            return authenticate(flight, authentication).map(|()| Passed::All);
+            return authenticate(flight, authentication);
         }
         ChainStep::CustomAuthorization(authorization) => authorization.custom_refusal(exchange),
         ChainStep::Authorization(authorization) => {
@@ -33,7 +32,7 @@ pub(crate) fn pass_native(flight: &mut Flight, step: &ChainStep) -> Result<Passe
         }
     };
     match refusal {
-        None => Ok(Passed::All),
+        None => Ok(()),
         Some(refusal) => Err(denied(refusal)),
     }
 }

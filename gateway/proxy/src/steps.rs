@@ -1,7 +1,7 @@
 //! The heads of a request and of its reply on their way through the chain: filter after filter, until one answers,
 //! fails, or wants more than a head.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use portcullis_message::Reply;
@@ -12,6 +12,7 @@ use portcullis_wasm::{Action, Effects, EndOfStream, Meeting, Plugin};
 
 use crate::ProxyError;
 use crate::flight::Flight;
+use crate::laps::Laps;
 use crate::native_step::pass_native;
 use crate::running::RunningStep;
 use crate::stop::take_local_reply;
@@ -36,13 +37,14 @@ pub(crate) fn pass_request_head(
     from: usize,
     end: EndOfStream,
 ) -> Result<Passed, ProxyError> {
+    let mut laps = Laps::default();
     for (index, step) in chain.iter().enumerate().skip(from) {
         let passed = match step.plugin() {
             Some(step) => {
-                let outcome = begin_step(flight, step, index, end);
+                let outcome = begin_step(flight, step, (index, end), &mut laps);
                 settle(flight, step, outcome)?
             }
-            None => pass_native(flight, step)?,
+            None => pass_native(flight, step).map(|()| Passed::All)?,
         };
         match passed {
             Passed::All => {}
@@ -60,14 +62,15 @@ pub(crate) fn pass_reply_head(
     position: &mut usize,
     end: EndOfStream,
 ) -> Result<Passed, ProxyError> {
+    let mut laps = Laps::default();
     while *position > 0 {
         *position -= 1;
         let Some(running) = flight.steps.0.get(*position) else { continue };
         let Some(step) = chain.get(running.index).and_then(ChainStep::plugin) else { continue };
-        let (instance, stream, started) =
-            (running.instance.clone(), running.stream, Instant::now());
+        let (instance, stream, started) = (running.instance.clone(), running.stream, laps.begin());
         let effects = instance.on_response_headers(stream, &mut flight.exchange, end);
-        let took = count(flight, step.plugin.as_deref(), PluginPhase::ResponseHeaders, started);
+        let took = laps.end();
+        count(flight, step.plugin.as_deref(), PluginPhase::ResponseHeaders, took);
         instance.charge(stream, started, took);
         if effects.is_err() && instance.meet_failure(stream) == Meeting::Again {
             continue;
@@ -91,14 +94,15 @@ enum Fault {
 fn begin_step(
     flight: &mut Flight,
     step: &PluginStep,
-    index: usize,
-    end: EndOfStream,
+    (index, end): (usize, EndOfStream),
+    laps: &mut Laps,
 ) -> Result<Effects, Fault> {
     let plugin = step.plugin.as_ref().ok_or(Fault::Absent)?;
     let instance = flight.worker.instances.instance(plugin).ok_or(Fault::Absent)?;
-    let (stream, started) = (instance.open_stream(), Instant::now());
+    let (stream, started) = (instance.open_stream(), laps.begin());
     let effects = instance.on_request_headers(stream, &mut flight.exchange, end);
-    let took = count(flight, Some(plugin), PluginPhase::RequestHeaders, started);
+    let took = laps.end();
+    count(flight, Some(plugin), PluginPhase::RequestHeaders, took);
     instance.charge(stream, started, took);
     let effects = effects.map_err(|_| Fault::Plugin)?;
     // One that failed takes no further part: it would fail again at the reply, and be counted again.
@@ -106,17 +110,10 @@ fn begin_step(
     Ok(effects)
 }
 
-fn count(
-    flight: &Flight,
-    plugin: Option<&Plugin>,
-    phase: PluginPhase,
-    started: Instant,
-) -> Duration {
-    let took = started.elapsed();
+fn count(flight: &Flight, plugin: Option<&Plugin>, phase: PluginPhase, took: Duration) {
     if let Some(plugin) = plugin {
         flight.worker.count_callback(plugin.metrics(), phase, took);
     }
-    took
 }
 
 /// What a callback's outcome means for the request.

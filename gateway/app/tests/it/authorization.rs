@@ -9,6 +9,7 @@ use portcullis_testkit::{
     Tls, Upstream,
 };
 
+use crate::explain::Explainer;
 use crate::gateway::Gateway;
 use crate::shop::{HOST, Shop, TO_BLUE, all_to_blue};
 use crate::small_guests::{callback, shop_with_guests, small_guest};
@@ -318,4 +319,34 @@ async fn the_plugins_of_a_phase_run_before_and_behind_policies() {
     let guest = ("guest", answers("x"), "phase: AUTHN\n");
     let mut shop = shop_with_guests(&[guest], &[custom]).await;
     assert_eq!(status(&mut shop, "/cart").await, 403);
+}
+
+#[tokio::test]
+async fn explain_tells_what_each_policy_says() {
+    let inside = "{rules: [{from: [{source: {remoteIpBlocks: [10.0.0.0/8]}}]}]}";
+    let shop = open(&[("admin", DENY_ADMIN), ("inside", inside)], &[]).await;
+    let mut explainer = Explainer::of(&shop.gateway).await;
+    let url = |path: &str| format!("http://{HOST}{path}");
+    let told = explainer.json(&[("url", &url("/a/../admin/x"))]).await;
+    assert_eq!((&told["outcome"], &told["status"]), (&"refused".into(), &403.into()));
+    let refusal = "rbac_access_denied_matched_policy[ns[default]-policy[admin]-rule[0]]";
+    assert_eq!(told["refusal"], refusal);
+    let told = explainer.json(&[("url", &url("/cart"))]).await;
+    assert_eq!(
+        (&told["outcome"], &told["filters"][0]),
+        (&"forward".into(), &"authorization".into())
+    );
+    let policies = serde_json::json!([
+        {"policy": "AuthorizationPolicy/default/admin", "action": "DENY", "enforced": true,
+         "outcome": "no rule matches"},
+        {"policy": "AuthorizationPolicy/default/inside", "action": "ALLOW", "enforced": true,
+         "outcome": "depends on remote.ip"},
+    ]);
+    assert_eq!(told["policies"], policies);
+    for (client, outcome) in [("10.1.2.3", "forward"), ("192.0.2.1", "refused")] {
+        let told = explainer.json(&[("url", &url("/cart")), ("client", client)]).await;
+        assert_eq!(told["outcome"], outcome, "{client}: {told}");
+    }
+    let text = explainer.ask(&[("url", &url("/admin"))]).await;
+    assert!(text.text().contains("AuthorizationPolicy/default/admin"), "{}", text.text());
 }

@@ -128,7 +128,7 @@ async fn a_delegates_rules_serve_within_the_rule_that_delegates() {
     let inner = "- match:\n  - uri: {prefix: /api/orders}\n  name: orders\n  directResponse: {status: 201}\n\
          - match:\n  - uri: {prefix: /other}\n  directResponse: {status: 202}\n\
          - match:\n  - method: {exact: POST}\n  directResponse: {status: 203}\n  headers: {}\n";
-    let mut shop = Shop::open_with(root, &["--debug-headers"]).await;
+    let mut shop = Shop::open(root).await;
     let manifests = join(&[shop.manifests(root), delegate("inner", inner)]);
     shop.gateway.apply(&manifests).await;
     let orders = shop.get("/api/orders/7").await;
@@ -139,7 +139,7 @@ async fn a_delegates_rules_serve_within_the_rule_that_delegates() {
     // What the delegate does not take goes on to the rules behind.
     assert_eq!(shop.get("/api/x").await.upstream(), "blue");
     assert_eq!(shop.get("/other").await.upstream(), "blue");
-    shop.gateway.wait_for_log("PC0324").await;
+    shop.gateway.logged("PC0324").await;
 }
 
 #[tokio::test]
@@ -161,14 +161,17 @@ async fn two_objects_on_one_host_are_tried_in_creation_order_or_by_specificity()
     );
     let by_creation = http_gateway("shop", 80, &["*"]);
     let by_specificity = by_creation.replace(
-        "metadata: {name: shop}",
-        "metadata: {name: shop, annotations: {portcullis.dev/route-order: specificity}}",
+        "  name: shop
+",
+        "  name: shop
+  annotations: {portcullis.dev/route-order: specificity}
+",
     );
     assert_ne!(by_creation, by_specificity);
     let mut gateway =
         Gateway::start(&join(&[by_creation.clone(), older.clone(), newer.clone()])).await;
     let mut client = Client::http1(gateway.address("http")).await.unwrap();
-    gateway.wait_for_log("PC0309").await;
+    gateway.logged("PC0309").await;
     for (path, rule) in [("/cart/pay", "older-prefix"), ("/x", "newer-prefix"), ("/y", "older-all")]
     {
         assert_eq!(client.get(HOST, path).await.text(), rule, "{path}");

@@ -23,13 +23,17 @@ pub struct ClientVerification {
     pub demand: Demand,
 }
 
-/// Whether a client has to have a certificate. One that is presented is always verified.
+/// Whether a client has to have a certificate. One that is presented is always verified, but for
+/// [`Fallback`](Self::Fallback).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Demand {
     /// None, no connection.
     Required,
     /// A client may have none.
     Optional,
+    /// A client may have none, and one that is not good counts as none (Gateway API's `AllowInsecureFallback`):
+    /// whoever reads it has to ask [`ClientVerification::vouches`] first.
+    Fallback,
 }
 
 /// What a certificate has to be besides vouched for. An empty list asks nothing.
@@ -56,6 +60,20 @@ impl ClientVerification {
             rules: self.rules.clone(),
             demand: self.demand,
         }))
+    }
+
+    /// Whether a chain that a client presented, the leaf first, is good now. It is wherever the handshake verified it.
+    pub fn vouches(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> bool {
+        if self.demand != Demand::Fallback {
+            return true;
+        }
+        let strict = ClientVerification { demand: Demand::Required, ..self.clone() };
+        match (strict.verifier(), chain) {
+            (Ok(verifier), [leaf, rest @ ..]) => {
+                verifier.verify_client_cert(leaf, rest, now).is_ok()
+            }
+            _ => false,
+        }
     }
 
     /// The same where the same clients would be let in.
@@ -112,17 +130,9 @@ impl ClientCertVerifier for Verifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let verified = self.path.verify_client_cert(end_entity, intermediates, now)?;
-        if let Some(revocation) = &self.revocation {
-            revocation.verify_client_cert(end_entity, intermediates, now)?;
-        }
-        let facts = CertificateFacts::read(end_entity)
-            .map_err(|_| Error::InvalidCertificate(TlsCertificateError::BadEncoding))?;
-        match self.rules.admit(&facts, end_entity) {
-            true => Ok(verified),
-            false => {
-                Err(Error::InvalidCertificate(TlsCertificateError::ApplicationVerificationFailure))
-            }
+        match self.verify(end_entity, intermediates, now) {
+            Err(_) if self.demand == Demand::Fallback => Ok(ClientCertVerified::assertion()),
+            verdict => verdict,
         }
     }
 
@@ -146,6 +156,28 @@ impl ClientCertVerifier for Verifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.path.supported_verify_schemes()
+    }
+}
+
+impl Verifier {
+    fn verify(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let verified = self.path.verify_client_cert(end_entity, intermediates, now)?;
+        if let Some(revocation) = &self.revocation {
+            revocation.verify_client_cert(end_entity, intermediates, now)?;
+        }
+        let facts = CertificateFacts::read(end_entity)
+            .map_err(|_| Error::InvalidCertificate(TlsCertificateError::BadEncoding))?;
+        match self.rules.admit(&facts, end_entity) {
+            true => Ok(verified),
+            false => {
+                Err(Error::InvalidCertificate(TlsCertificateError::ApplicationVerificationFailure))
+            }
+        }
     }
 }
 

@@ -105,6 +105,7 @@ pub(crate) fn https(server: &str, port: u16, credential: Credential) -> Listener
     Listener {
         protocol: ListenerProtocol::Https,
         tls: Some(TlsSettings {
+            apart: None,
             credentials: vec![credential],
             client_auth: portcullis_model::ClientAuth::NotAsked,
             parameters: Default::default(),

@@ -110,10 +110,12 @@ fn receive(
 
 /// What the client's certificate says, read once for the connection. A resumed session does not verify it
 /// again, so its time is looked at here.
-fn peer(connection: &ServerConnection) -> io::Result<Option<Box<CertificateFacts>>> {
-    let Some(certificate) = connection.peer_certificates().and_then(<[_]>::first) else {
-        return Ok(None);
-    };
+fn peer(
+    connection: &ServerConnection,
+    policy: &TlsPolicy,
+) -> io::Result<Option<Box<CertificateFacts>>> {
+    let chain = connection.peer_certificates().filter(|chain| policy.vouches(chain));
+    let Some(certificate) = chain.and_then(<[_]>::first) else { return Ok(None) };
     let facts = CertificateFacts::read(certificate).map_err(io::Error::other)?;
     let since = SystemTime::now().duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
     let now = i64::try_from(since.as_secs()).map_err(io::Error::other)?;
@@ -128,7 +130,7 @@ fn facts(
     generation: u64,
     policy: &TlsPolicy,
 ) -> io::Result<TlsFacts> {
-    let peer = peer(connection)?;
+    let peer = peer(connection, policy)?;
     let local = policy.local.clone();
     Ok(TlsFacts {
         forwarded_client_cert: peer

@@ -126,6 +126,9 @@ pub struct TlsSettings {
     pub client_auth: ClientAuth,
     /// Versions and cipher suites.
     pub parameters: TlsParameters,
+    /// Whose connections alone these are. A listener of Gateway API shares its connections with no other, so that a request
+    /// for another one's host is told so (421); those that share have none.
+    pub apart: Option<Arc<str>>,
 }
 
 /// What a listener asks of its clients' certificates.

@@ -333,6 +333,7 @@ mod tests {
         ))
         .clone();
         ends_tls.tls = Some(TlsSettings {
+            apart: None,
             credentials: Vec::new(),
             client_auth: ClientAuth::NotAsked,
             parameters: TlsParameters::default(),

@@ -10,6 +10,7 @@ use portcullis_crypto::CertificateFacts;
 use portcullis_exchange::Verdict;
 use portcullis_model::{ClientAuth, TlsSettings};
 use rustls::crypto::aws_lc_rs::Ticketer;
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::{
     ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert, WebPkiClientVerifier,
 };
@@ -77,6 +78,14 @@ impl TlsPolicy {
         }
     }
 
+    /// Whether a chain that a client presented says who it is: always where the handshake had to verify it.
+    pub fn vouches(&self, chain: &[CertificateDer<'_>]) -> bool {
+        match &self.settings.client_auth {
+            ClientAuth::Verified(verification) => verification.vouches(chain, UnixTime::now()),
+            ClientAuth::NotAsked | ClientAuth::Unverifiable => true,
+        }
+    }
+
     /// Whether these settings are what it was compiled from.
     pub(crate) fn is_of(&self, settings: &TlsSettings) -> bool {
         self.settings == *settings
@@ -90,7 +99,9 @@ impl TlsPolicy {
 
 /// Whether clients that could shake hands under one could under the other, in the same way.
 fn ask_the_same(one: &TlsSettings, other: &TlsSettings) -> bool {
-    one.client_auth == other.client_auth && one.parameters == other.parameters
+    one.client_auth == other.client_auth
+        && one.parameters == other.parameters
+        && one.apart == other.apart
 }
 
 fn verdict(client_auth: &ClientAuth) -> Verdict {

@@ -49,7 +49,9 @@ impl<'c> Credentials<'c> {
             None => ClientAuth::NotAsked,
             Some(clients) => self.client_auth(at, id, tls, clients, findings),
         };
-        TlsSettings { credentials, client_auth, parameters: tls.parameters.clone() }
+        let is_of_api = gateway.group == crate::kinds::GROUP;
+        let apart = is_of_api.then(|| format!("{gateway} {}", server.name).into());
+        TlsSettings { credentials, client_auth, parameters: tls.parameters.clone(), apart }
     }
 
     fn client_auth(

@@ -6,7 +6,8 @@ use portcullis_message::HostPattern;
 use portcullis_model::Origin;
 
 use super::super::findings::{Findings, Spot};
-use super::parents::{Parent, ParentListener, Parents, Refusal};
+use super::parent::{Parent, ParentListener, Refusal};
+use super::parents::Parents;
 use super::rivals::without_rivals;
 use super::served::Place;
 use crate::codes;
@@ -140,7 +141,7 @@ impl Parents {
             let message = format!("no listener of {} has any of the route's hostnames", parent.id);
             return Err(Refusal { reason: "NoMatchingListenerHostname", message });
         }
-        without_rivals(route, parent, taken)
+        without_rivals(route.kind, parent, taken)
     }
 
     fn take(
@@ -162,7 +163,7 @@ impl Parents {
         if listener.conflict.is_none() {
             listener.attached += 1;
         }
-        listener.claims.add(route, &hosts);
+        listener.claims.add(route.kind, &route.metadata.id, &hosts);
         if let Some(place) = listener.place {
             attached.places.push(((place, listener.server.clone()), hosts));
         }

@@ -8,7 +8,7 @@ use super::super::findings::{Findings, Spot};
 use super::super::known_service::CLUSTER_DOMAIN;
 use super::super::routes::Lookup;
 use super::grants::Grants;
-use super::parents::Refusal;
+use super::parent::Refusal;
 use super::references::{help_to_permit, not_permitted};
 use crate::codes;
 use crate::kinds::{BackendRef, ObjectRef};

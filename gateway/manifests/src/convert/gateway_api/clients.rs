@@ -4,7 +4,7 @@ use portcullis_crypto::{Demand, PeerRules};
 use portcullis_model::{ListenerProtocol, ObjectId};
 
 use super::super::findings::{Findings, Spot};
-use super::parents::Refusal;
+use super::parent::Refusal;
 use super::references::{References, Referrer};
 use crate::codes;
 use crate::kinds::{
@@ -30,7 +30,7 @@ pub(super) fn client_rules(
     let authorities = authorities(id, validation, references, refusal, findings);
     let demand = match validation.mode {
         ValidationMode::AllowValidOnly => Demand::Required,
-        ValidationMode::AllowInsecureFallback => Demand::Optional,
+        ValidationMode::AllowInsecureFallback => Demand::Fallback,
     };
     let (rules, origin) = (PeerRules::default(), validation.origin.clone());
     Some(ClientRules { demand, authorities, rules, origin })

@@ -1,6 +1,6 @@
 //! Conditions as the API words them.
 
-use super::parents::Refusal;
+use super::parent::Refusal;
 use crate::status::Condition;
 
 /// Makes the conditions of one object.

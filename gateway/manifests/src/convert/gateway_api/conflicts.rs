@@ -4,28 +4,9 @@ use portcullis_message::HostPattern;
 use portcullis_model::ListenerProtocol;
 
 use super::super::findings::{Findings, Spot};
-use super::parents::Parent;
+use super::parent::{Conflict, Parent};
 use crate::codes;
 use crate::kinds::ApiListener;
-
-/// Why a listener cannot be served beside others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::convert) enum Conflict {
-    /// Another one on its port speaks another protocol.
-    Protocol,
-    /// Another one of its port and protocol has its host.
-    Hostname,
-}
-
-impl Conflict {
-    /// In the API's words.
-    pub(in crate::convert) fn reason(self) -> &'static str {
-        match self {
-            Conflict::Protocol => "ProtocolConflict",
-            Conflict::Hostname => "HostnameConflict",
-        }
-    }
-}
 
 /// Marks the listeners of a Gateway, which comes first, and of its ListenerSets, which come in their order. Those of one
 /// object that conflict are all marked; else the one whose object comes later.

@@ -4,7 +4,7 @@ use portcullis_model::ObjectId;
 
 use super::super::findings::Findings;
 use super::clients::client_rules;
-use super::parents::{Parent, ParentListener, Refusal};
+use super::parent::{Parent, ParentListener, Refusal};
 use super::references::{References, Referrer};
 use crate::kinds::{
     ApiGateway, CertificateSource, CredentialName, Gateway, GatewayFault, ListenerTls, ObjectRef,

@@ -2,6 +2,7 @@
 
 mod attach;
 mod backends;
+mod claims;
 mod classes;
 mod clients;
 mod conditions;
@@ -9,6 +10,7 @@ mod conflicts;
 mod grants;
 mod http_routes;
 mod listeners;
+mod parent;
 mod parent_status;
 mod parents;
 mod places;
@@ -31,7 +33,8 @@ use crate::status::ObjectStatus;
 
 pub(super) use self::attach::Attached;
 pub(super) use self::grants::Grants;
-pub(super) use self::parents::{Parents, Refusal};
+pub(super) use self::parent::Refusal;
+pub(super) use self::parents::Parents;
 pub(super) use self::rules::RuleParts;
 pub(super) use self::served::ServedRoutes;
 pub(super) use self::verdict::RouteVerdict;
@@ -77,8 +80,7 @@ impl<'o> GatewayApi<'o> {
     ) -> Vec<ObjectStatus> {
         let mut all = parent_status::status_of_parents(objects, &self.parents);
         all.extend(self.verdicts.iter().filter_map(route_status::status_of_route));
-        let of_policy = |policy| policy_status::status_of_policy(policy, objects, &self.verdicts);
-        all.extend(policies.iter().filter_map(of_policy));
+        all.extend(policy_status::status_of_policies(policies, objects, &self.verdicts));
         all
     }
 

@@ -2,7 +2,8 @@
 
 use super::super::gather::Objects;
 use super::conditions::Conditions;
-use super::parents::{Parent, ParentListener, Parents, Refusal};
+use super::parent::{Parent, ParentListener, Refusal};
+use super::parents::Parents;
 use crate::kinds::{ApiGateway, GROUP, GatewayClass, ValidationMode};
 use crate::status::{AddressStatus, Condition, GroupKind, ListenerStatus, ObjectStatus};
 

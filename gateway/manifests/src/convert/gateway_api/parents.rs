@@ -8,11 +8,11 @@ use portcullis_model::ObjectId;
 use super::super::findings::{Findings, Spot};
 use super::super::gather::Objects;
 use super::classes::Classes;
-use super::conflicts::{Conflict, mark_conflicts};
+use super::conflicts::mark_conflicts;
 use super::grants::Grants;
 use super::listeners::{fault, gateway_of, servers_of};
+use super::parent::{Parent, ParentListener, Refusal};
 use super::references::References;
-use super::rivals::Claims;
 use crate::codes;
 use crate::kinds::{ApiGateway, ApiListener, GROUP, Gateway, ListenerSet, Namespaces};
 
@@ -26,45 +26,6 @@ pub(in crate::convert) struct Parents {
     broken: HashSet<ObjectId>,
     /// The labels of namespaces.
     namespaces: HashMap<Arc<str>, Vec<(String, String)>>,
-}
-
-/// A Gateway or ListenerSet.
-pub(in crate::convert) struct Parent {
-    pub(in crate::convert) id: ObjectId,
-    pub(in crate::convert) generation: Option<i64>,
-    /// The Gateway that it belongs to; itself for a Gateway.
-    pub(in crate::convert) gateway: ObjectId,
-    /// Why it is not served; `None` where it is.
-    pub(in crate::convert) refused: Option<Refusal>,
-    pub(in crate::convert) listeners: Vec<ParentListener>,
-    /// The ListenerSets that are attached to it.
-    pub(in crate::convert) attached_sets: usize,
-    /// Of a Gateway: why something that it names as a whole cannot be used.
-    pub(in crate::convert) reference: Option<Refusal>,
-}
-
-/// A reason for a condition's being false.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::convert) struct Refusal {
-    /// In the API's words.
-    pub(in crate::convert) reason: &'static str,
-    pub(in crate::convert) message: String,
-}
-
-/// A listener and what became of it.
-pub(in crate::convert) struct ParentListener {
-    pub(in crate::convert) written: ApiListener,
-    /// The name of the server that it became.
-    pub(in crate::convert) server: Arc<str>,
-    pub(in crate::convert) conflict: Option<Conflict>,
-    /// Why something that it names cannot be used.
-    pub(in crate::convert) reference: Option<Refusal>,
-    /// The index of its Gateway among those that listen, where it does.
-    pub(in crate::convert) place: Option<usize>,
-    /// How many routes are attached to it.
-    pub(in crate::convert) attached: usize,
-    /// The hosts that routes have.
-    pub(in crate::convert) claims: Claims,
 }
 
 impl Parents {
@@ -239,7 +200,7 @@ fn parent(
         reference: None,
         place: None,
         attached: 0,
-        claims: Claims::default(),
+        claims: Default::default(),
     };
     Parent {
         id: id.clone(),

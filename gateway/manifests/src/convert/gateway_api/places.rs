@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use portcullis_model::ObjectId;
 
 use super::super::open::OpenGateway;
-use super::conflicts::Conflict;
+use super::parent::Conflict;
 use super::parents::Parents;
 
 /// Notes for each listener the index of its Gateway among those that listen. One that lost its socket to another Gateway

@@ -7,19 +7,30 @@ use portcullis_model::ObjectId;
 use super::super::backend_tls::PolicyVerdict;
 use super::super::gather::Objects;
 use super::conditions::Conditions;
+use super::parent::Refusal;
 use super::parent_status::empty;
-use super::parents::Refusal;
 use super::verdict::RouteVerdict;
 use crate::kinds::{BackendRef, CONTROLLER};
 use crate::status::{AncestorStatus, ObjectStatus, ParentReference};
 
-/// Of a policy; one whose Services no Gateway of ours leads to has none.
-pub(super) fn status_of_policy(
-    verdict: &PolicyVerdict<'_>,
+/// The routes that lead to each Service.
+type Users<'o> = HashMap<ObjectId, Vec<&'o RouteVerdict>>;
+
+/// Of each policy; one whose Services no Gateway of ours leads to has none.
+pub(super) fn status_of_policies(
+    policies: &[PolicyVerdict<'_>],
     objects: &Objects,
     routes: &[RouteVerdict],
-) -> Option<ObjectStatus> {
-    let ancestors = ancestors(verdict, objects, routes);
+) -> Vec<ObjectStatus> {
+    if policies.is_empty() {
+        return Vec::new();
+    }
+    let users = users(objects, routes);
+    policies.iter().filter_map(|policy| status_of_policy(policy, &users)).collect()
+}
+
+fn status_of_policy(verdict: &PolicyVerdict<'_>, users: &Users<'_>) -> Option<ObjectStatus> {
+    let ancestors = ancestors(verdict, users);
     if ancestors.is_empty() {
         return None;
     }
@@ -45,33 +56,37 @@ pub(super) fn status_of_policy(
 /// What routes to its Services are attached to, each once.
 fn ancestors(
     verdict: &PolicyVerdict<'_>,
-    objects: &Objects,
-    routes: &[RouteVerdict],
+    users: &Users<'_>,
 ) -> BTreeMap<ObjectId, ParentReference> {
-    let accepted: HashMap<&ObjectId, &RouteVerdict> =
-        routes.iter().map(|route| (&route.id, route)).collect();
     let mut ancestors = BTreeMap::new();
-    for (route, backend) in backends(objects) {
-        let is_for = |service: &ObjectId| {
-            backend.object.is_a("", "Service") && backend.object.id() == *service
-        };
-        if !verdict.services.iter().any(is_for) {
-            continue;
-        }
-        let parents = accepted.get(route).map(|route| route.parents.as_slice()).unwrap_or_default();
-        for parent in parents.iter().filter(|parent| parent.refused.is_none()) {
-            let object = &parent.parent.object;
-            ancestors.entry(object.id()).or_insert_with(|| ParentReference {
-                group: object.group.to_string(),
-                kind: object.kind.to_string(),
-                namespace: object.namespace.to_string(),
-                name: object.name.to_string(),
-                section_name: None,
-                port: None,
-            });
-        }
+    let routes = verdict.services.iter().filter_map(|service| users.get(service)).flatten();
+    let parents = routes.flat_map(|route| &route.parents);
+    for parent in parents.filter(|parent| parent.refused.is_none()) {
+        let object = &parent.parent.object;
+        ancestors.entry(object.id()).or_insert_with(|| ParentReference {
+            group: object.group.to_string(),
+            kind: object.kind.to_string(),
+            namespace: object.namespace.to_string(),
+            name: object.name.to_string(),
+            section_name: None,
+            port: None,
+        });
     }
     ancestors
+}
+
+fn users<'o>(objects: &Objects, routes: &'o [RouteVerdict]) -> Users<'o> {
+    let by_id: HashMap<&ObjectId, &'o RouteVerdict> =
+        routes.iter().map(|route| (&route.id, route)).collect();
+    let mut users = Users::new();
+    for (route, backend) in backends(objects) {
+        if let Some(verdict) = by_id.get(route)
+            && backend.object.is_a("", "Service")
+        {
+            users.entry(backend.object.id()).or_default().push(verdict);
+        }
+    }
+    users
 }
 
 /// Every backend of every route.

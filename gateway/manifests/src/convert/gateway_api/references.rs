@@ -9,7 +9,7 @@ use portcullis_model::{Code, ObjectId};
 use super::super::findings::{Findings, Spot};
 use super::super::gather::Objects;
 use super::grants::Grants;
-use super::parents::Refusal;
+use super::parent::Refusal;
 use crate::codes;
 use crate::kinds::{Authorities, CredentialName, ObjectRef};
 

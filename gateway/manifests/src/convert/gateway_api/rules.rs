@@ -15,7 +15,7 @@ use super::super::findings::{Findings, Spot};
 use super::super::routes::Lookup;
 use super::super::rule_plugins::{PluggedRoute, RulePlugins};
 use super::backends::Sender;
-use super::parents::Refusal;
+use super::parent::Refusal;
 use super::served::Precedence;
 use super::verdict::Extent;
 use crate::codes;

@@ -3,7 +3,7 @@
 use portcullis_model::ObjectId;
 
 use super::attach::ParentVerdict;
-use super::parents::Refusal;
+use super::parent::Refusal;
 use crate::metadata::Metadata;
 
 /// What became of a route.

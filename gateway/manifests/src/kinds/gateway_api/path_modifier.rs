@@ -107,10 +107,11 @@ fn read_path(field: &Cursor<'_>) -> Option<PathRewrite> {
     }
     let field = fields.required(own)?;
     let text = field.text()?;
-    let is_path = (text.is_empty() || text.starts_with('/'))
-        && text.len() <= LONGEST
-        && !text.contains(['?', '#'])
-        && text.parse::<http::uri::PathAndQuery>().is_ok();
+    let is_path = text.is_empty()
+        || text.starts_with('/')
+            && text.len() <= LONGEST
+            && !text.contains(['?', '#'])
+            && text.parse::<http::uri::PathAndQuery>().is_ok();
     if !is_path {
         let help = "it begins with `/` and has no query; at most 1024 bytes";
         field.refuse(format!("`{text}` is no path"), help);

@@ -1,5 +1,6 @@
 //! The Gateway that an Ingress stands for: a server on port 80 and one on port 443 for each Secret.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use portcullis_crypto::TlsParameters;
@@ -50,14 +51,10 @@ pub(super) fn gateway_of(ingress: &Ingress) -> Gateway {
 
 /// The hosts whose requests it takes, each once.
 fn hosts(ingress: &Ingress) -> Vec<HostPattern> {
-    let mut hosts: Vec<HostPattern> = Vec::new();
     let every = ingress.default_backend.as_ref().map(|_| HostPattern::Any);
-    for host in ingress.rules.iter().map(|rule| rule.host.clone()).chain(every) {
-        if !hosts.contains(&host) {
-            hosts.push(host);
-        }
-    }
-    hosts
+    let all = ingress.rules.iter().map(|rule| rule.host.clone()).chain(every);
+    let mut seen = HashSet::new();
+    all.filter(|host| seen.insert(host.clone())).collect()
 }
 
 fn taken(hosts: &[HostPattern]) -> Vec<ServerHost> {

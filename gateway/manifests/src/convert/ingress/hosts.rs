@@ -73,8 +73,13 @@ impl Hosts {
         for listener in listeners {
             let mut virtual_hosts = BTreeMap::new();
             for host in &listener.hosts {
-                if given.insert((listener.port, host.clone())) {
-                    self.within(host, &mut virtual_hosts);
+                if !given.insert((listener.port, host.clone())) {
+                    continue;
+                }
+                self.of(host, &mut virtual_hosts);
+                // In plain text each host is one of some listener's own; over TLS those of its certificate are.
+                if listener.protocol.is_tls() && !matches!(host, HostPattern::Exact(_)) {
+                    self.below(host, &mut virtual_hosts);
                 }
             }
             let virtual_host = |(host, rules): (HostPattern, &Vec<Arc<Rule>>)| VirtualHost {
@@ -85,8 +90,8 @@ impl Hosts {
         }
     }
 
-    /// What is written for a listener's host and below it; else for the narrowest that holds it.
-    fn within<'h>(
+    /// What is written for a listener's host; else for the narrowest that holds it.
+    fn of<'h>(
         &'h self,
         taken: &HostPattern,
         found: &mut BTreeMap<HostPattern, &'h Vec<Arc<Rule>>>,
@@ -100,9 +105,14 @@ impl Hosts {
                 }
             }
         }
-        if let HostPattern::Exact(_) = taken {
-            return;
-        }
+    }
+
+    /// What is written for hosts below a listener's.
+    fn below<'h>(
+        &'h self,
+        taken: &HostPattern,
+        found: &mut BTreeMap<HostPattern, &'h Vec<Arc<Rule>>>,
+    ) {
         let below = self.by_host.iter().filter(|(host, _)| taken.contains(host));
         found.extend(below.map(|(host, rules)| (host.clone(), rules)));
     }

@@ -44,6 +44,7 @@ mod health;
 mod http_call;
 mod in_time;
 mod kept;
+mod laps;
 mod memory;
 mod mirror;
 mod mirror_places;

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use portcullis_exchange::Exchange;
 use portcullis_snapshot::ChainStep;
@@ -13,6 +13,7 @@ use tokio::task::spawn_local;
 use tokio::time::sleep;
 
 use crate::Worker;
+use crate::laps::Laps;
 
 /// A guest that says that it is not done has so long to be.
 const LONGEST_LINGER: Duration = Duration::from_secs(1);
@@ -44,15 +45,18 @@ impl RunningSteps {
         chain: &[ChainStep],
         exchange: &mut Box<Exchange>,
     ) {
+        let mut laps = Laps::default();
         for running in std::mem::take(&mut self.0) {
             let plugin = chain.get(running.index).and_then(|step| step.plugin()?.plugin.as_ref());
             let plugin = plugin.filter(|plugin| plugin.module().hooks().end);
-            // Of a plugin that sees no end no time is taken.
-            let began = plugin.map(|_| Instant::now());
+            let Some(plugin) = plugin else {
+                // Of a plugin that sees no end no time is taken.
+                end_stream(running.instance, running.stream, exchange);
+                continue;
+            };
+            laps.begin();
             end_stream(running.instance, running.stream, exchange);
-            if let (Some(plugin), Some(began)) = (plugin, began) {
-                worker.count_callback(plugin.metrics(), PluginPhase::Log, began.elapsed());
-            }
+            worker.count_callback(plugin.metrics(), PluginPhase::Log, laps.end());
         }
     }
 }

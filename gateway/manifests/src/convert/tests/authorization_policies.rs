@@ -183,13 +183,32 @@ fn fault(spec: &str) -> String {
     fault.replace(" AuthorizationPolicy/edge/p", "")
 }
 
+fn rule(rule: &str) -> String {
+    format!("{{rules: [{rule}]}}")
+}
+
+fn source(source: &str) -> String {
+    rule(&format!("{{from: [{{source: {source}}}]}}"))
+}
+
+fn operation(operation: &str) -> String {
+    rule(&format!("{{to: [{{operation: {operation}}}]}}"))
+}
+
+fn when(when: &str) -> String {
+    rule(&format!("{{when: [{when}]}}"))
+}
+
+/// Holds what is said of each `spec` against how it has to begin.
+fn hold(cases: Vec<(String, &str)>) {
+    for (spec, wanted) in cases {
+        assert!(fault(&spec).starts_with(wanted), "{spec}:\n{}\n{wanted}", fault(&spec));
+    }
+}
+
 #[test]
 fn every_wrong_value_has_its_code() {
-    let rule = |rule: &str| format!("{{rules: [{rule}]}}");
-    let source = |source: &str| rule(&format!("{{from: [{{source: {source}}}]}}"));
-    let operation = |operation: &str| rule(&format!("{{to: [{{operation: {operation}}}]}}"));
-    let when = |when: &str| rule(&format!("{{when: [{when}]}}"));
-    for (spec, wanted) in [
+    hold(vec![
         ("{action: DENNY}".to_owned(), "error[PC0210] spec.action: `DENNY` is not known here"),
         ("{action: 7}".to_owned(), "error[PC0208] spec.action"),
         ("{action: CUSTOM, rules: [{}]}".to_owned(), "error[PC0209] spec.provider"),
@@ -214,6 +233,12 @@ fn every_wrong_value_has_its_code() {
             rule("{to: [{operation: {methods: [GET]}, source: {}}]}"),
             "error[PC0206] spec.rules[0].to[0].source",
         ),
+    ]);
+}
+
+#[test]
+fn every_wrong_source_or_operation_has_its_code() {
+    hold(vec![
         (source("{}"), "error[PC0210] spec.rules[0].from[0].source: it says nothing"),
         (source("{principals: []}"), "error[PC0210] spec.rules[0].from[0].source: it says nothing"),
         (source("{principals: ['']}"), "error[PC0210] spec.rules[0].from[0].source.principals[0]"),
@@ -261,6 +286,12 @@ fn every_wrong_value_has_its_code() {
         ),
         (operation("{paths: ['/a?b']}"), "warning[PC0222]"),
         (operation("{method: [GET]}"), "error[PC0206]"),
+    ]);
+}
+
+#[test]
+fn every_wrong_condition_has_its_code() {
+    hold(vec![
         (when("{values: [a]}"), "error[PC0209] spec.rules[0].when[0].key"),
         (when("{key: source.ip}"), "error[PC0209] spec.rules[0].when[0].values"),
         (
@@ -284,9 +315,7 @@ fn every_wrong_value_has_its_code() {
             when("{key: 'experimental.envoy.filters.network.mysql_proxy[db]', values: [x]}"),
             "warning[PC0236] spec.rules[0].when[0].key: no filter here leaves such an attribute, so the rule matches nothing",
         ),
-    ] {
-        assert!(fault(&spec).starts_with(wanted), "{spec}:\n{}\n{wanted}", fault(&spec));
-    }
+    ]);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use http::header::{CONTENT_LENGTH, REFERER, USER_AGENT};
 
 use crate::attribute_headers::{RequestFields, ResponseFields, header_bytes, read_fields};
 use crate::attribute_value::AttributeValue;
+use crate::authenticated_attributes::{JWT_METADATA, of_identity, of_payload};
 use crate::{Exchange, Protocol, ResponseHead, UpstreamTlsFacts};
 
 /// Envoy's number for listeners towards the mesh, which a gateway's are.
@@ -21,6 +22,8 @@ const OUTBOUND: i64 = 2;
 /// What plugins left is found under its own path, its parts joined by dots, and never hides an attribute of ours.
 pub fn attribute(exchange: &Exchange, path: &[&str]) -> Option<AttributeValue> {
     match path {
+        ["request", "auth", rest @ ..] => of_identity(exchange, rest),
+        ["metadata", "filter_metadata", JWT_METADATA, rest @ ..] => of_payload(exchange, rest),
         ["request", rest @ ..] => of_request(exchange, rest),
         ["response", rest @ ..] => of_response(exchange, rest),
         ["source", name] => of_address(Some(exchange.client_address), name),

@@ -8,6 +8,7 @@ mod attribute_headers;
 mod attribute_value;
 mod attributes;
 mod authenticated;
+mod authenticated_attributes;
 mod connection;
 mod flags;
 mod forwarded_client_cert;

@@ -268,6 +268,21 @@ impl Claims {
         }
     }
 
+    /// The value at the end of a path of names: a text as it is, anything else as JSON.
+    pub fn shown_at(&self, path: &[&str]) -> Option<String> {
+        let (first, rest) = path.split_first()?;
+        let start = self.0.get(*first)?;
+        match rest.iter().try_fold(start, |value, name| value.get(*name))? {
+            Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        }
+    }
+
+    /// The names of all claims.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// A claim that is text.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name)?.as_str()

@@ -19,8 +19,10 @@ pub struct Signer {
     pub id: String,
     /// The key that verifies, as a set holds it.
     pub key: String,
-    sign: Box<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>,
+    sign: Box<Sign>,
 }
+
+type Sign = dyn Fn(&[u8]) -> Vec<u8> + Send + Sync;
 
 impl fmt::Debug for Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,7 +77,7 @@ impl Signer {
 
     /// A token with this payload and the usual header.
     pub fn token(&self, payload: &str) -> String {
-        self.token_with(&self.header(""), payload)
+        self.token_with(self.header(""), payload)
     }
 
     /// The header that names algorithm and key, and more members, each with a comma before it.

@@ -90,7 +90,7 @@ fn served_fields(source: &str) -> Vec<&str> {
 }
 
 #[test]
-fn every_field_of_upstreams_that_is_read_has_a_row() {
+fn every_field_of_istios_routes_and_upstreams_that_is_read_has_a_row() {
     let text = std::fs::read_to_string(root().join(COMPATIBILITY)).unwrap();
     let kinds = root().join("gateway/manifests/src/kinds");
     let words: Vec<&str> = quoted(&text)
@@ -101,16 +101,26 @@ fn every_field_of_upstreams_that_is_read_has_a_row() {
     for kind in [
         "connection_pool",
         "consistent_hash",
+        "cors_policy",
+        "delegate",
         "destination_rule",
         "destination_rule_tls",
         "endpoint_slice",
         "entry_endpoint",
+        "fault_injection",
+        "gateway",
+        "http_rule",
         "load_balancer",
         "locality_setting",
         "outlier_detection",
+        "request_match",
+        "rewrite",
+        "route_action",
         "service",
         "service_entry",
+        "tcp_rules",
         "traffic_policy",
+        "virtual_service",
         "workload_selector",
     ] {
         let source = std::fs::read_to_string(kinds.join(format!("{kind}.rs"))).unwrap();

@@ -15,6 +15,8 @@ pub(crate) struct Delegates<'d> {
     by_id: HashMap<&'d ObjectId, &'d Arc<VirtualService>>,
     /// All that are written, with hosts or without, and those that could not be read.
     others: HashSet<&'d ObjectId>,
+    /// Whether all VirtualServices are here, so that one to which nobody delegates can be told.
+    are_all_read: bool,
     used: HashSet<ObjectId>,
 }
 
@@ -43,6 +45,7 @@ impl<'d> Delegates<'d> {
         Delegates {
             by_id: without_hosts.map(|service| (&service.metadata.id, service)).collect(),
             others: services.iter().map(|service| &service.metadata.id).chain(broken).collect(),
+            are_all_read: !broken.iter().any(|id| *id.kind == *"VirtualService"),
             used: HashSet::new(),
         }
     }
@@ -102,7 +105,7 @@ impl<'d> Delegates<'d> {
 
     /// Reports the delegates that nobody delegates to.
     pub(crate) fn report_unused(self, findings: &mut Findings) {
-        for (id, service) in self.by_id {
+        for (id, service) in self.by_id.iter().filter(|_| self.are_all_read) {
             if !self.used.contains(id) {
                 let (field, origin) = ("spec.hosts".to_owned(), &service.hosts_origin);
                 let message = "without `hosts` it is for others to delegate to, and none does";

@@ -141,9 +141,14 @@ const PIECES: [&str; 24] = [
 /// Every field of upstreams.
 const UPSTREAMS: &str = include_str!("../../../../fuzz/corpus/manifests/upstreams.yaml");
 
+/// Every field of VirtualServices.
+const VIRTUAL_SERVICES: &str =
+    include_str!("../../../../fuzz/corpus/manifests/virtual-services.yaml");
+
 #[test]
 fn what_the_fuzzer_begins_with_is_good() {
     assert_eq!(problems(&convert(&[("a.yaml", UPSTREAMS)])), [""; 0]);
+    assert_eq!(problems(&convert(&[("a.yaml", VIRTUAL_SERVICES)])), [""; 0]);
 }
 
 proptest! {
@@ -164,6 +169,13 @@ proptest! {
     #[test]
     fn no_damage_to_upstreams_panics(at in 0..UPSTREAMS.len(), byte in any::<u8>()) {
         let mut bytes = UPSTREAMS.as_bytes().to_vec();
+        bytes[at] = byte;
+        convert(&[("a.yaml", &String::from_utf8_lossy(&bytes))]);
+    }
+
+    #[test]
+    fn no_damage_to_virtual_services_panics(at in 0..VIRTUAL_SERVICES.len(), byte in any::<u8>()) {
+        let mut bytes = VIRTUAL_SERVICES.as_bytes().to_vec();
         bytes[at] = byte;
         convert(&[("a.yaml", &String::from_utf8_lossy(&bytes))]);
     }

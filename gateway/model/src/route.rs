@@ -42,6 +42,9 @@ pub struct Rule {
     pub filters: Option<Box<RuleFilters>>,
 }
 
+/// Nothing in a rule is unequal to itself, so that sharing one is enough to be equal.
+impl Eq for Rule {}
+
 /// The native filters of a rule, in running order. They run behind the plugins.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RuleFilters {

@@ -122,14 +122,12 @@ impl Job<'_> {
         let order = Order::of(&self.parts);
         let number = |rule| rules.number(rule).unwrap_or(u32::MAX);
         let numbers = order.rules.iter().map(number).collect();
-        let pattern =
-            self.parts.first().map_or(HostPattern::Any, |part| part.virtual_host.host.clone());
         let before = self.previous.map(|host| &host.routes);
         let routes = match before.filter(|routes| order.is_that_of(routes)) {
             Some(routes) => Arc::clone(routes),
             None => Arc::new(HostRoutes::compile(order.rules, order.entries)),
         };
-        VirtualHost { pattern, numbers, routes }
+        VirtualHost { numbers, routes }
     }
 }
 

@@ -52,7 +52,8 @@ impl RouteTable {
         Consideration {
             listener: listener_host.map(|host| host.listener),
             listener_host: listener_host.map(|host| host.pattern.clone()),
-            virtual_host: virtual_host.map(|host| host.pattern.clone()),
+            virtual_host: listener_host
+                .and_then(|host| host.virtual_hosts.find_pattern(query.host)),
             rules: virtual_host.map(|host| consider_rules(host, query)).unwrap_or_default(),
             route: self.find_route(query),
         }

@@ -34,6 +34,16 @@ impl<T> HostIndex<T> {
         self.exact.get(host).or_else(|| self.find_suffix(host)).or(self.any.as_ref())
     }
 
+    /// The most specific pattern that takes a host in normal form.
+    pub(crate) fn find_pattern(&self, host: &str) -> Option<HostPattern> {
+        if self.exact.contains_key(host) {
+            return Some(HostPattern::Exact(host.into()));
+        }
+        let suffix = self.suffixes_of(host, 1).find(|suffix| self.suffixes.contains_key(*suffix));
+        let any = self.any.as_ref().map(|_| HostPattern::Any);
+        suffix.map(|suffix| HostPattern::Suffix(suffix.into())).or(any)
+    }
+
     /// The value of the most specific pattern that takes every host of `pattern`.
     pub(crate) fn find_containing_mut(&mut self, pattern: &HostPattern) -> Option<&mut T> {
         let key = match pattern {

@@ -44,7 +44,6 @@ pub(crate) struct ListenerHost {
 /// The rules for one host.
 #[derive(Clone, Debug)]
 pub(crate) struct VirtualHost {
-    pub(crate) pattern: HostPattern,
     /// By their number in `routes`, their indexes into [`RouteTable::rules`].
     pub(crate) numbers: Box<[u32]>,
     /// Shared by the tables of all generations in which they are the same.

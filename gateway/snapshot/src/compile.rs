@@ -111,7 +111,7 @@ impl Compiler {
             .into_iter()
             .map(|(key, listeners)| {
                 let before = previous.and_then(|previous| previous.socket(key));
-                let table = SocketTable::build(&listeners, &parts, before.map(|table| &**table));
+                let table = SocketTable::build(listeners, &parts, before.map(|table| &**table));
                 (key, Arc::new(table))
             })
             .collect();

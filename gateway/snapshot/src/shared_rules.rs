@@ -1,6 +1,7 @@
 //! Rules of a new model that are those of the previous one are the very same in memory, so that nothing of them is
 //! compiled or kept twice.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use portcullis_model::{Model, Rule};
@@ -11,7 +12,7 @@ pub(crate) fn share_rules(model: &mut Model, previous: &Model) {
     let mut known = Known::of(previous);
     for rule in rules_mut(model) {
         if let Some(before) = known.equal(rule) {
-            *rule = before;
+            *rule = Arc::clone(before);
         }
     }
 }
@@ -21,38 +22,50 @@ fn rules_mut(model: &mut Model) -> impl Iterator<Item = &mut Arc<Rule>> {
     virtual_hosts.flat_map(|virtual_host| &mut virtual_host.rules)
 }
 
-/// The rules of a model by their ids, which several may have.
+/// The rules of a model in their order.
 struct Known<'m> {
-    by_id: FxHashMap<&'m str, Vec<&'m Arc<Rule>>>,
-    /// What was found for a rule of the new model, by its address: it comes under many hosts. The rule is held,
-    /// so that its address stays its own.
-    found: FxHashMap<usize, (Arc<Rule>, Option<Arc<Rule>>)>,
+    rules: Vec<&'m Arc<Rule>>,
+    /// Where the next one is looked for first: most configurations differ little from the one before.
+    next: usize,
+    /// Where those of an id stand, once that is asked. Several rules may have one id.
+    by_id: OnceCell<FxHashMap<&'m str, Vec<usize>>>,
 }
 
 impl<'m> Known<'m> {
     fn of(model: &'m Model) -> Self {
-        let mut by_id: FxHashMap<&str, Vec<&Arc<Rule>>> = FxHashMap::default();
         let virtual_hosts = model.listeners.iter().flat_map(|listener| &listener.virtual_hosts);
-        for rule in virtual_hosts.flat_map(|virtual_host| &virtual_host.rules) {
-            let same_id = by_id.entry(&rule.id).or_default();
-            // Under many hosts they are in the same order, so the last is the likeliest.
-            if !same_id.iter().rev().any(|known| Arc::ptr_eq(known, rule)) {
-                same_id.push(rule);
-            }
-        }
-        Known { by_id, found: FxHashMap::default() }
+        let rules = virtual_hosts.flat_map(|virtual_host| &virtual_host.rules).collect();
+        Known { rules, next: 0, by_id: OnceCell::new() }
     }
 
-    fn equal(&mut self, rule: &Arc<Rule>) -> Option<Arc<Rule>> {
-        let address = Arc::as_ptr(rule).addr();
-        let Known { by_id, found } = self;
-        let (_, equal) = found.entry(address).or_insert_with(|| {
-            let same_id = by_id.get(&*rule.id).map_or(&[][..], Vec::as_slice);
-            let equal = same_id.iter().find(|known| ***known == *rule);
-            (Arc::clone(rule), equal.map(|known| Arc::clone(known)))
-        });
-        equal.clone()
+    fn equal(&mut self, rule: &Rule) -> Option<&'m Arc<Rule>> {
+        let place = match self.rules.get(self.next) {
+            Some(known) if ***known == *rule => self.next,
+            _ => self.place_of(rule)?,
+        };
+        self.next = place + 1;
+        self.rules.get(place).copied()
     }
+
+    fn place_of(&self, rule: &Rule) -> Option<usize> {
+        let places = self.by_id.get_or_init(|| places_by_id(&self.rules)).get(&*rule.id)?;
+        let is_equal =
+            |place: &usize| self.rules.get(*place).is_some_and(|known| ***known == *rule);
+        places.iter().copied().find(is_equal)
+    }
+}
+
+/// A rule that comes under many hosts stands there once.
+fn places_by_id<'m>(rules: &[&'m Arc<Rule>]) -> FxHashMap<&'m str, Vec<usize>> {
+    let mut places: FxHashMap<&str, Vec<usize>> = FxHashMap::default();
+    for (place, rule) in rules.iter().enumerate() {
+        let known = places.entry(&rule.id).or_default();
+        let is_known = |known: &usize| rules.get(*known).is_some_and(|one| Arc::ptr_eq(one, rule));
+        if !known.iter().rev().any(is_known) {
+            known.push(place);
+        }
+    }
+    places
 }
 
 #[cfg(test)]

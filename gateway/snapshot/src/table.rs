@@ -42,7 +42,7 @@ pub struct SocketTable {
 
 /// One listener, as a request needs it.
 pub struct CompiledListener {
-    /// What it was compiled from.
+    /// What it was compiled from, without its virtual hosts.
     pub settings: Arc<Listener>,
     /// What it has to do with TLS.
     pub tls: ListenerPolicy,
@@ -60,8 +60,8 @@ pub struct CompiledRule {
     pub rule: Arc<Rule>,
     /// Its id as `x-portcullis-route` shows it.
     pub route_value: HeaderValue,
-    /// The authority that it gives to requests.
-    pub(crate) authority: Option<HeaderValue>,
+    /// The authority that it gives to requests; few rules do.
+    pub(crate) authority: Option<Box<HeaderValue>>,
     /// Where it forwards to; empty for a redirect or direct response.
     pub destinations: Vec<CompiledDestination>,
     /// Where copies of its requests go; those whose service is missing are left out.
@@ -81,7 +81,7 @@ pub struct CompiledDestination {
     /// What it was compiled from.
     pub settings: Destination,
     /// The authority that it gives to requests, in the place of its rule's.
-    pub(crate) authority: Option<HeaderValue>,
+    pub(crate) authority: Option<Box<HeaderValue>>,
     /// The cluster; `None` where no such service exists, which is [`CompiledDestination::missing_status`].
     pub cluster: Option<Arc<Cluster>>,
     /// The cluster's name, existing or not.
@@ -103,10 +103,11 @@ pub struct CompiledMirror {
 impl SocketTable {
     /// Compiles the listeners of one socket, which was `previous` before.
     pub(crate) fn build(
-        listeners: &[Arc<Listener>],
+        mut all: Vec<Arc<Listener>>,
         parts: &Parts<'_>,
         previous: Option<&SocketTable>,
     ) -> Self {
+        let listeners = &*all;
         let tls = TlsTable::build(listeners, previous.map(|table| &table.tls));
         let routes = RouteTable::build_with(listeners, previous.map(|table| &table.routes));
         let port = listeners.first().map_or(0, |listener| listener.port);
@@ -124,13 +125,16 @@ impl SocketTable {
             listeners.first().map_or(ListenerProtocol::Http, |listener| listener.protocol);
         let connections =
             listeners.first().map_or_else(Arc::default, |listener| listener.connections.clone());
+        let common_head_rules = common_head_rules(listeners);
+        let tcp = TcpTable::build(listeners, chains.parts, parts);
+        all.iter_mut().for_each(forget_routes);
         SocketTable {
             protocol,
             connections,
-            common_head_rules: common_head_rules(listeners),
+            common_head_rules,
             routes,
             rules,
-            listeners: listeners
+            listeners: all
                 .iter()
                 .enumerate()
                 .map(|(index, listener)| CompiledListener {
@@ -141,7 +145,7 @@ impl SocketTable {
                     chain_number: chains.numbers.get(index).copied().unwrap_or_default(),
                 })
                 .collect(),
-            tcp: TcpTable::build(listeners, chains.parts, parts),
+            tcp,
             tls,
         }
     }
@@ -156,6 +160,13 @@ impl SocketTable {
     ) -> &'t Chain {
         let own = rule.and_then(|rule| rule.chains.get(listener.chain_number));
         own.unwrap_or(&listener.chain)
+    }
+}
+
+/// The model has them, and the table what was compiled from them.
+fn forget_routes(listener: &mut Arc<Listener>) {
+    if let Some(listener) = Arc::get_mut(listener) {
+        listener.virtual_hosts = Vec::new();
     }
 }
 
@@ -307,7 +318,7 @@ impl CompiledDestination {
         let change = destination.change.as_deref();
         let authority = change.and_then(|change| change.authority_rewrite.as_deref());
         CompiledDestination {
-            authority: authority.and_then(|authority| HeaderValue::from_str(authority).ok()),
+            authority: authority.and_then(boxed_value),
             settings: destination.clone(),
             label_value: header_value(&label),
             cluster,
@@ -330,9 +341,13 @@ impl CompiledDestination {
     }
 }
 
-fn authority(action: &Action) -> Option<HeaderValue> {
+fn authority(action: &Action) -> Option<Box<HeaderValue>> {
     let Action::Forward { authority_rewrite, .. } = action else { return None };
-    HeaderValue::from_str(authority_rewrite.as_deref()?).ok()
+    authority_rewrite.as_deref().and_then(boxed_value)
+}
+
+fn boxed_value(text: &str) -> Option<Box<HeaderValue>> {
+    HeaderValue::from_str(text).ok().map(Box::new)
 }
 
 /// A name as a header value; names come from Kubernetes and are ASCII, anything else shows as `?`.

@@ -41,7 +41,7 @@ impl CompiledRule {
             return Ok(None);
         };
         if let Some(authority) = destination.authority.as_ref().or(self.authority.as_ref()) {
-            head.authority = authority.clone();
+            head.authority = http::HeaderValue::clone(authority);
         }
         let change = destination.settings.change.as_deref();
         let own = change.and_then(|change| change.path_rewrite.as_ref());

@@ -1,6 +1,8 @@
 //! The process-wide side of metrics: hands out handles, merges the workers' shards, writes them for Prometheus.
 
-use std::collections::HashMap;
+use std::borrow::Borrow;
+use std::collections::{HashMap, HashSet};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -63,7 +65,7 @@ struct Shown {
 
 #[derive(Debug, Default)]
 struct Targets {
-    by_labels: HashMap<TargetLabels, Arc<RequestTarget>>,
+    by_labels: HashSet<ByLabels>,
     by_id: Vec<Arc<RequestTarget>>,
 }
 
@@ -238,6 +240,30 @@ fn write_build(text: &mut Exposition) {
     text.sample("istio_build", &labels, 1);
 }
 
+/// A target among others, told by its labels.
+#[derive(Debug)]
+struct ByLabels(Arc<RequestTarget>);
+
+impl Borrow<TargetLabels> for ByLabels {
+    fn borrow(&self) -> &TargetLabels {
+        self.0.labels()
+    }
+}
+
+impl Hash for ByLabels {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.labels().hash(state);
+    }
+}
+
+impl PartialEq for ByLabels {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.labels() == other.0.labels()
+    }
+}
+
+impl Eq for ByLabels {}
+
 impl Targets {
     fn target(&mut self, labels: TargetLabels) -> Arc<RequestTarget> {
         if self.by_id.is_empty() {
@@ -245,7 +271,7 @@ impl Targets {
             self.add(TargetLabels::other());
         }
         if let Some(known) = self.by_labels.get(&labels) {
-            return known.clone();
+            return known.0.clone();
         }
         match self.by_id.first() {
             Some(other) if self.by_id.len() >= MOST_TARGETS => other.clone(),
@@ -254,9 +280,9 @@ impl Targets {
     }
 
     fn add(&mut self, labels: TargetLabels) -> Arc<RequestTarget> {
-        let target = Arc::new(RequestTarget::new(self.by_id.len() as u32, labels.clone()));
+        let target = Arc::new(RequestTarget::new(self.by_id.len() as u32, labels));
         self.by_id.push(target.clone());
-        self.by_labels.insert(labels, target.clone());
+        self.by_labels.insert(ByLabels(target.clone()));
         target
     }
 }

@@ -1,6 +1,6 @@
 //! What requests are counted under, resolved once when a configuration is compiled.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// The labels of one destination.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -20,7 +20,9 @@ pub struct TargetLabels {
 impl TargetLabels {
     /// The labels of a request that no rule took.
     pub fn unknown() -> Self {
-        Self::all("unknown")
+        // Every rule has some of these labels: they share the text.
+        static UNKNOWN: LazyLock<TargetLabels> = LazyLock::new(|| TargetLabels::all("unknown"));
+        UNKNOWN.clone()
     }
 
     /// The labels of what there was no room to count apart.

@@ -300,19 +300,34 @@ fn a_broken_ingress_keeps_its_last_good_version() {
     assert_eq!(rendered(&after.model), rendered(&before.model));
 }
 
+/// Each Ingress of this `spec` has a problem with this in it.
+fn assert_said(table: &[(String, &str)]) {
+    for (spec, wanted) in table {
+        let conversion = convert(&[("a.yaml", &(service("web") + &ingress("i", spec)))]);
+        let found = problems(&conversion);
+        assert!(
+            found.iter().any(|problem| problem.contains(wanted)),
+            "{spec}\nwanted {wanted}\n{found:#?}"
+        );
+    }
+}
+
+const TO_WEB: &str = "backend: {service: {name: web, port: {number: 80}}}";
+
+fn of_path(path: &str) -> String {
+    format!("{{rules: [{{host: a.test, http: {{paths: [{path}]}}}}]}}")
+}
+
 #[test]
 fn every_wrong_ingress_is_said_at_its_place() {
-    let backend = "backend: {service: {name: web, port: {number: 80}}}";
-    let of_path = |path: &str| format!("{{rules: [{{host: a.test, http: {{paths: [{path}]}}}}]}}");
-    let of_backend =
-        |backend: &str| of_path(&format!("{{path: /, pathType: Prefix, backend: {backend}}}"));
+    let backend = TO_WEB;
     let of_host = |host: &str| {
         format!(
             "{{rules: [{{host: {host}, http: {{paths: [{{path: /, pathType: Prefix, {backend}}}]}}}}]}}"
         )
     };
     let root = "defaultBackend: {service: {name: web, port: {number: 80}}}";
-    for (spec, wanted) in [
+    assert_said(&[
         ("{}".to_owned(), "PC0209] Ingress/shop/i spec.rules: an Ingress has no `rules`"),
         (
             "{rule: []}".to_owned(),
@@ -362,6 +377,37 @@ fn every_wrong_ingress_is_said_at_its_place() {
             "PC0209] Ingress/shop/i spec.rules[0].http.paths[0].backend: a path has no `backend`",
         ),
         (
+            format!("{{{root}, tls: [{{hosts: [10.0.0.1], secretName: a}}]}}"),
+            "PC0210] Ingress/shop/i spec.tls[0].hosts[0]: an address is no host",
+        ),
+        (
+            format!("{{{root}, tls: [{{hosts: a.test, secretName: a}}]}}"),
+            "PC0208] Ingress/shop/i spec.tls[0].hosts: this has to be a list",
+        ),
+        (
+            format!("{{{root}, ingressClassName: 1}}"),
+            "PC0208] Ingress/shop/i spec.ingressClassName: this has to be a string",
+        ),
+    ]);
+    let looks_like_pattern =
+        of_path(&format!("{{path: '/a(/|$)(.*)', pathType: ImplementationSpecific, {backend}}}"));
+    let conversion = convert(&[("a.yaml", &(service("web") + &ingress("i", &looks_like_pattern)))]);
+    assert!(only_problem(&conversion).contains("warning[PC0210] Ingress/shop/i spec.rules[0].http.paths[0].path: `/a(/|$)(.*)` looks like a pattern"));
+    let old = ingress("i", &of_host("a.test"))
+        .replace("networking.k8s.io/v1", "networking.k8s.io/v1beta1");
+    assert!(
+        only_problem(&convert(&[("a.yaml", &old)])).contains(
+            "error[PC0202] Ingress/shop/i: Kubernetes has served no Ingress of `v1beta1`"
+        )
+    );
+}
+
+#[test]
+fn every_wrong_backend_of_an_ingress_is_said_at_its_place() {
+    let of_backend =
+        |backend: &str| of_path(&format!("{{path: /, pathType: Prefix, backend: {backend}}}"));
+    assert_said(&[
+        (
             of_backend("{}"),
             "PC0209] Ingress/shop/i spec.rules[0].http.paths[0].backend.service: a backend has no `service`",
         ),
@@ -390,18 +436,6 @@ fn every_wrong_ingress_is_said_at_its_place() {
             "PC0210] Ingress/shop/i spec.rules[0].http.paths[0].backend.service.port.number: 0 is not from 1 to 65535",
         ),
         (
-            format!("{{{root}, tls: [{{hosts: [10.0.0.1], secretName: a}}]}}"),
-            "PC0210] Ingress/shop/i spec.tls[0].hosts[0]: an address is no host",
-        ),
-        (
-            format!("{{{root}, tls: [{{hosts: a.test, secretName: a}}]}}"),
-            "PC0208] Ingress/shop/i spec.tls[0].hosts: this has to be a list",
-        ),
-        (
-            format!("{{{root}, ingressClassName: 1}}"),
-            "PC0208] Ingress/shop/i spec.ingressClassName: this has to be a string",
-        ),
-        (
             of_backend("{service: {name: gone, port: {number: 80}}}"),
             "PC0304] Ingress/shop/i spec.rules[0].http.paths[0].backend.service.name: there is no service `gone.shop.svc.cluster.local`",
         ),
@@ -413,25 +447,7 @@ fn every_wrong_ingress_is_said_at_its_place() {
             of_backend("{service: {name: web, port: {name: grpc}}}"),
             "PC0306] Ingress/shop/i spec.rules[0].http.paths[0].backend.service.port: `web.shop.svc.cluster.local` has no port named `grpc`; its ports are: 80 (http), 8443 (admin)",
         ),
-    ] {
-        let conversion = convert(&[("a.yaml", &(service("web") + &ingress("i", &spec)))]);
-        let found = problems(&conversion);
-        assert!(
-            found.iter().any(|problem| problem.contains(wanted)),
-            "{spec}\nwanted {wanted}\n{found:#?}"
-        );
-    }
-    let looks_like_pattern =
-        of_path(&format!("{{path: '/a(/|$)(.*)', pathType: ImplementationSpecific, {backend}}}"));
-    let conversion = convert(&[("a.yaml", &(service("web") + &ingress("i", &looks_like_pattern)))]);
-    assert!(only_problem(&conversion).contains("warning[PC0210] Ingress/shop/i spec.rules[0].http.paths[0].path: `/a(/|$)(.*)` looks like a pattern"));
-    let old = ingress("i", &of_host("a.test"))
-        .replace("networking.k8s.io/v1", "networking.k8s.io/v1beta1");
-    assert!(
-        only_problem(&convert(&[("a.yaml", &old)])).contains(
-            "error[PC0202] Ingress/shop/i: Kubernetes has served no Ingress of `v1beta1`"
-        )
-    );
+    ]);
 }
 
 #[test]

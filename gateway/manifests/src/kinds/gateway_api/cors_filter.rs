@@ -51,7 +51,6 @@ pub(super) fn read_cors_filter(field: &Cursor<'_>) -> Option<CorsPolicy> {
         max_age: u64::try_from(max_age).ok().map(Duration::from_secs),
         allow_credentials: fields.field("allowCredentials").and_then(|field| field.boolean()),
         unmatched_preflights: UnmatchedPreflights::Answer,
-        ..CorsPolicy::default()
     })
 }
 

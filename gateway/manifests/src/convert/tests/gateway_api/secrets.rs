@@ -210,6 +210,8 @@ fn a_certificate_for_backends_has_to_be_there() {
     let of = |reference: &str, with: &str| {
         let more = format!("  tls: {{backend: {{clientCertificateRef: {{{reference}}}}}}}\n");
         let conversion = converted(&[gateway_with(&more, &[OPEN]), with.to_owned()]);
+        let unserved = "warning[PC0211] Gateway/edge/gw spec.tls.backend.clientCertificateRef:";
+        assert!(problems(&conversion)[0].contains(unserved), "{:?}", problems(&conversion));
         shown(&status(&conversion, "Gateway/edge/gw").conditions)
     };
     let accepted = "Accepted(Accepted) Programmed(Programmed)";

@@ -13,13 +13,13 @@ use portcullis_exchange::Exchange;
 use rustc_hash::FxHashSet;
 
 use crate::agenda::Agenda;
+use crate::asked::{Asked, Seen};
 use crate::background::Background;
 use crate::breaker::Opened;
 use crate::budget::{Slices, UNSEEN};
 use crate::desk::{Desk, Role};
 use crate::effects::{Action, Direction, Effects, FaultKind, PluginFault, Resumed, StreamId};
 use crate::held::{HeldStreams, Parked};
-use crate::http_callbacks::{Asked, Seen};
 use crate::slow_call::SlowCall;
 use crate::state::{PluginFacts, ROOT_CONTEXT, blank_exchange};
 use crate::usage::{Spent, Usage};

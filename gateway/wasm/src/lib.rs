@@ -11,6 +11,7 @@ mod abi;
 mod address_space;
 mod agenda;
 mod allowance;
+mod asked;
 mod at_once;
 mod background;
 mod breaker;

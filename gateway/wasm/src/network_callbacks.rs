@@ -5,8 +5,8 @@ use portcullis_exchange::Exchange;
 use wasmtime::Store;
 
 use crate::abi::{BodyCallback, Callbacks, CloseCallback};
+use crate::asked::Seen;
 use crate::effects::{Action, Effects, EndOfStream, PluginFault, StreamId};
-use crate::http_callbacks::Seen;
 use crate::instance::Instance;
 use crate::state::{GuestState, Phase};
 

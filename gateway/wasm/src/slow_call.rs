@@ -14,10 +14,10 @@ use bytes::Bytes;
 use portcullis_exchange::Exchange;
 use wasmtime::Store;
 
+use crate::asked::{Asked, Seen, action_of, effects};
 use crate::budget::{Slices, processor_time};
 use crate::effects::{Effects, PluginFault};
 use crate::fault::{MemoryDenial, fault_of};
-use crate::http_callbacks::{Asked, Seen, action_of, effects};
 use crate::state::{GuestState, Phase, ROOT_CONTEXT, blank_exchange};
 use crate::ticker::Watch;
 use crate::vm::Vm;

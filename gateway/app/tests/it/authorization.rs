@@ -3,6 +3,7 @@
 
 use portcullis_testkit::manifests::{
     authorization_policy, join, request_authentication, tls_secret_with, tls_server,
+    virtual_service,
 };
 use portcullis_testkit::{
     Authority, Call, Certificates, Client, Handshake, RawConnection, Signer, Subject, TOKEN_ISSUER,
@@ -295,6 +296,30 @@ async fn what_a_plugin_makes_of_a_request_is_what_policies_see() {
         assert_eq!(status(&mut shop, "/admin").await, 403, "{phase}");
         // Behind the policies a plugin has the last word, as in Istio.
         assert_eq!(shop.get_with("/cart", "x-move", "1").await.status, moved, "{phase}");
+    }
+}
+
+#[tokio::test]
+async fn policies_are_asked_again_behind_the_plugins_of_another_rule() {
+    let moves = |field: &str, value: &str| {
+        let replace = format!("(call $replace (i32.const 0) $\"{field}\" $\"{value}\")");
+        small_guest(&callback(
+            "on_request_headers",
+            &format!("(if (call $asks $\"x-move\") (then {replace}))"),
+        ))
+    };
+    let other = virtual_service("other", "shop", &["other.example"], TO_BLUE);
+    let policy = authorization_policy("admin", DENY_ADMIN);
+    for (phase, expected) in [("AUTHZ", 403), ("STATS", 200)] {
+        let fields =
+            format!("phase: {phase}\ntargetRefs: [{{kind: VirtualService, name: other}}]\n");
+        let guests = [
+            ("outer", moves(":authority", "other.example"), "phase: AUTHN\n"),
+            ("inner", moves(":path", "/admin"), &*fields),
+        ];
+        let mut shop = shop_with_guests(&guests, &[other.clone(), policy.clone()]).await;
+        assert_eq!(status(&mut shop, "/cart").await, 200, "{phase}");
+        assert_eq!(shop.get_with("/cart", "x-move", "1").await.status, expected, "{phase}");
     }
 }
 

@@ -54,7 +54,9 @@ impl<'e> Earlier<'e> {
                 some = Some(Loss::Some(seen.position));
             }
         }
-        self.equal.get(&key(conditions)).map(|position| Loss::All(*position)).or(some)
+        // The key is costly, and hardly ever are there so many.
+        let equal = (!self.equal.is_empty()).then(|| self.equal.get(&key(conditions))).flatten();
+        equal.map(|position| Loss::All(*position)).or(some)
     }
 
     /// Those that could take one of its requests, the least particular first.

@@ -349,6 +349,10 @@ fn of_filters() {
         let rule = format!("filters: [{{{filter}}}], {BACKEND}");
         assert_eq!(found_in(PARENT, "", &rule), [wanted], "{filter}");
     }
+}
+
+#[test]
+fn of_redirects() {
     let redirects = [
         ("scheme: ftp", "scheme"),
         ("hostname: 'a:80'", "hostname"),

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::StatusCode;
 use portcullis_crypto::Credential;
-use portcullis_filters::{DirectResponse, HeaderOperations};
+use portcullis_filters::DirectResponse;
 use portcullis_message::{HostPattern, TrustedProxies};
 use portcullis_model::{
-    Action, Listener, ListenerProtocol, Model, Origin, Problem, RequestOverrides, RequestPolicy,
-    Rule, TlsSettings, VirtualHost,
+    Action, Listener, ListenerProtocol, Model, Origin, Problem, RequestPolicy, Rule, TlsSettings,
+    VirtualHost,
 };
 use portcullis_proxy::{AlbMtls, DebugHeaders, Drain, Overload, WorkerSettings};
 use portcullis_snapshot::{Compiled, Compiler, Published};
@@ -115,23 +115,10 @@ pub(crate) fn https(server: &str, port: u16, credential: Credential) -> Listener
 }
 
 fn answering(server: &str) -> Rule {
-    Rule {
-        id: format!("VirtualService/default/{server}/http[0]").into(),
-        origin: Origin::for_test(),
-        matches: Vec::new(),
-        action: Action::DirectResponse(DirectResponse {
-            status: StatusCode::OK,
-            body: Bytes::copy_from_slice(server.as_bytes()),
-        }),
-        request_headers: HeaderOperations::default(),
-        response_headers: HeaderOperations::default(),
-        timeout: None,
-        retries: Default::default(),
-        mirrors: Vec::new(),
-        overrides: RequestOverrides::default(),
-        plugins: Vec::new(),
-        filters: None,
-    }
+    let id = format!("VirtualService/default/{server}/http[0]");
+    let body = Bytes::copy_from_slice(server.as_bytes());
+    let answer = DirectResponse { status: StatusCode::OK, body };
+    Rule::new(id.into(), Origin::for_test(), Action::DirectResponse(answer))
 }
 
 /// A client that speaks raw HTTP/1.

@@ -267,16 +267,13 @@ impl RequestMatch {
 }
 
 impl Rule {
-    /// One that takes every request and answers 200 with nothing.
-    pub fn for_test(id: &str) -> Self {
+    /// One that takes every request and does with it what `action` says, and nothing else.
+    pub fn new(id: Arc<str>, origin: Origin, action: Action) -> Self {
         Rule {
-            id: id.into(),
-            origin: Origin::for_test(),
+            id,
+            origin,
             matches: Vec::new(),
-            action: Action::DirectResponse(DirectResponse {
-                status: StatusCode::OK,
-                body: Default::default(),
-            }),
+            action,
             request_headers: HeaderOperations::default(),
             response_headers: HeaderOperations::default(),
             timeout: None,
@@ -286,6 +283,12 @@ impl Rule {
             plugins: Vec::new(),
             filters: None,
         }
+    }
+
+    /// One that takes every request and answers 200 with nothing.
+    pub fn for_test(id: &str) -> Self {
+        let nothing = DirectResponse { status: StatusCode::OK, body: Default::default() };
+        Rule::new(id.into(), Origin::for_test(), Action::DirectResponse(nothing))
     }
 
     /// Whether it takes every request, so that what follows is never reached.

@@ -4,15 +4,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
 
 use crate::certificates::Certificates;
+use crate::tls_acceptor::tls_acceptor;
 
 /// It greets each connection with its name and a line feed, echoes what comes, and when the client has ended
 /// says `bye` and ends too. It lives on the test's own runtime.
@@ -36,7 +34,7 @@ impl Echo {
 
     /// One that speaks TLS and shows this certificate.
     pub async fn tls(name: &str, certificates: &Certificates) -> Self {
-        Self::start(name, "127.0.0.1:0", Some(acceptor(certificates))).await
+        Self::start(name, "127.0.0.1:0", Some(tls_acceptor(certificates))).await
     }
 
     async fn start(name: &str, address: &str, acceptor: Option<TlsAcceptor>) -> Self {
@@ -83,17 +81,4 @@ async fn echo(mut stream: impl AsyncRead + AsyncWrite + Unpin, greeting: &str) -
     }
     stream.write_all(b"bye\n").await?;
     stream.shutdown().await
-}
-
-fn acceptor(certificates: &Certificates) -> TlsAcceptor {
-    let chain = CertificateDer::pem_slice_iter(certificates.chain_pem.as_bytes());
-    let key = PrivateKeyDer::from_pem_slice(certificates.key_pem.as_bytes()).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(chain.map(Result::unwrap).collect(), key)
-        .unwrap();
-    TlsAcceptor::from(Arc::new(config))
 }

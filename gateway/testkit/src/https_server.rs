@@ -3,14 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use crate::certificates::Certificates;
+use crate::tls_acceptor::tls_acceptor;
 
 /// A server that answers one request on each connection.
 #[derive(Debug)]
@@ -89,7 +87,7 @@ impl HttpsServer {
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let acceptor = acceptor(own);
+        let acceptor = tls_acceptor(own);
         let seen: Arc<Mutex<Vec<HttpsRequest>>> = Arc::default();
         let (answer, noted) = (Arc::new(answer), seen.clone());
         tokio::spawn(async move {
@@ -122,19 +120,6 @@ impl HttpsServer {
     pub fn seen(&self) -> Vec<HttpsRequest> {
         self.seen.lock().unwrap().clone()
     }
-}
-
-fn acceptor(own: &Certificates) -> TlsAcceptor {
-    let chain = CertificateDer::pem_slice_iter(own.chain_pem.as_bytes());
-    let key = PrivateKeyDer::from_pem_slice(own.key_pem.as_bytes()).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(chain.map(Result::unwrap).collect(), key)
-        .unwrap();
-    TlsAcceptor::from(Arc::new(config))
 }
 
 async fn serve(

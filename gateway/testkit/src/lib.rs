@@ -37,6 +37,7 @@ mod raw;
 mod raw_http2;
 mod seen;
 mod tls;
+mod tls_acceptor;
 mod tls_handshake;
 mod tls_sessions;
 mod tls_staple;

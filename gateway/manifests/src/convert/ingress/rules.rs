@@ -1,14 +1,10 @@
 //! One path of an Ingress as a rule.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::StatusCode;
-use portcullis_filters::{DirectResponse, HeaderOperations, Pattern};
+use portcullis_filters::{DirectResponse, Pattern};
 use portcullis_message::HostPattern;
-use portcullis_model::{
-    Action, Origin, RequestMatch, RequestOverrides, RetryPolicy, Rule, StringMatch,
-};
+use portcullis_model::{Action, RequestMatch, Rule, StringMatch};
 
 use super::super::findings::Findings;
 use super::super::routes::Lookup;
@@ -29,7 +25,7 @@ pub(super) fn of_path(
         path: Some(path.path.clone()),
         ..RequestMatch::default()
     }];
-    let rule = rule(id.into(), &path.origin, action(ingress, &path.backend, lookup, findings));
+    let rule = Rule::new(id.into(), path.origin.clone(), action(ingress, &path.backend, lookup, findings));
     Rule { matches, ..rule }
 }
 
@@ -41,7 +37,7 @@ pub(super) fn of_default(
     findings: &mut Findings,
 ) -> Rule {
     let id = format!("{}/defaultBackend", ingress.metadata.id);
-    rule(id.into(), &backend.origin, action(ingress, backend, lookup, findings))
+    Rule::new(id.into(), backend.origin.clone(), action(ingress, backend, lookup, findings))
 }
 
 /// The same rule for the hosts that have a single label before a suffix.
@@ -82,21 +78,4 @@ fn action(
     }
     let destinations = vec![destination];
     Action::Forward { destinations, path_rewrite: None, authority_rewrite: None }
-}
-
-fn rule(id: Arc<str>, origin: &Origin, action: Action) -> Rule {
-    Rule {
-        id,
-        origin: origin.clone(),
-        matches: Vec::new(),
-        action,
-        request_headers: HeaderOperations::default(),
-        response_headers: HeaderOperations::default(),
-        timeout: None,
-        retries: RetryPolicy::default(),
-        mirrors: Vec::new(),
-        overrides: RequestOverrides::default(),
-        plugins: Vec::new(),
-        filters: None,
-    }
 }

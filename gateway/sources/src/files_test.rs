@@ -73,7 +73,7 @@ impl Watched {
 
 fn texts(update: &Update) -> Vec<(String, String)> {
     let name = |path: &str| Path::new(path).file_name().unwrap().to_str().unwrap().to_owned();
-    update.draft.sources().map(|file| (name(&file.path), file.text.clone())).collect()
+    update.draft.sources().map(|file| (name(&file.path), file.text.to_string())).collect()
 }
 
 fn named(pairs: &[(&str, &str)]) -> Vec<(String, String)> {

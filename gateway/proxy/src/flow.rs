@@ -1,6 +1,5 @@
 //! The body and the trailers of one message on their way through its plugins.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -13,7 +12,8 @@ use portcullis_message::{BodyError, http1::is_forbidden_trailer};
 use portcullis_wasm::{Direction, Parked, Resumed};
 use smallvec::SmallVec;
 
-use crate::flow_step::{BUFFER_LIMIT, FlowStep, Hold, Piece, Place, Seen, Then};
+use crate::flow_step::{BUFFER_LIMIT, FlowStep, Hold, Others, Piece, Place, Seen, Then};
+use crate::laps::Laps;
 use crate::stop::Stop;
 use crate::{ProxyError, Worker};
 
@@ -27,7 +27,8 @@ pub(crate) struct Flow {
     direction: Direction,
     /// In the order in which the message passes them.
     steps: SmallVec<[FlowStep; 2]>,
-    out: VecDeque<Bytes>,
+    /// What has come out, in order: a piece at a time, most often.
+    out: SmallVec<[Bytes; 1]>,
     /// What comes after what is out.
     then: Then,
     /// The source has nothing more.
@@ -54,7 +55,7 @@ impl Flow {
             worker,
             direction,
             steps: SmallVec::new(),
-            out: VecDeque::new(),
+            out: SmallVec::new(),
             then: Then::More,
             source_ended: false,
             touched: false,
@@ -213,7 +214,7 @@ impl Flow {
     pub(crate) fn bring_back(&mut self, exchange: &mut Box<Exchange>) {
         self.unpark(exchange);
         for step in self.steps.iter().filter(|step| step.runs()) {
-            step.instance.break_off(exchange);
+            step.instance.break_off(self.direction, exchange);
         }
     }
 
@@ -303,7 +304,7 @@ impl Flow {
                 Poll::Pending => continue,
                 Poll::Ready(Resumed::Continue) => {}
                 Poll::Ready(Resumed::Reply(reply)) => {
-                    return Poll::Ready(Err(Stop::Reply(Box::new(reply))));
+                    return Poll::Ready(Err(Stop::Reply(reply)));
                 }
                 Poll::Ready(Resumed::Close) => return Poll::Ready(Err(step.closed())),
                 Poll::Ready(Resumed::Failed) => step.fail()?,
@@ -322,7 +323,8 @@ impl Flow {
         exchange: &mut Box<Exchange>,
         index: usize,
     ) -> Poll<Result<(), Stop>> {
-        let mut place = Place { worker: &self.worker, exchange, direction: self.direction };
+        let (direction, others) = (self.direction, Others::HoldNothing);
+        let mut place = Place { worker: &self.worker, exchange, direction, others, laps: Laps::default() };
         let Some(step) = self.steps.get_mut(index) else { return Poll::Pending };
         let Poll::Ready(piece) = step.poll_slow(cx, &mut place) else { return Poll::Pending };
         Poll::Ready(self.deliver(exchange, index + 1, piece?))
@@ -335,23 +337,27 @@ impl Flow {
         from: usize,
         mut piece: Piece,
     ) -> Result<(), Stop> {
-        let mut place = Place { worker: &self.worker, exchange, direction: self.direction };
+        let (direction, others) = (self.direction, Others::HoldNothing);
+        let mut place = Place { worker: &self.worker, exchange, direction, others, laps: Laps::default() };
+        let holding = self.steps.iter().filter(|step| step.hold != Hold::Nothing).count();
         for step in self.steps.iter_mut().skip(from) {
             if piece.data.is_empty() && piece.then == Then::More {
                 return Ok(());
             }
+            let by_others = holding - usize::from(step.hold != Hold::Nothing).min(holding);
+            place.others = if by_others > 0 { Others::Hold } else { Others::HoldNothing };
             piece = step.pass(&mut place, piece)?;
         }
         if !piece.data.is_empty() {
-            self.out.push_back(piece.data);
+            self.out.push(piece.data);
         }
         self.then = piece.then;
         Ok(())
     }
 
     fn take_out(&mut self, exchange: &mut Exchange) -> Option<Out> {
-        if let Some(data) = self.out.pop_front() {
-            return Some(Out::Data(data));
+        if !self.out.is_empty() {
+            return Some(Out::Data(self.out.remove(0)));
         }
         match self.then {
             Then::More => None,

@@ -17,6 +17,7 @@ use portcullis_wasm::{
 };
 use tokio::task::yield_now;
 
+use crate::laps::Laps;
 use crate::stop::Stop;
 use crate::{ProxyError, Worker};
 
@@ -89,6 +90,17 @@ pub(crate) struct Place<'a> {
     pub(crate) worker: &'a Worker,
     pub(crate) exchange: &'a mut Box<Exchange>,
     pub(crate) direction: Direction,
+    pub(crate) others: Others,
+    /// Of the callbacks, one behind the other.
+    pub(crate) laps: Laps,
+}
+
+/// Whether another plugin holds something of the same message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Others {
+    HoldNothing,
+    /// One does. A callback that gives way would keep the exchange from it, and it could not be let go meanwhile.
+    Hold,
 }
 
 impl FlowStep {
@@ -191,7 +203,8 @@ impl FlowStep {
     ) -> Poll<Result<Piece, Stop>> {
         let Hold::Runs(at) = self.hold else { return Poll::Ready(Ok(Piece::default())) };
         let unheard = &mut Context::from_waker(Waker::noop());
-        let Poll::Ready(ended) = self.instance.poll_slow(place.exchange, unheard) else {
+        let Poll::Ready(ended) = self.instance.poll_slow(place.direction, place.exchange, unheard)
+        else {
             // Woken at once, it would go before what has come from the network.
             let _ = pin!(yield_now()).poll(cx);
             return Poll::Pending;
@@ -391,7 +404,7 @@ impl FlowStep {
     /// What is left of a callback's effects once the body is where it belongs.
     fn check(&mut self, effects: Effects, change: impl FnOnce(Bytes)) -> Result<Action, Stop> {
         if let Some(reply) = effects.reply {
-            return Err(Stop::Reply(Box::new(reply)));
+            return Err(Stop::Reply(reply));
         }
         if effects.action == Action::Close {
             return Err(self.closed());
@@ -409,7 +422,7 @@ impl FlowStep {
         data: Bytes,
         end: EndOfStream,
     ) -> Result<Effects, PluginFault> {
-        let (instance, stream, began) = (&self.instance, self.stream, Instant::now());
+        let (instance, stream, began) = (&self.instance, self.stream, place.laps.begin());
         let (effects, phase) = match place.direction {
             Direction::Request => (
                 instance.on_request_body(stream, place.exchange, data, end),
@@ -420,12 +433,27 @@ impl FlowStep {
                 PluginPhase::ResponseBody,
             ),
         };
+        let effects = self.not_beside_others(place, effects);
         self.count(place, phase, began);
         effects
     }
 
+    /// A callback that gave way goes on at once where another plugin holds something.
+    fn not_beside_others(
+        &self,
+        place: &mut Place<'_>,
+        called: Result<Effects, PluginFault>,
+    ) -> Result<Effects, PluginFault> {
+        match called {
+            Ok(Effects { action: Action::Runs, .. }) if place.others == Others::Hold => {
+                self.instance.finish_slow(place.direction, place.exchange)
+            }
+            called => called,
+        }
+    }
+
     fn call_trailers(&self, place: &mut Place<'_>) -> Result<Effects, PluginFault> {
-        let (instance, stream, began) = (&self.instance, self.stream, Instant::now());
+        let (instance, stream, began) = (&self.instance, self.stream, place.laps.begin());
         let held = self.held.data.clone();
         let (effects, phase) = match place.direction {
             Direction::Request => (
@@ -437,12 +465,13 @@ impl FlowStep {
                 PluginPhase::ResponseTrailers,
             ),
         };
+        let effects = self.not_beside_others(place, effects);
         self.count(place, phase, began);
         effects
     }
 
-    fn count(&self, place: &Place<'_>, phase: PluginPhase, began: Instant) {
-        let took = began.elapsed();
+    fn count(&self, place: &mut Place<'_>, phase: PluginPhase, began: Instant) {
+        let took = place.laps.end();
         self.instance.charge(self.stream, began, took);
         if let Some(plugin) = self.step().and_then(|step| step.plugin.as_ref()) {
             place.worker.count_callback(plugin.metrics(), phase, took);

@@ -129,7 +129,7 @@ fn settle(
 ) -> Result<Passed, ProxyError> {
     match outcome {
         Ok(Effects { reply: Some(reply), .. }) => {
-            Ok(Passed::Reply(take_local_reply(&mut flight.exchange, reply)))
+            Ok(Passed::Reply(take_local_reply(&mut flight.exchange, *reply)))
         }
         Ok(Effects { action: Action::Close, .. }) => {
             Err(ProxyError::PluginClosed(step.id.to_string()))

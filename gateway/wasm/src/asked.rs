@@ -5,7 +5,7 @@ use portcullis_model::HeadersPause;
 use wasmtime::{Store, TypedFunc};
 
 use crate::abi::{Callbacks, HeadersCallback};
-use crate::effects::{Action, Direction, Effects, EndOfStream, StreamId};
+use crate::effects::{Action, Direction, Effects, EndOfStream, LocalReply, StreamId};
 use crate::state::{GuestState, Phase};
 use crate::vm::Vm;
 
@@ -21,17 +21,33 @@ pub(crate) struct Seen {
 pub(crate) fn effects(vm: &mut Vm, stream: StreamId, action: Action, body: Bytes) -> Effects {
     let state = vm.store.data_mut();
     let wishes = std::mem::take(&mut state.wishes);
-    let (overdue, closing) = state.held.take_overdue(stream.0);
-    let reply = wishes.reply.or(overdue);
-    let action = match action {
-        _ if wishes.close || closing => Action::Close,
+    let effects =
+        Effects { action, reply: wishes.reply, body: wishes.body_changed.then_some(body) };
+    let own = Late { reply: None, closing: wishes.close, resumed: wishes.resume };
+    let (reply, closing) = state.held.take_overdue(stream.0);
+    with(with(effects, own), Late { reply, closing, resumed: false })
+}
+
+/// What is asked of a stream beside what its callback returned.
+pub(crate) struct Late {
+    pub(crate) reply: Option<Box<LocalReply>>,
+    pub(crate) closing: bool,
+    pub(crate) resumed: bool,
+}
+
+/// The effects of a callback together with that. A reply that is there already stands.
+pub(crate) fn with(effects: Effects, late: Late) -> Effects {
+    let reply = effects.reply.or(late.reply);
+    let action = match effects.action {
+        Action::Close => Action::Close,
+        _ if late.closing => Action::Close,
         _ if reply.is_some() => Action::Pause,
-        Action::Pause | Action::PauseHead | Action::PauseReading if wishes.resume => {
+        Action::Pause | Action::PauseHead | Action::PauseReading if late.resumed => {
             Action::Continue
         }
         action => action,
     };
-    Effects { action, reply, body: wishes.body_changed.then_some(body) }
+    Effects { action, reply, body: effects.body }
 }
 
 /// What of a message has come: how many fields of a head or of trailers, how many bytes of a body.

@@ -55,8 +55,8 @@ pub enum Action {
 pub struct Effects {
     /// What becomes of what the callback was about. Always `Pause` beside a reply.
     pub action: Action,
-    /// The plugin answers in the upstream's place.
-    pub reply: Option<LocalReply>,
+    /// The plugin answers in the upstream's place. Boxed: few do, and effects are moved with every callback.
+    pub reply: Option<Box<LocalReply>>,
     /// The body as the guest left it, where it changed it; after a head that is all, a body that it added.
     pub body: Option<Bytes>,
 }
@@ -67,7 +67,7 @@ pub enum Resumed {
     /// The plugin lets it go on.
     Continue,
     /// The plugin answers in the upstream's place.
-    Reply(LocalReply),
+    Reply(Box<LocalReply>),
     /// The plugin breaks it off.
     Close,
     /// The instance failed, in whatever it did.

@@ -28,7 +28,7 @@ pub(crate) struct HeldStreams(FxHashMap<u32, HeldStream>);
 struct HeldStream {
     request: Half,
     response: Half,
-    reply: Option<LocalReply>,
+    reply: Option<Box<LocalReply>>,
     closing: bool,
 }
 
@@ -42,6 +42,11 @@ struct Half {
 impl HeldStreams {
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Whether anything of a stream is here, or anything was asked of one that it was not told.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.0.values().any(HeldStream::is_busy)
     }
 
     /// Leaves a half of a stream here.
@@ -81,8 +86,14 @@ impl HeldStreams {
         Poll::Pending
     }
 
+    /// Whether a half that is here was let go, for whoever takes it back before it was held.
+    pub(crate) fn take_resumed(&mut self, stream: u32, direction: Direction) -> bool {
+        let held = self.0.get_mut(&stream);
+        held.is_some_and(|held| std::mem::take(&mut held.half_mut(direction).resumed))
+    }
+
     /// What was asked of the stream outside its own callbacks, for one that was not held then.
-    pub(crate) fn take_overdue(&mut self, stream: u32) -> (Option<LocalReply>, bool) {
+    pub(crate) fn take_overdue(&mut self, stream: u32) -> (Option<Box<LocalReply>>, bool) {
         self.0.get_mut(&stream).map_or((None, false), |held| (held.reply.take(), held.closing))
     }
 
@@ -97,7 +108,7 @@ impl HeldStreams {
     }
 
     /// `send_local_response`; the first one stands.
-    pub(crate) fn answer(&mut self, stream: u32, reply: LocalReply) {
+    pub(crate) fn answer(&mut self, stream: u32, reply: Box<LocalReply>) {
         let held = self.0.entry(stream).or_default();
         held.reply.get_or_insert(reply);
         held.wake();
@@ -160,6 +171,11 @@ impl HeldStreams {
 }
 
 impl HeldStream {
+    fn is_busy(&self) -> bool {
+        let parked = self.request.parked.is_some() || self.response.parked.is_some();
+        parked || self.closing || self.reply.is_some()
+    }
+
     fn half(&self, direction: Direction) -> &Half {
         match direction {
             Direction::Request => &self.request,

@@ -7,10 +7,10 @@ use wasmtime::Store;
 use crate::abi::Callbacks;
 use crate::asked::{Asked, Seen, action_of, effects};
 use crate::calls::{request_field_count, response_field_count};
-use crate::effects::{Action, Effects, EndOfStream, PluginFault, StreamId};
+use crate::effects::{Action, Direction, Effects, EndOfStream, PluginFault, StreamId};
 use crate::instance::Instance;
 use crate::state::{GuestState, Phase, ROOT_CONTEXT};
-use crate::vm::arm;
+use crate::vm::{arm, delete_context};
 
 /// What has become of a context whose stream is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +103,8 @@ impl Instance {
     /// The exchange is over: `on_done`, `on_log` and `on_delete`. A guest that never saw the stream sees
     /// nothing of its end. A fault here is logged and counted, it concerns no one any more.
     pub fn close_stream(&self, stream: StreamId, exchange: &mut Box<Exchange>) -> Closed {
-        self.break_off(exchange);
+        self.break_off(Direction::Request, exchange);
+        self.break_off(Direction::Response, exchange);
         let closed = self.with_guest(exchange, |vm| {
             if !vm.store.data().streams.contains(&stream.0) {
                 return Ok(Closed::Gone);
@@ -131,7 +132,7 @@ impl Instance {
         body: Bytes,
         asked: Asked,
     ) -> Result<Effects, PluginFault> {
-        if let Some(slice) = self.slice {
+        if let Some(slice) = self.slice_for_next() {
             return self.pass_slowly(seen, exchange, (body, asked), slice);
         }
         self.callback(seen, exchange, body, |store, callbacks| {
@@ -189,9 +190,9 @@ fn end_stream(
     stream: StreamId,
 ) -> wasmtime::Result<Closed> {
     store.data_mut().enter(Phase::Log, stream.0);
+    store.data_mut().ending = Some(stream.0);
     let mut done = true;
     if let Some(callback) = &callbacks.done {
-        store.data_mut().lingering.insert(stream.0);
         done = callback.call(&mut *store, stream.0)? != 0;
         arm(store);
     }
@@ -200,12 +201,15 @@ fn end_stream(
         log.call(&mut *store, stream.0)?;
         arm(store);
     }
-    // `proxy_done` may have been called meanwhile.
     let state = store.data_mut();
-    if !done && state.lingering.contains(&stream.0) {
-        return Ok(Closed::Lingers);
+    match state.ending.take() {
+        Some(_) if done => delete_context(store, callbacks, stream.0)?,
+        Some(_) => {
+            state.lingering.insert(stream.0);
+            return Ok(Closed::Lingers);
+        }
+        // `proxy_done` was called meanwhile: it is deleted with the others that are done.
+        None => {}
     }
-    state.lingering.insert(stream.0);
-    state.drop_lingering(stream.0);
     Ok(Closed::Gone)
 }

@@ -5,23 +5,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use portcullis_exchange::Exchange;
 use rustc_hash::FxHashSet;
 
 use crate::agenda::Agenda;
-use crate::asked::{Asked, Seen};
 use crate::background::Background;
 use crate::breaker::Opened;
-use crate::budget::{Slices, UNSEEN};
+use crate::budget::UNSEEN;
 use crate::desk::{Desk, Role};
-use crate::effects::{Action, Direction, Effects, FaultKind, PluginFault, Resumed, StreamId};
+use crate::effects::{Direction, FaultKind, PluginFault, Resumed, StreamId};
 use crate::held::{HeldStreams, Parked};
-use crate::slow_call::SlowCall;
-use crate::state::{PluginFacts, ROOT_CONTEXT, blank_exchange};
+use crate::slow_call::SlowCalls;
+use crate::state::{PluginFacts, ROOT_CONTEXT};
 use crate::usage::{Spent, Usage};
 use crate::vm::Vm;
 
@@ -33,26 +31,24 @@ pub struct Instance {
     facts: Arc<PluginFacts>,
     background: Arc<Background>,
     /// Taken out while the guest runs, and for good when it fails: what panics or re-enters finds nothing.
-    vm: Cell<Option<Box<Vm>>>,
+    pub(crate) vm: Cell<Option<Box<Vm>>>,
     alive: Cell<bool>,
     next_stream: Cell<u32>,
     /// In the guest's store while it runs.
-    held: RefCell<HeldStreams>,
+    pub(crate) held: RefCell<HeldStreams>,
     pub(crate) desk: Desk,
     /// The streams that have met its failure, or their own.
     failed: RefCell<FxHashSet<u32>>,
     pub(crate) usage: Usage,
     /// The time of the callback that ran last has been counted: it was long.
-    counted: Cell<bool>,
+    pub(crate) counted: Cell<bool>,
     /// Whether its plugin works again shows at its next callback.
     on_trial: Cell<bool>,
     lasting: Lasting,
     /// How long its callbacks run before others have their turn; `None` runs them at once.
     pub(crate) slice: Option<Duration>,
-    /// The callback that gave way.
-    slow: Cell<Option<Box<SlowCall>>>,
-    /// What came of it, where it had to be run to its end before anyone asked.
-    ended: Cell<Option<Ended>>,
+    /// Those of them that gave way.
+    pub(crate) slow: SlowCalls,
     me: Weak<Instance>,
     /// Itself, while it awaits results after its request has ended.
     kept: Cell<Option<Rc<Instance>>>,
@@ -86,9 +82,6 @@ impl Drop for SandboxPlace {
     }
 }
 
-/// The exchange of a callback that gave way, and what came of it.
-type Ended = (Box<Exchange>, Result<Effects, PluginFault>);
-
 /// What an instance is made with.
 pub(crate) struct Setting {
     pub(crate) facts: Arc<PluginFacts>,
@@ -118,8 +111,7 @@ impl Instance {
         let slice = facts.settings.limits.slice.filter(|_| role == Role::Sandbox);
         Instance {
             slice,
-            slow: Cell::default(),
-            ended: Cell::default(),
+            slow: SlowCalls::default(),
             desk: Desk::open(agenda, me.clone(), vm.store.data_mut(), role),
             facts,
             background,
@@ -292,106 +284,13 @@ impl Instance {
         })
     }
 
-    /// Begins a callback that gives way; it has run for its first slice, and perhaps to its end.
-    pub(crate) fn pass_slowly(
-        &self,
-        seen: Seen,
-        exchange: &mut Box<Exchange>,
-        (body, asked): (Bytes, Asked),
-        slice: Duration,
-    ) -> Result<Effects, PluginFault> {
-        if self.usage.is_over_budget(seen.stream.0) {
-            return Err(PluginFault::request_budget());
-        }
-        let Some(mut vm) = self.vm.take() else {
-            return Err(PluginFault::dead());
-        };
-        self.counted.set(false);
-        std::mem::swap(&mut vm.store.data_mut().exchange, exchange);
-        let slow = SlowCall::begin(vm, seen, body, asked, Slices::new(slice));
-        self.slow.set(Some(Box::new(slow)));
-        match self.poll_slow(exchange, &mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(ended) => ended,
-            Poll::Pending => Ok(Effects { action: Action::Runs, ..Effects::none() }),
-        }
-    }
-
-    /// Goes on for a slice with the callback that [runs](Action::Runs). The exchange is back once it has ended.
-    pub fn poll_slow(
-        &self,
-        exchange: &mut Box<Exchange>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Effects, PluginFault>> {
-        if let Some((record, result)) = self.ended.take() {
-            *exchange = record;
-            return Poll::Ready(result);
-        }
-        let Some(mut slow) = self.slow.take() else {
-            return Poll::Ready(Err(PluginFault::dead()));
-        };
-        let (vm, result) = match slow.poll(cx) {
-            Poll::Pending => {
-                self.slow.set(Some(slow));
-                return Poll::Pending;
-            }
-            Poll::Ready(ended) => ended,
-        };
-        match (vm, &result) {
-            (Some(mut vm), result) => {
-                std::mem::swap(&mut vm.store.data_mut().exchange, exchange);
-                match result {
-                    Ok(_) => self.settle(vm),
-                    Err(fault) => self.bury(vm, fault),
-                }
-            }
-            (None, _) => self.lose(*slow, exchange),
-        }
-        Poll::Ready(result)
-    }
-
-    /// Runs the callback that gave way to its end: the guest is to be told of something else, which cannot wait.
-    fn run_out(&self) {
-        let Some(slow) = self.slow.take() else { return };
-        self.slow.set(Some(slow));
-        let mut exchange = blank_exchange();
-        loop {
-            let polled = self.poll_slow(&mut exchange, &mut Context::from_waker(Waker::noop()));
-            if let Poll::Ready(result) = polled {
-                return self.ended.set(Some((exchange, result)));
-            }
-        }
-    }
-
-    /// Breaks off the callback that runs, if any, and the instance with it. The exchange is back.
-    pub fn break_off(&self, exchange: &mut Box<Exchange>) {
-        if self.slice.is_none() {
-            return;
-        }
-        if let Some((record, _)) = self.ended.take() {
-            *exchange = record;
-        }
-        if let Some(slow) = self.slow.take() {
-            self.lose(*slow, exchange);
-        }
-    }
-
-    fn lose(&self, slow: SlowCall, exchange: &mut Box<Exchange>) {
-        self.alive.set(false);
-        self.desk.abandon();
-        if let Some(record) = slow.break_off() {
-            *exchange = record;
-        }
-    }
-
     /// Runs the guest without an exchange of its own, for callbacks of the root context. Those of held streams
     /// are at hand in both cases.
     pub(crate) fn with_vm<T>(
         &self,
         run: impl FnOnce(&mut Vm) -> Result<T, PluginFault>,
     ) -> Result<T, PluginFault> {
-        if self.slice.is_some() {
-            self.run_out();
-        }
+        self.run_out();
         let Some(mut vm) = self.vm.take() else {
             return Err(PluginFault::dead());
         };
@@ -411,8 +310,15 @@ impl Instance {
         result
     }
 
+    /// It serves nobody any more, and whoever has a stream in it finds that out.
+    pub(crate) fn die(&self) {
+        self.alive.set(false);
+        self.held.borrow_mut().wake_all();
+        self.desk.abandon();
+    }
+
     /// What follows a callback that went well.
-    fn settle(&self, mut vm: Box<Vm>) {
+    pub(crate) fn settle(&self, mut vm: Box<Vm>) {
         let state = vm.store.data_mut();
         self.desk.settle(state);
         self.usage.note_memory(&state.account);
@@ -440,12 +346,10 @@ impl Instance {
     }
 
     /// Counts and logs the fault; the store is dropped on a control thread.
-    fn bury(&self, vm: Box<Vm>, fault: &PluginFault) {
-        self.alive.set(false);
+    pub(crate) fn bury(&self, vm: Box<Vm>, fault: &PluginFault) {
+        self.die();
         let (phase, tallies) = (vm.store.data().phase.told(), &self.facts.metrics.tallies);
         self.facts.faults.note(tallies, phase, fault);
-        self.held.borrow_mut().wake_all();
-        self.desk.abandon();
         let count = match fault.kind {
             FaultKind::Deadline | FaultKind::Memory => &self.facts.metrics.budget_exceeded,
             FaultKind::Trap | FaultKind::Dead => &self.facts.metrics.traps,

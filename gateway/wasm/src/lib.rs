@@ -30,6 +30,7 @@ mod errands;
 mod fault;
 mod fault_log;
 mod frozen;
+mod giving_way;
 mod grpc_frames;
 mod guest;
 mod held;

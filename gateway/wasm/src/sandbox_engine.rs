@@ -60,6 +60,8 @@ fn pooled(space: AddressSpace, room: u32) -> Config {
     pool.total_core_instances(room)
         .total_memories(room)
         .total_tables(room)
+        // One for each callback that gave way.
+        .total_stacks(room)
         .max_tables_per_module(4)
         .table_elements(TABLE_ELEMENTS)
         .max_memory_size(match space {
@@ -89,6 +91,8 @@ fn kernel_version() -> (u32, u32) {
 
 #[cfg(test)]
 mod tests {
+    use std::task::{Context, Waker};
+
     use super::*;
 
     /// Every pool, in every address space, gives memories that can grow.
@@ -106,6 +110,26 @@ mod tests {
                 let grow = instance.get_typed_func::<(), i32>(&mut store, "grow").unwrap();
                 assert_eq!(grow.call(&mut store, ()).unwrap(), 1);
             }
+        }
+    }
+
+    /// A callback that gave way has a stack of its own: all sandboxes of a pool may have one.
+    #[test]
+    fn as_many_callbacks_can_give_way_as_there_are_sandboxes() {
+        const ROOM: u32 = 1100;
+        let module = "(module (func (export \"loop\") (loop $again (br $again))))";
+        let engine = Engine::new(&pooled(AddressSpace::Plenty, ROOM)).unwrap();
+        let module = wasmtime::Module::new(&engine, wat::parse_str(module).unwrap()).unwrap();
+        let mut under_way = Vec::new();
+        for _ in 0..ROOM {
+            let mut store = wasmtime::Store::new(&engine, ());
+            store.epoch_deadline_callback(|_| Ok(wasmtime::UpdateDeadline::Yield(1)));
+            let instance = wasmtime::Instance::new(&mut store, &module, &[]).unwrap();
+            let endless = instance.get_typed_func::<(), ()>(&mut store, "loop").unwrap();
+            let mut call = Box::pin(async move { endless.call_async(&mut store, ()).await });
+            let polled = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            assert!(polled.is_pending(), "{}: {polled:?}", under_way.len());
+            under_way.push(call);
         }
     }
 

@@ -16,14 +16,79 @@ use wasmtime::Store;
 
 use crate::asked::{Asked, Seen, action_of, effects};
 use crate::budget::{Slices, processor_time};
-use crate::effects::{Effects, PluginFault};
+use crate::effects::{Direction, Effects, PluginFault, StreamId};
 use crate::fault::{MemoryDenial, fault_of};
 use crate::state::{GuestState, Phase, ROOT_CONTEXT, blank_exchange};
 use crate::ticker::Watch;
 use crate::vm::Vm;
 
+/// What of an instance's callbacks has given way. The two halves of a stream may both have one, of which one at most
+/// runs: before the other begins it is run to its end.
+#[derive(Default)]
+pub(crate) struct SlowCalls {
+    running: Cell<Option<Box<SlowCall>>>,
+    untold: [Cell<Option<Untold>>; 2],
+}
+
+/// The end of a callback that was run to it before anyone asked. Until the half of the stream that it is of is told,
+/// what it was lent is parked with the instance.
+pub(crate) struct Untold {
+    pub(crate) about: About,
+    pub(crate) result: Result<Effects, PluginFault>,
+}
+
+/// What a callback is about, for when it has ended.
+#[derive(Clone)]
+pub(crate) struct About {
+    pub(crate) stream: StreamId,
+    pub(crate) direction: Direction,
+    /// Whether it may change the body.
+    pub(crate) of_body: bool,
+    /// As much of the body as it was shown.
+    pub(crate) shown: Bytes,
+}
+
+impl SlowCalls {
+    /// A callback gave way.
+    pub(crate) fn set_running(&self, call: Box<SlowCall>) {
+        self.running.set(Some(call));
+    }
+
+    /// The callback that gave way, of either half.
+    pub(crate) fn take_running(&self) -> Option<Box<SlowCall>> {
+        self.running.take()
+    }
+
+    /// The same, if it is of this half.
+    pub(crate) fn take_running_of(&self, direction: Direction) -> Option<Box<SlowCall>> {
+        let call = self.running.take()?;
+        if call.about.direction == direction {
+            return Some(call);
+        }
+        self.running.set(Some(call));
+        None
+    }
+
+    pub(crate) fn set_untold(&self, untold: Untold) {
+        self.untold_of(untold.about.direction).set(Some(untold));
+    }
+
+    pub(crate) fn take_untold(&self, direction: Direction) -> Option<Untold> {
+        self.untold_of(direction).take()
+    }
+
+    fn untold_of(&self, direction: Direction) -> &Cell<Option<Untold>> {
+        let [request, response] = &self.untold;
+        match direction {
+            Direction::Request => request,
+            Direction::Response => response,
+        }
+    }
+}
+
 /// Such a callback on its way.
 pub(crate) struct SlowCall {
+    pub(crate) about: About,
     future: Pin<Box<dyn Future<Output = Ended>>>,
     slices: Slices,
     watch: Watch,
@@ -43,10 +108,16 @@ impl SlowCall {
         asked: Asked,
         slices: Slices,
     ) -> Self {
+        let about = About {
+            stream: seen.stream,
+            direction: seen.phase.direction().unwrap_or(Direction::Request),
+            of_body: !matches!(asked, Asked::Head(_)),
+            shown: body.clone(),
+        };
         let (watch, left) = (vm.watch.clone(), Rc::default());
         let lent = Lent { vm: Some(vm), left: Rc::clone(&left) };
         let future = Box::pin(run(lent, seen, body, asked, slices.clone()));
-        SlowCall { future, slices, watch, left }
+        SlowCall { about, future, slices, watch, left }
     }
 
     /// Runs it for one slice. `None` for the guest where the host failed it.

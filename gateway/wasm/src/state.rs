@@ -140,7 +140,7 @@ pub(crate) enum Nesting {
 #[derive(Default)]
 pub(crate) struct Wishes {
     /// A local reply; the first one stands.
-    pub(crate) reply: Option<LocalReply>,
+    pub(crate) reply: Option<Box<LocalReply>>,
     /// `continue_stream`: a pause that the same callback returns is void.
     pub(crate) resume: bool,
     /// `close_stream`
@@ -166,6 +166,8 @@ pub(crate) struct GuestState {
     pub(crate) connections: FxHashSet<u32>,
     /// Contexts whose streams are over, and which are not done.
     pub(crate) lingering: FxHashSet<u32>,
+    /// The context whose stream's end the guest is being told of, until it is done.
+    pub(crate) ending: Option<u32>,
     /// Contexts that are done, to be deleted after the callback.
     pub(crate) done: Vec<u32>,
     /// The exchange of the stream that runs; a blank one while none does.
@@ -218,6 +220,7 @@ impl GuestState {
             streams: FxHashSet::default(),
             connections: FxHashSet::default(),
             lingering: FxHashSet::default(),
+            ending: None,
             done: Vec::new(),
             exchange: blank_exchange(),
             body: Bytes::new(),
@@ -327,7 +330,10 @@ impl GuestState {
 
     /// A context whose stream is over is done; `proxy_done`.
     pub(crate) fn drop_lingering(&mut self, stream: u32) {
-        if self.lingering.remove(&stream) {
+        if self.ending == Some(stream) {
+            self.ending = None;
+            self.done.push(stream);
+        } else if self.lingering.remove(&stream) {
             self.done.push(stream);
         }
     }

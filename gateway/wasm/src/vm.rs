@@ -71,19 +71,24 @@ impl Vm {
     /// `on_delete` for the contexts that are done.
     pub(crate) fn delete_done(&mut self) -> Result<(), PluginFault> {
         while let Some(context) = self.store.data_mut().done.pop() {
-            self.store.data_mut().streams.remove(&context);
-            self.store.data_mut().connections.remove(&context);
-            if self.callbacks.delete.is_none() {
-                continue;
-            }
-            self.run(|store, callbacks| {
-                let Some(delete) = &callbacks.delete else { return Ok(()) };
-                store.data_mut().enter(Phase::Delete, context);
-                delete.call(store, context)
-            })?;
+            self.run(|store, callbacks| delete_context(store, callbacks, context))?;
         }
         Ok(())
     }
+}
+
+/// Forgets a context that is done: `on_delete`.
+pub(crate) fn delete_context(
+    store: &mut Store<GuestState>,
+    callbacks: &Callbacks,
+    context: u32,
+) -> wasmtime::Result<()> {
+    let state = store.data_mut();
+    state.streams.remove(&context);
+    state.connections.remove(&context);
+    let Some(delete) = &callbacks.delete else { return Ok(()) };
+    state.enter(Phase::Delete, context);
+    delete.call(store, context)
 }
 
 /// Gives the guest its whole time budget from now on.

@@ -83,7 +83,8 @@ fn send(guest: &mut Guest<'_>, asked: &Asked) -> CallResult {
         "answers the request itself"
     );
     let reply = Reply { status, headers, body };
-    let reply = LocalReply { reply, details, grpc_status: grpc(asked.grpc_status) };
+    let grpc_status = grpc(asked.grpc_status);
+    let reply = Box::new(LocalReply { reply, details, grpc_status });
     if own {
         state.wishes.reply = Some(reply);
     } else {

@@ -194,7 +194,7 @@ fn a_local_reply_is_data_and_the_first_one_stands() {
         (call $expect (call $reply (i32.const 200) $"" $"" $"" (i32.const -1)) (i32.const 0))"#,
     );
     assert_eq!(effects.action, Action::Pause);
-    let LocalReply { reply, details, .. } = effects.reply.unwrap();
+    let LocalReply { reply, details, .. } = *effects.reply.unwrap();
     assert_eq!(details, "no_token");
     assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
     assert_eq!(&reply.body[..], b"go away");

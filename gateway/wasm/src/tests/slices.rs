@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 use portcullis_model::Isolation;
 
 use super::*;
-use crate::{Action, FaultKind};
+use crate::{Action, Direction, FaultKind};
 
 /// Far more than a slice, on any machine.
 const LONG: &str = "(local $i i64)
@@ -29,9 +29,17 @@ fn run_out(
     instance: &Instance,
     exchange: &mut Box<Exchange>,
 ) -> (u32, Result<Effects, PluginFault>) {
+    run_out_of(instance, Direction::Request, exchange)
+}
+
+fn run_out_of(
+    instance: &Instance,
+    direction: Direction,
+    exchange: &mut Box<Exchange>,
+) -> (u32, Result<Effects, PluginFault>) {
     let mut given_way = 0;
     loop {
-        match instance.poll_slow(exchange, &mut Context::from_waker(Waker::noop())) {
+        match instance.poll_slow(direction, exchange, &mut Context::from_waker(Waker::noop())) {
             Poll::Pending => given_way += 1,
             Poll::Ready(result) => return (given_way, result),
         }
@@ -121,7 +129,7 @@ fn one_whose_client_leaves_is_broken_off_where_it_stands() {
     let mut exchange = exchange();
     let stream = instance.open_stream();
     instance.on_request_headers(stream, &mut exchange, EndOfStream::Yes).unwrap();
-    instance.break_off(&mut exchange);
+    instance.break_off(Direction::Request, &mut exchange);
     assert_eq!(exchange.request.authority, "shop.example.com");
     assert_eq!(exchange.request.headers["x-a"], "one");
     instance.close_stream(stream, &mut exchange);
@@ -173,4 +181,102 @@ fn an_instance_that_others_share_runs_all_at_once() {
     let settings = model::Plugin { limits, ..settings() };
     let bench = Bench::try_start(&guest::module(&long_request(REPLACES)), settings).unwrap();
     assert_eq!(bench.request(&mut exchange()).unwrap().action, Action::Continue);
+}
+
+/// Takes far longer than a slice for each half, and says so in its head.
+fn long_halves() -> String {
+    let request = format!(
+        "(func (export \"proxy_on_request_body\") (param i32 i32 i32) (result i32)
+           {LONG} {REPLACES} (i32.const 1))"
+    );
+    let says = "(call $expect (call $add_header (i32.const 2) $\"x-b\" $\"four\") (i32.const 0))";
+    request + &guest::on_response(&format!("{LONG} {says}"))
+}
+
+#[test]
+fn both_halves_of_a_stream_run_each_with_its_own_exchange() {
+    let bench = slicing(&long_halves(), Duration::from_secs(600));
+    let (instance, mut above, mut below) = (bench.instance(), exchange(), answered());
+    let stream = instance.open_stream();
+    let data = Bytes::from_static(b"piece");
+    let begun = instance.on_request_body(stream, &mut above, data, EndOfStream::No).unwrap();
+    assert_eq!(begun.action, Action::Runs);
+    let begun = instance.on_response_headers(stream, &mut below, EndOfStream::No).unwrap();
+    // The first one has been run to its end, and holds what nobody has taken back.
+    assert_eq!(begun, Effects::none());
+    assert_eq!(below.response.as_ref().unwrap().headers["x-b"], "four");
+    assert!(!below.request.headers.get_all("x-a").iter().any(|value| value == "three"));
+    let (given_way, ended) = run_out(&instance, &mut above);
+    assert_eq!((given_way, ended.unwrap().action), (0, Action::Pause));
+    assert_eq!(above.request.headers["x-a"], "three");
+    assert!(above.response.is_none());
+    let begun = instance.on_response_headers(stream, &mut below, EndOfStream::No).unwrap();
+    assert_eq!(begun.action, Action::Runs, "nothing of the stream is held any more");
+    let data = Bytes::from_static(b"piece");
+    let begun = instance.on_request_body(stream, &mut above, data, EndOfStream::No).unwrap();
+    assert_eq!(begun.action, Action::Pause);
+    let (given_way, ended) = run_out_of(&instance, Direction::Response, &mut below);
+    assert_eq!((given_way, ended.unwrap()), (0, Effects::none()));
+    assert_eq!(below.response.as_ref().unwrap().headers.get_all("x-b").iter().count(), 2);
+    assert_eq!(instance.close_stream(stream, &mut below), crate::Closed::Gone);
+}
+
+#[test]
+fn a_half_that_is_broken_off_takes_nothing_of_the_other() {
+    let bench = slicing(&long_halves(), Duration::from_secs(600));
+    let (instance, mut above, mut below) = (bench.instance(), exchange(), answered());
+    let stream = instance.open_stream();
+    instance.on_response_headers(stream, &mut below, EndOfStream::No).unwrap();
+    instance.break_off(Direction::Request, &mut above);
+    assert_eq!(above.request.authority, "shop.example.com");
+    assert!(above.response.is_none());
+    instance.break_off(Direction::Response, &mut below);
+    assert_eq!(below.response.as_ref().unwrap().headers["server"], "upstream");
+    let next = instance.on_request_body(stream, &mut above, Bytes::new(), EndOfStream::Yes);
+    assert_eq!(next.unwrap_err().kind, FaultKind::Dead);
+}
+
+/// Its body's callback holds the body; a tick lets it go, having changed head and body.
+const TICK_RELEASES: &str = "
+    (func (export \"proxy_on_tick\") (param i32)
+      (call $expect (call $set_context (i32.const 2)) (i32.const 0))
+      (call $expect (call $replace_header (i32.const 0) $\"x-a\" $\"ticked\") (i32.const 0))
+      (call $expect (call $set_buffer (i32.const 0) (i32.const 0) (i32.const 0) $\"> \") (i32.const 0))
+      (call $expect (call $continue (i32.const 0)) (i32.const 0)))";
+
+#[test]
+fn what_is_let_go_before_anyone_knows_that_it_is_held_goes_on() {
+    let bench = slicing(&(long_halves() + TICK_RELEASES), Duration::from_secs(600));
+    let (instance, mut exchange) = (bench.instance(), exchange());
+    let stream = instance.open_stream();
+    let data = Bytes::from_static(b"piece");
+    let begun = instance.on_request_body(stream, &mut exchange, data, EndOfStream::No).unwrap();
+    assert_eq!(begun.action, Action::Runs);
+    instance.on_tick();
+    let effects = run_out(&instance, &mut exchange).1.unwrap();
+    assert_eq!(effects.action, Action::Continue);
+    assert_eq!(effects.body, Some(Bytes::from_static(b"> piece")));
+    assert_eq!(exchange.request.headers["x-a"], "ticked");
+}
+
+#[test]
+fn a_half_that_is_held_is_let_go_by_the_other() {
+    let body =
+        "(func (export \"proxy_on_request_body\") (param i32 i32 i32) (result i32) (i32.const 1))"
+            .to_owned()
+            + &guest::on_response(&format!("{LONG} (drop (call $continue (i32.const 0)))"));
+    let bench = slicing(&body, Duration::from_secs(600));
+    let (instance, mut above, mut below) = (bench.instance(), exchange(), answered());
+    let stream = instance.open_stream();
+    let data = Bytes::from_static(b"piece");
+    let held = instance.on_request_body(stream, &mut above, data.clone(), EndOfStream::No).unwrap();
+    assert_eq!(held.action, Action::Pause);
+    let parked = crate::Parked { exchange: Some(above), body: data, body_changed: false };
+    instance.park(stream, Direction::Request, parked);
+    let reply = instance.on_response_headers(stream, &mut below, EndOfStream::No).unwrap();
+    assert_eq!(reply.action, Action::Continue, "it runs at once");
+    let cx = Context::from_waker(Waker::noop());
+    let resumed = instance.poll_resumed(stream, Direction::Request, &cx);
+    assert_eq!(resumed, Poll::Ready(crate::Resumed::Continue));
+    assert!(instance.unpark(stream, Direction::Request).unwrap().exchange.is_some());
 }

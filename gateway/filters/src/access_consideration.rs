@@ -56,10 +56,13 @@ pub fn consider_access<'a>(
     let consider =
         |policy: &'a AccessPolicy| ConsideredPolicy { outcome: evaluation.policy(policy), policy };
     let policies: Vec<_> = authorization.policies().map(consider).collect();
-    AccessConsideration { verdict: verdict(&policies), policies }
+    AccessConsideration { verdict: verdict(authorization, &policies), policies }
 }
 
-fn verdict<'a>(policies: &[ConsideredPolicy<'a>]) -> AccessVerdict<'a> {
+fn verdict<'a>(
+    authorization: &'a Authorization,
+    policies: &[ConsideredPolicy<'a>],
+) -> AccessVerdict<'a> {
     let of = |action: AccessAction| {
         policies.iter().filter(move |considered| {
             let policy = considered.policy;
@@ -77,19 +80,19 @@ fn verdict<'a>(policies: &[ConsideredPolicy<'a>]) -> AccessVerdict<'a> {
             PolicyOutcome::DoesNot => {}
         }
     }
-    let mut allowing = of(AccessAction::Allow).peekable();
-    let must_be_allowed = allowing.peek().is_some();
-    let mut may_be_allowed = false;
-    let mut is_allowed = !must_be_allowed;
-    for considered in allowing {
-        is_allowed |= matches!(considered.outcome, PolicyOutcome::Matches(_));
-        may_be_allowed |= matches!(considered.outcome, PolicyOutcome::Depends(_));
+    let mut allowing = of(AccessAction::Allow);
+    for group in authorization.allow_groups() {
+        let (mut is_allowed, mut may_be_allowed) = (false, false);
+        for considered in allowing.by_ref().take(group.len()) {
+            is_allowed |= matches!(considered.outcome, PolicyOutcome::Matches(_));
+            may_be_allowed |= matches!(considered.outcome, PolicyOutcome::Depends(_));
+        }
+        if !is_allowed && !may_be_allowed {
+            return AccessVerdict::Refused(AccessRefusal { policy: None });
+        }
+        depends |= !is_allowed;
     }
-    match (is_allowed, may_be_allowed) {
-        (true, _) if !depends => AccessVerdict::Passes,
-        (false, false) => AccessVerdict::Refused(AccessRefusal { policy: None }),
-        _ => AccessVerdict::Depends,
-    }
+    if depends { AccessVerdict::Depends } else { AccessVerdict::Passes }
 }
 
 struct Evaluation<'e, K> {

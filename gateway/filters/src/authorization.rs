@@ -12,7 +12,8 @@ use crate::access_policy::{AccessAction, AccessPolicy, Enforcement};
 pub struct Authorization {
     custom: Vec<AccessPolicy>,
     deny: Vec<AccessPolicy>,
-    allow: Vec<AccessPolicy>,
+    /// A request needs one of each group: nobody lets pass what is to be guarded by others.
+    allow: Vec<Vec<AccessPolicy>>,
     /// `AUDIT`, and what is evaluated alone (`istio.io/dry-run`).
     watching: Vec<AccessPolicy>,
 }
@@ -27,32 +28,57 @@ pub struct AccessRefusal<'a> {
 impl Authorization {
     /// Of these policies, each action in their order.
     pub fn new(policies: impl IntoIterator<Item = AccessPolicy>) -> Self {
-        let mut authorization = Authorization::default();
+        let (mut authorization, mut allow) = (Authorization::default(), Vec::new());
         for policy in policies {
-            authorization.add(policy);
+            authorization.add(policy, &mut allow);
         }
+        authorization.allow.extend((!allow.is_empty()).then_some(allow));
         authorization
     }
 
-    fn add(&mut self, policy: AccessPolicy) {
+    /// Joins what others demand besides: it refuses what either refuses.
+    #[must_use]
+    pub fn and(mut self, other: Authorization) -> Self {
+        self.custom.extend(other.custom);
+        self.deny.extend(other.deny);
+        self.allow.extend(other.allow);
+        self.watching.extend(other.watching);
+        self
+    }
+
+    fn add(&mut self, policy: AccessPolicy, allow: &mut Vec<AccessPolicy>) {
         let policy = policy.as_decidable();
         let list = match (policy.enforcement, policy.action) {
             (Enforcement::DryRun, _) | (_, AccessAction::Audit) => &mut self.watching,
             (_, AccessAction::Custom) => &mut self.custom,
             (_, AccessAction::Deny) => &mut self.deny,
-            (_, AccessAction::Allow) => &mut self.allow,
+            (_, AccessAction::Allow) => allow,
         };
         list.push(policy);
     }
 
     /// The same for connections whose bytes are passed on: nothing is known of requests there.
     pub fn of_connections(&self) -> Self {
-        Authorization::new(self.policies().map(AccessPolicy::of_connections))
+        let of = |policies: &[AccessPolicy]| {
+            policies.iter().map(AccessPolicy::of_connections).collect::<Vec<_>>()
+        };
+        Authorization {
+            custom: of(&self.custom),
+            deny: of(&self.deny),
+            allow: self.allow.iter().map(|group| of(group)).collect(),
+            watching: of(&self.watching),
+        }
     }
 
     /// All policies: those of `CUSTOM`, `DENY`, `ALLOW`, and those that refuse nothing.
     pub fn policies(&self) -> impl Iterator<Item = &AccessPolicy> {
-        [&self.custom, &self.deny, &self.allow, &self.watching].into_iter().flatten()
+        let allow = self.allow.iter().flatten();
+        self.custom.iter().chain(&self.deny).chain(allow).chain(&self.watching)
+    }
+
+    /// Of `ALLOW`: of each group one has to match.
+    pub(crate) fn allow_groups(&self) -> impl Iterator<Item = &[AccessPolicy]> {
+        self.allow.iter().map(Vec::as_slice)
     }
 
     /// Whether a policy has the action `CUSTOM`.
@@ -68,13 +94,12 @@ impl Authorization {
     /// Why `DENY` or `ALLOW` refuses it.
     pub fn refusal(&self, exchange: &Exchange) -> Option<AccessRefusal<'_>> {
         let denied = first_match(&self.deny, exchange);
-        if denied.is_some() || self.allow.is_empty() {
+        if denied.is_some() {
             return denied;
         }
-        match first_match(&self.allow, exchange) {
-            Some(_) => None,
-            None => Some(AccessRefusal { policy: None }),
-        }
+        let lets_pass = |group: &Vec<AccessPolicy>| first_match(group, exchange).is_some();
+        let passes = self.allow.iter().all(lets_pass);
+        (!passes).then_some(AccessRefusal { policy: None })
     }
 
     /// Whether there are policies that refuse nothing, but tell what they match.

@@ -384,3 +384,24 @@ fn what_is_not_known_is_named() {
     assert_eq!(considered.policies[0].outcome, PolicyOutcome::DoesNot);
     assert!(matches!(considered.verdict, AccessVerdict::Passes));
 }
+
+#[test]
+fn what_lets_pass_for_one_lets_nothing_pass_for_another() {
+    let allow = |name: &str, path: &str| {
+        let policy = policy(name, AccessAction::Allow, vec![when(vec![test(paths(&[path]))])]);
+        Authorization::new([policy])
+    };
+    let both = allow("ours", "/a/*").and(allow("theirs", "*"));
+    assert_eq!(refusal(&both, &request("a", "/a/x")), None);
+    assert_eq!(refusal(&both, &request("a", "/b")).as_deref(), Some(NONE));
+    let verdict = |path: &str| consider_access(&both, &request("a", path), |_| true).verdict;
+    assert!(matches!(verdict("/a/x"), AccessVerdict::Passes));
+    assert!(matches!(verdict("/b"), AccessVerdict::Refused(_)));
+    let known = consider_access(&both, &request("a", "/b"), |_| false).verdict;
+    assert!(matches!(known, AccessVerdict::Depends));
+    // Who demands nothing refuses nothing.
+    let one = Authorization::new([]).and(allow("ours", "/a/*"));
+    assert_eq!(refusal(&one, &request("a", "/a/x")), None);
+    let connections = both.of_connections();
+    assert_eq!(refusal(&connections, &request("a", "/a/x")).as_deref(), Some(NONE));
+}

@@ -74,11 +74,11 @@ impl RequestAuthentication {
         if is_preflight(&exchange.request.method, &exchange.request.headers) {
             return Ok(());
         }
-        let good = self.verify_all(exchange, cache)?;
+        let mut good = self.verify_all(exchange, cache)?;
         if good.is_empty() {
             return Ok(());
         }
-        self.admit(exchange, &good);
+        self.admit(exchange, &mut good);
         Ok(())
     }
 
@@ -145,15 +145,20 @@ impl RequestAuthentication {
         rules.iter().copied().find(is_its)
     }
 
-    fn admit(&self, exchange: &mut Exchange, good: &[Good]) {
-        for (index, verified) in good {
-            verified.outputs.apply(&mut exchange.request.headers);
+    fn admit(&self, exchange: &mut Exchange, good: &mut [Good]) {
+        good.sort_by_key(|(rule, _)| *rule);
+        // The token that says who it is comes last: of what it could say nothing stands that another one says.
+        for (index, verified) in good.iter().rev() {
             let Some(rule) = self.rules.get(*index) else { continue };
+            for name in rule.settings.output_headers() {
+                exchange.request.headers.remove(name);
+            }
+            verified.outputs.apply(&mut exchange.request.headers);
             if rule.settings.original == OriginalToken::Removed {
                 rule.settings.places.iter().for_each(|place| place.clear(&mut exchange.request));
             }
         }
-        let first = good.iter().min_by_key(|(rule, _)| *rule);
+        let first = good.first();
         exchange.authenticated = first.map(|(_, verified)| verified.identity.clone());
         // There may be a rule for what the token says.
         exchange.request_changed = true;

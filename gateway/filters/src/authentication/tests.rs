@@ -260,3 +260,32 @@ fn a_cached_token_fits_no_other_rule() {
     let verdict = rules(&[stricter]).authenticate(&mut bearer(&good()), &mut cache);
     assert_eq!(verdict, refused(TokenError::Audience));
 }
+
+#[test]
+fn of_several_tokens_one_says_who_it_is_and_what_the_upstream_hears() {
+    let told = |issuer: &str, secret: &[u8], kid: &str| {
+        let mut rule = JwtRule::for_test(issuer, &jwks(secret, kid));
+        let outputs = [("x-user", "sub"), ("x-role", "role")];
+        let output = |(header, claim): (&'static str, &str)| ClaimHeader {
+            header: HeaderName::from_static(header),
+            claim: claim.into(),
+        };
+        rule.claim_headers = outputs.map(output).into();
+        rule.places.push(TokenPlace::Header { name: "x-token".parse().unwrap(), prefix: "".into() });
+        rule
+    };
+    let filter = rules(&[told("https://a", A, "a"), told("https://b", B, "b")]);
+    let ann = token(r#"{"iss":"https://a","sub":"ann"}"#);
+    let forged = token_of(B, "b", r#"{"iss":"https://b","sub":"root","role":"admin"}"#);
+    let second = token(r#"{"iss":"https://a","sub":"bob","role":"admin"}"#);
+    for other in [forged, second] {
+        let values = [("authorization", format!("Bearer {ann}")), ("x-token", other)];
+        let values = values.each_ref().map(|(name, value)| (*name, &**value));
+        let mut exchange = asked("/", &values);
+        assert_eq!(verdict(&filter, &mut exchange), Ok(()));
+        let who = exchange.authenticated.as_deref().unwrap();
+        assert_eq!(who.principal.as_deref(), Some("https://a/ann"));
+        assert_eq!(exchange.request.headers["x-user"], "ann");
+        assert!(!exchange.request.headers.contains_key("x-role"));
+    }
+}

@@ -55,7 +55,7 @@ fn read_manifests(criterion: &mut Criterion) {
 }
 
 fn source(text: &str) -> SourceFile {
-    SourceFile { path: "all.yaml".into(), directory: "/".into(), text: text.to_owned() }
+    SourceFile { path: "all.yaml".into(), directory: "/".into(), text: text.into() }
 }
 
 fn text(route: fn(usize, &str) -> String, prefix: &str) -> String {

@@ -22,7 +22,7 @@ fn convert(draft: &Draft, last_good: &LastGood) -> Conversion {
 }
 
 fn source(text: &str) -> SourceFile {
-    SourceFile { path: "fuzz.yaml".into(), directory: "/".into(), text: text.to_owned() }
+    SourceFile { path: "fuzz.yaml".into(), directory: "/".into(), text: text.into() }
 }
 
 fn told(conversion: &Conversion) -> Vec<String> {

@@ -5,10 +5,10 @@ use std::ops::Range;
 use portcullis_model::ObjectId;
 
 /// One document of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Document {
-    /// Where its text stands.
-    range: Range<usize>,
+    /// Where its text begins and ends.
+    bounds: (u32, u32),
     /// How many lines of the file stand before it.
     pub(crate) lines_before: u32,
 }
@@ -16,7 +16,8 @@ pub(crate) struct Document {
 impl Document {
     /// Its text, in that of the file that it was split off.
     pub(crate) fn text<'t>(&self, file: &'t str) -> &'t str {
-        file.get(self.range.clone()).unwrap_or_default()
+        let (start, end) = self.bounds;
+        file.get(start as usize..end as usize).unwrap_or_default()
     }
 }
 
@@ -46,7 +47,9 @@ fn is_marker(line: &str) -> bool {
 }
 
 fn push(documents: &mut Vec<Document>, text: &str, range: Range<usize>, lines_before: u32) {
-    let document = Document { range, lines_before };
+    // No file is so large (`portcullis_sources`); what lay beyond would not be read.
+    let bound = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+    let document = Document { bounds: (bound(range.start), bound(range.end)), lines_before };
     let holds_something = document.text(text).lines().any(|line| {
         let line = line.trim();
         !line.is_empty() && !line.starts_with(['#', '%']) && line != "---" && line != "..."

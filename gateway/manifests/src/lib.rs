@@ -8,6 +8,7 @@
 mod certificate_files;
 pub mod codes;
 mod convert;
+mod deep_threads;
 mod documents;
 mod draft;
 mod duplicate_keys;
@@ -15,7 +16,10 @@ mod json;
 mod kinds;
 mod last_good;
 mod metadata;
+mod names;
 mod parsed;
+mod raw_object;
+mod read_document;
 mod reader;
 mod report;
 mod route_tests;

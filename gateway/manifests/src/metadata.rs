@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use portcullis_model::{ObjectId, Origin};
 
-use crate::draft::RawObject;
+use crate::raw_object::RawObject;
 use crate::reader::{Cursor, Schema};
 use crate::report::Report;
 use crate::yaml::{Node, Value};
@@ -31,13 +31,14 @@ pub(crate) struct Metadata {
 pub(crate) struct Created {
     timestamp: Option<Box<str>>,
     file: Arc<str>,
-    ordinal: usize,
+    /// The lines before its document, and which of its objects it is.
+    place: (u32, u32),
 }
 
 impl Created {
     /// Of an object that could not be read: after all others.
     pub(crate) fn unknown() -> Self {
-        Created { timestamp: None, file: "\u{10ffff}".into(), ordinal: usize::MAX }
+        Created { timestamp: None, file: "\u{10ffff}".into(), place: (u32::MAX, u32::MAX) }
     }
 }
 
@@ -57,9 +58,7 @@ impl Ord for Created {
             (Some(ours), Some(theirs)) => ours.cmp(theirs),
             (ours, theirs) => ours.is_none().cmp(&theirs.is_none()),
         };
-        by_time
-            .then_with(|| self.file.cmp(&other.file))
-            .then_with(|| self.ordinal.cmp(&other.ordinal))
+        by_time.then_with(|| self.file.cmp(&other.file)).then_with(|| self.place.cmp(&other.place))
     }
 }
 
@@ -105,7 +104,8 @@ pub(crate) fn read_metadata(raw: &RawObject, report: &Report) -> Metadata {
     if raw.node.field("metadata").is_none() {
         root.missing_name();
     }
-    let created = Created { timestamp, file: report.file().clone(), ordinal: raw.ordinal };
+    let place = (raw.lines_before, raw.nth);
+    let created = Created { timestamp, file: report.file().clone(), place };
     Metadata { id: raw.id.clone(), origin: root.origin(), labels, created, generation }
 }
 
@@ -135,8 +135,8 @@ fn instant(text: &str) -> Option<Box<str>> {
 mod tests {
     use super::*;
 
-    fn created(timestamp: Option<&str>, file: &str, ordinal: usize) -> Created {
-        Created { timestamp: timestamp.and_then(instant), file: file.into(), ordinal }
+    fn created(timestamp: Option<&str>, file: &str, line: u32) -> Created {
+        Created { timestamp: timestamp.and_then(instant), file: file.into(), place: (line, 0) }
     }
 
     #[test]

@@ -72,24 +72,44 @@ impl Report {
         self.broken.get()
     }
 
+    /// The file that the object stands in.
+    pub(crate) fn file(&self) -> &Arc<str> {
+        &self.file
+    }
+
+    /// The problems.
+    pub(crate) fn into_problems(self) -> Vec<Problem> {
+        self.problems.into_inner()
+    }
+
+    /// What was found, once the object is read.
+    pub(crate) fn into_reported(self) -> Reported {
+        Reported { problems: self.problems.into_inner().into(), is_broken: self.broken.get() }
+    }
+}
+
+/// What was found wrong with an object.
+#[derive(Debug)]
+pub(crate) struct Reported {
+    /// The problems, in the order found.
+    pub(crate) problems: Box<[Problem]>,
+    /// Whether one of them [breaks](Gravity::Breaks) it.
+    pub(crate) is_broken: bool,
+}
+
+impl Reported {
     /// The first message of a problem that is an error.
     pub(crate) fn first_error(&self) -> Option<String> {
-        let problems = self.problems.borrow();
-        let first = problems.iter().find(|problem| problem.severity == Severity::Error)?;
+        let first = self.problems.iter().find(|problem| problem.severity == Severity::Error)?;
         Some(match first.field.as_str() {
             "" => first.message.clone(),
             field => format!("{field}: {}", first.message),
         })
     }
 
-    /// The file that the object stands in.
-    pub(crate) fn file(&self) -> &Arc<str> {
-        &self.file
-    }
-
     /// The problems, the first error telling what becomes of the object.
-    pub(crate) fn into_problems_with(self, consequence: &str) -> Vec<Problem> {
-        let mut problems = self.into_problems();
+    pub(crate) fn problems_with(&self, consequence: &str) -> Vec<Problem> {
+        let mut problems = self.problems.to_vec();
         let first = problems.iter_mut().find(|problem| problem.severity == Severity::Error);
         if let Some(problem) = first {
             let separator = if problem.help.is_empty() { "" } else { "; " };
@@ -97,10 +117,5 @@ impl Report {
             problem.help += consequence;
         }
         problems
-    }
-
-    /// The problems.
-    pub(crate) fn into_problems(self) -> Vec<Problem> {
-        self.problems.into_inner()
     }
 }

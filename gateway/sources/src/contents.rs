@@ -83,7 +83,7 @@ impl Contents {
         self.texts.iter().map(|(path, text)| SourceFile {
             path: path.display().to_string().into(),
             directory: path.parent().unwrap_or(Path::new("")).to_owned(),
-            text: text.to_string(),
+            text: Arc::clone(text),
         })
     }
 

@@ -1,24 +1,22 @@
 //! Reading every object, with quarantine: a broken one is replaced by its last good version.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 use std::sync::Arc;
 
 use portcullis_model::{ObjectId, Origin, PluginModule};
 
 use super::findings::{Findings, Spot};
 use crate::codes;
-use crate::draft::{Draft, DraftFile, RawObject};
-use crate::duplicate_keys::report_duplicate_keys;
+use crate::draft::{Draft, DraftFile};
 use crate::kinds::{
     ApiGateway, AuthorizationPolicy, BackendTlsPolicy, ConfigMap, DestinationRule, EdgePolicy,
     EndpointSlice, Gateway, GatewayClass, HttpRoute, Ingress, IngressClass, ListenerSet, Namespace,
     Object, Protection, ReferenceGrant, RequestAuthentication, Secret, Service, ServiceEntry,
-    StreamRoute, Telemetry, VirtualService, WasmPlugin, WorkloadEntry, fail_closed, is_served,
-    protecting_group, read,
+    StreamRoute, Telemetry, VirtualService, WasmPlugin, WorkloadEntry, fail_closed,
+    protecting_group,
 };
 use crate::last_good::LastGood;
-use crate::report::Report;
+use crate::read_document::ReadObject;
 
 /// The objects that the model is made of, each kind in creation order.
 #[derive(Default)]
@@ -63,10 +61,10 @@ pub(crate) fn gather(
         Gathering { last_good, next, findings, seen: HashMap::new(), objects: Objects::default() };
     let mut hiding = HashSet::new();
     for file in draft.files() {
-        gathering.findings.extend(file.problems.iter().cloned());
-        let mut hides = file.broken;
-        for raw in &file.objects {
-            hides |= gathering.take(file, raw) == Taken::Lost;
+        gathering.findings.extend(file.faults().flat_map(|fault| &fault.problems).cloned());
+        let mut hides = file.faults().next().is_some();
+        for read in file.objects() {
+            hides |= gathering.take(&file.source.path, read) == Taken::Lost;
         }
         if hides {
             hiding.insert(&file.source.path);
@@ -91,57 +89,44 @@ struct Gathering<'g> {
     last_good: &'g LastGood,
     next: &'g mut LastGood,
     findings: &'g mut Findings,
-    seen: HashMap<ObjectId, Origin>,
+    seen: HashMap<&'g ObjectId, &'g Origin>,
     objects: Objects,
 }
 
-impl Gathering<'_> {
-    fn take(&mut self, file: &DraftFile, raw: &RawObject) -> Taken {
-        let path = &file.source.path;
-        let report = Report::new(Some(raw.id.clone()), path.clone(), raw.lines_before);
-        let origin = report.origin(raw.node.place);
-        let served = is_served(raw);
-        if served && raw.is_named {
-            if let Some(first) = self.seen.get(&raw.id) {
-                let message = format!("{} is written twice; the first stands at {first}", raw.id);
-                let spot = Spot { object: &raw.id, field: String::new(), origin: &origin };
+impl<'g> Gathering<'g> {
+    fn take(&mut self, file: &Arc<str>, read: &'g ReadObject) -> Taken {
+        if read.is_served && read.is_named {
+            if let Some(first) = self.seen.get(&read.id) {
+                let message = format!("{} is written twice; the first stands at {first}", read.id);
+                let spot = Spot { object: &read.id, field: String::new(), origin: &read.origin };
                 let help = "rename or remove one of them; the first serves";
                 self.findings.error(codes::DUPLICATE_OBJECT, spot, message, help);
                 return Taken::Dealt;
             }
-            self.seen.insert(raw.id.clone(), origin.clone());
+            self.seen.insert(&read.id, &read.origin);
         }
-        report_duplicate_keys(&raw.node, &report);
-        let object = read(raw, directory(file), &report);
-        if !report.is_broken() {
-            self.findings.extend(report.into_problems());
-            if let Some(object) = object {
-                self.keep(raw.id.clone(), object, path.clone());
-            }
-            return Taken::Dealt;
+        if read.reported.is_broken {
+            return self.take_broken(file, read);
         }
-        self.take_broken(raw, object, report, origin)
+        self.findings.extend(read.reported.problems.iter().cloned());
+        if let Some(object) = &read.object {
+            self.keep(&read.id, object, file);
+        }
+        Taken::Dealt
     }
 
-    fn take_broken(
-        &mut self,
-        raw: &RawObject,
-        object: Option<Object>,
-        report: Report,
-        origin: Origin,
-    ) -> Taken {
-        let id = &raw.id;
-        let reason = report.first_error().unwrap_or_default();
-        let file = report.file().clone();
-        let kept = self.last_good.object(id).filter(|_| is_served(raw));
+    fn take_broken(&mut self, file: &Arc<str>, read: &ReadObject) -> Taken {
+        let ReadObject { id, object, reported, origin, .. } = read;
+        let reason = reported.first_error().unwrap_or_default();
+        let kept = self.last_good.object(id).filter(|_| read.is_served);
         let (consequence, taken) = match (kept, object) {
             (Some(kept), _) => {
-                self.keep(id.clone(), kept.object.clone(), file);
+                self.keep(id, &kept.object, file);
                 ("until then its last good version serves on", Taken::Dealt)
             }
             (None, Some(Object::WasmPlugin(plugin))) => {
                 let module = PluginModule::Broken(reason);
-                self.objects.plugins.push(Arc::new(WasmPlugin { module, ..(*plugin).clone() }));
+                self.objects.plugins.push(Arc::new(WasmPlugin { module, ..(**plugin).clone() }));
                 ("until then its failStrategy answers the requests that it covers", Taken::Lost)
             }
             (None, Some(Object::AuthorizationPolicy(object))) if !object.enforces() => {
@@ -158,7 +143,7 @@ impl Gathering<'_> {
                 ("until then the requests that it covers are refused", Taken::Lost)
             }
             (None, Some(object @ Object::Protection(_))) => {
-                self.objects.push(object);
+                self.objects.push(object.clone());
                 ("until then the requests that it covers are refused", Taken::Lost)
             }
             (None, Some(Object::DestinationRule(rule))) if rule.demands_tls() => {
@@ -169,7 +154,7 @@ impl Gathering<'_> {
                 self.objects.push(Object::BackendTlsPolicy(policy.unreadable().into()));
                 ("until then its Services get no requests in plain text: 503", Taken::Lost)
             }
-            _ => match fail_closed(&raw.group, id, &origin, reason) {
+            _ => match fail_closed(&read.group, id, origin, reason) {
                 Some(object) => {
                     self.objects.push(object);
                     ("until then every Gateway's requests are refused", Taken::Lost)
@@ -178,27 +163,28 @@ impl Gathering<'_> {
             },
         };
         self.objects.broken.insert(id.clone());
-        self.findings.extend(report.into_problems_with(consequence));
+        self.findings.extend(reported.problems_with(consequence));
         taken
     }
 
-    fn keep(&mut self, id: ObjectId, object: Object, file: Arc<str>) {
+    fn keep(&mut self, id: &ObjectId, object: &Object, file: &Arc<str>) {
         self.objects.push(object.clone());
-        self.next.keep(id, object, file);
+        self.next.keep(id.clone(), object.clone(), file.clone());
     }
 
     /// Brings back the last good objects that a file may be hiding behind what could not be read, and lets
     /// plugins fail closed that never were good.
-    fn restore(&mut self, draft: &Draft, hiding: &HashSet<&Arc<str>>) {
-        let guesses = draft.files().flat_map(|file| &file.broken_objects);
+    fn restore(&mut self, draft: &'g Draft, hiding: &HashSet<&Arc<str>>) {
+        let faults = draft.files().flat_map(DraftFile::faults);
+        let guesses = faults.filter_map(|fault| fault.object.as_ref());
         for (id, origin) in guesses {
             if self.seen.contains_key(id) {
                 continue;
             }
-            self.seen.insert(id.clone(), origin.clone());
+            self.seen.insert(id, origin);
             self.objects.broken.insert(id.clone());
             if let Some(kept) = self.last_good.object(id) {
-                self.keep(id.clone(), kept.object.clone(), kept.file.clone());
+                self.keep(id, &kept.object, &kept.file);
             } else {
                 let reason = "its manifest is not valid YAML".to_owned();
                 let closed = fail_closed(protecting_group(&id.kind), id, origin, reason);
@@ -210,14 +196,10 @@ impl Gathering<'_> {
         }
         for (id, kept) in self.last_good.objects() {
             if hiding.contains(&kept.file) && !self.seen.contains_key(id) {
-                self.keep(id.clone(), kept.object.clone(), kept.file.clone());
+                self.keep(id, &kept.object, &kept.file);
             }
         }
     }
-}
-
-fn directory(file: &DraftFile) -> &Path {
-    &file.source.directory
 }
 
 impl Objects {

@@ -7,7 +7,7 @@ use super::access_values::RuleReader;
 use super::plugin_target::Coverage;
 use super::protection::{of_namespace, read_reach};
 use crate::codes;
-use crate::draft::RawObject;
+use crate::raw_object::RawObject;
 use crate::metadata::{Metadata, OBJECT, read_metadata};
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::{Gravity, Report};

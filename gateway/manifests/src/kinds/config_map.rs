@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::draft::RawObject;
+use crate::raw_object::RawObject;
 use crate::metadata::{Metadata, read_metadata};
 use crate::report::Report;
 

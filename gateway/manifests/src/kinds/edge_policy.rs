@@ -10,7 +10,7 @@ use super::edge_setting::{PlacedSetting, Reach};
 use super::gateway_api::GROUP;
 use super::plugin_target::is_in_group;
 use crate::codes;
-use crate::draft::RawObject;
+use crate::raw_object::RawObject;
 use crate::metadata::{Metadata, OBJECT, read_metadata};
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::{Gravity, Report};

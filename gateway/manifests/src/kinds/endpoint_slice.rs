@@ -6,7 +6,7 @@ use portcullis_model::{Locality, Readiness};
 
 use super::service::AddressFamily;
 use crate::codes;
-use crate::draft::RawObject;
+use crate::raw_object::RawObject;
 use crate::metadata::{Metadata, read_metadata};
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::{Gravity, Report};

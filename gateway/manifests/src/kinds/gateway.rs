@@ -6,7 +6,7 @@ use std::sync::Arc;
 use portcullis_message::HostPattern;
 use portcullis_model::{ListenerProtocol, ManifestDemand, ObjectId, Origin};
 
-use crate::draft::RawObject;
+use crate::raw_object::RawObject;
 use crate::kinds::edge_setting::PlacedSetting;
 use crate::kinds::gateway_annotations::{
     RouteOrder, read_annotations, read_manifest_demand, read_route_order,

@@ -4,7 +4,7 @@ use portcullis_model::{ManifestDemand, ProxyProtocol};
 
 use super::edge_setting::{PlacedSetting, Setting};
 use crate::codes;
-use crate::draft::RawObject;
+use crate::raw_object::RawObject;
 use crate::metadata::annotations;
 use crate::reader::Cursor;
 use crate::report::{Gravity, Report};

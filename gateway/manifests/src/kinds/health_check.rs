@@ -5,7 +5,7 @@ use std::time::Duration;
 use portcullis_model::{HealthCheck, Probe, parse_duration};
 
 use crate::codes;
-use crate::draft::RawObject;
+use crate::raw_object::RawObject;
 use crate::metadata::annotations;
 use crate::reader::Cursor;
 use crate::report::{Gravity, Report};

@@ -11,7 +11,7 @@ use super::ingress_annotations::{ForeignAnnotation, class_annotation, foreign_an
 use super::ingress_class::ClassName;
 use super::ingress_path::{IngressBackend, IngressPath, read_backend, read_paths};
 use crate::codes;
-use crate::draft::RawObject;
+use crate::raw_object::RawObject;
 use crate::metadata::{Metadata, OBJECT, read_metadata};
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::{Gravity, Report};

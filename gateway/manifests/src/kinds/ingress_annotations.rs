@@ -5,7 +5,7 @@ use std::sync::Arc;
 use portcullis_model::Origin;
 
 use super::ingress_class::ClassName;
-use crate::draft::RawObject;
+use crate::raw_object::RawObject;
 use crate::metadata::annotations;
 use crate::reader::Cursor;
 use crate::report::Report;

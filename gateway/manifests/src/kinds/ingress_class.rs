@@ -5,7 +5,7 @@ use std::sync::Arc;
 use portcullis_model::Origin;
 
 use crate::codes;
-use crate::draft::RawObject;
+use crate::raw_object::RawObject;
 use crate::metadata::{Metadata, OBJECT, annotations, read_metadata};
 use crate::reader::{Cursor, Schema};
 use crate::report::{Gravity, Report};

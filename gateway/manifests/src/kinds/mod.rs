@@ -77,7 +77,7 @@ use std::sync::Arc;
 
 use portcullis_model::{ObjectId, Origin};
 
-use crate::draft::RawObject;
+use crate::raw_object::RawObject;
 use crate::report::Report;
 
 pub(crate) use authorization_policy::AuthorizationPolicy;

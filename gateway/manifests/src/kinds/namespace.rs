@@ -1,6 +1,6 @@
 //! Kubernetes' `Namespace`: its labels.
 
-use crate::draft::RawObject;
+use crate::raw_object::RawObject;
 use crate::metadata::{Metadata, read_metadata};
 use crate::report::Report;
 

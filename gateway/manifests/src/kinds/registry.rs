@@ -1,7 +1,7 @@
 //! Which kinds there are, in which API groups and versions, and what becomes of each.
 
 use crate::codes;
-use crate::draft::RawObject;
+use crate::raw_object::RawObject;
 use crate::reader::Cursor;
 use crate::report::{Gravity, Report};
 use crate::suggest::closest;

@@ -7,7 +7,7 @@ use portcullis_model::RegistryCredentials;
 
 use super::pull_credentials::read_pull_credentials;
 use crate::codes;
-use crate::draft::RawObject;
+use crate::raw_object::RawObject;
 use crate::metadata::{Metadata, read_metadata};
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::{Gravity, Report};

@@ -5,7 +5,7 @@ use portcullis_model::{HealthCheck, UpstreamProtocol};
 use super::export_to::{Export, read_export_annotation};
 use super::health_check::read_health_check;
 use super::upstream_protocol::protocol_of_port;
-use crate::draft::RawObject;
+use crate::raw_object::RawObject;
 use crate::metadata::{Metadata, OBJECT, annotations, read_metadata};
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::{Gravity, Report};

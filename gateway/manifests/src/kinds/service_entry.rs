@@ -10,7 +10,7 @@ use super::entry_resolution::{check_hosts, read_endpoints, read_resolution};
 use super::export_to::{Export, read_export_to};
 use super::health_check::read_health_check;
 use super::workload_selector::read_labels;
-use crate::draft::RawObject;
+use crate::raw_object::RawObject;
 use crate::metadata::{Metadata, OBJECT, read_metadata};
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::Report;

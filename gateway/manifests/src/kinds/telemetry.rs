@@ -7,7 +7,7 @@ use portcullis_telemetry::{Expression, LogRule};
 use super::plugin_target::{Coverage, Coverer, read_coverage};
 use super::protection::of_namespace;
 use crate::codes;
-use crate::draft::RawObject;
+use crate::raw_object::RawObject;
 use crate::metadata::{Metadata, OBJECT, read_metadata};
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::{Gravity, Report};

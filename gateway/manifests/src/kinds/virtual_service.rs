@@ -9,7 +9,7 @@ use super::export_to::{Export, read_export_to};
 use super::http_rule::{HttpRule, RULE, read_rule};
 use super::tcp_rules::{TcpRule, read_tcp_rules};
 use crate::codes;
-use crate::draft::RawObject;
+use crate::raw_object::RawObject;
 use crate::metadata::{Metadata, OBJECT, read_metadata};
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::{Gravity, Report};

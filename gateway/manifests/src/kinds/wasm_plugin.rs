@@ -14,7 +14,7 @@ use super::plugin_match::{PortReach, read_match};
 use super::plugin_supply::{PullSecret, read_supply};
 use super::plugin_target::{Coverage, Coverer, read_coverage};
 use super::protection::of_namespace;
-use crate::draft::RawObject;
+use crate::raw_object::RawObject;
 use crate::metadata::{Created, Metadata, OBJECT, annotations, read_metadata};
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::{Gravity, Report};

@@ -1,7 +1,7 @@
 //! Istio's `WorkloadEntry`: an endpoint that ServiceEntries of its namespace select by labels.
 
 use super::entry_endpoint::{EntryEndpoint, read_endpoint};
-use crate::draft::RawObject;
+use crate::raw_object::RawObject;
 use crate::metadata::{Metadata, OBJECT, read_metadata};
 use crate::reader::Cursor;
 use crate::report::Report;

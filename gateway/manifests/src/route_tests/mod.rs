@@ -10,9 +10,10 @@ pub use expectations::{Expectation, Wanted};
 
 use self::expectations::read_expectations;
 use crate::codes;
-use crate::documents::split;
+use crate::deep_threads::in_parts;
+use crate::documents::{Document, split};
 use crate::draft::SourceFile;
-use crate::parsed::{Known, parse_all};
+use crate::parsed::ParsedDocument;
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::{Gravity, Report};
 
@@ -61,9 +62,10 @@ static REQUEST: Schema = Schema {
 /// out.
 pub fn read_route_tests(file: &SourceFile) -> (Vec<RouteCase>, Vec<Problem>) {
     let documents = split(&file.text);
-    let texts: Vec<&str> = documents.iter().map(|document| document.text(&file.text)).collect();
+    let parse = |document: &Document| ParsedDocument::parse(document.text(&file.text));
+    let parsed = in_parts(&documents, |part| part.iter().map(parse).collect());
     let (mut cases, mut problems) = (Vec::new(), Vec::new());
-    for (document, parsed) in documents.iter().zip(parse_all(&texts, &Known::new())) {
+    for (document, parsed) in documents.iter().zip(parsed) {
         let report = Report::new(None, file.path.clone(), document.lines_before);
         if let Some(failure) = &parsed.failure {
             let said =
@@ -155,8 +157,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> (Vec<RouteCase>, Vec<String>) {
-        let file =
-            SourceFile { path: "t.yaml".into(), directory: "".into(), text: text.to_owned() };
+        let file = SourceFile { path: "t.yaml".into(), directory: "".into(), text: text.into() };
         let (cases, problems) = read_route_tests(&file);
         (cases, problems.iter().map(ToString::to_string).collect())
     }

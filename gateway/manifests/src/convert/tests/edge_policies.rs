@@ -399,7 +399,7 @@ fn the_rules_for_heads_begin_where_the_caller_says() {
     let source = crate::draft::SourceFile {
         path: "a.yaml".into(),
         directory: std::path::PathBuf::new(),
-        text,
+        text: text.into(),
     };
     let draft = Draft::read(vec![source]);
     let conversion = into_model(&draft, &LastGood::default(), HeadRules::ISTIO);

@@ -313,7 +313,7 @@ fn with_files(
     let draft = Draft::read(vec![SourceFile {
         path: "gw.yaml".into(),
         directory: "/etc/portcullis".into(),
-        text: gateway(tls),
+        text: gateway(tls).into(),
     }]);
     let read = |path: &Path| {
         files.get(path).map(|text| text.clone().into_bytes()).ok_or_else(|| "gone".to_owned())

@@ -14,6 +14,7 @@ mod grpc_routes;
 mod health_checks;
 mod ingress;
 mod kubernetes_services;
+mod mistakes;
 mod plugin_attachment;
 mod plugin_supply;
 mod plugins;
@@ -73,7 +74,7 @@ pub(super) fn convert_after(files: &[(&str, &str)], last_good: &LastGood) -> Con
     let files = files.iter().map(|(path, text)| SourceFile {
         path: (*path).into(),
         directory: "/etc/portcullis".into(),
-        text: (*text).to_owned(),
+        text: (*text).into(),
     });
     into_model(&Draft::read(files.collect()), last_good, HeadRules::default())
 }

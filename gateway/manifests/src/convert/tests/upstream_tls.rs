@@ -24,7 +24,7 @@ fn read_after(tls: &str, more: &str, files: &Files, last_good: &LastGood) -> Con
     let source = |path: &str, text: &str| SourceFile {
         path: path.into(),
         directory: "/etc/portcullis".into(),
-        text: text.to_owned(),
+        text: text.into(),
     };
     let draft = Draft::read(vec![
         source("r.yaml", REVIEWS),
@@ -289,7 +289,7 @@ fn endpoints_that_are_labelled_as_having_a_sidecar_are_spoken_to_as_one() {
         let source = SourceFile {
             path: "r.yaml".into(),
             directory: "/".into(),
-            text: format!("{text}---{rule}"),
+            text: format!("{text}---{rule}").into(),
         };
         convert_with(&Draft::read(vec![source]), &files(), &LastGood::default())
     };

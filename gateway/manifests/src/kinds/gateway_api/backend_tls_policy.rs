@@ -10,7 +10,7 @@ use super::super::destination_rule_tls::{
 };
 use super::object_ref::{ObjectRef, filled, read_object_ref};
 use crate::codes;
-use crate::draft::RawObject;
+use crate::raw_object::RawObject;
 use crate::metadata::{Metadata, OBJECT, read_metadata};
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::{Gravity, Report};

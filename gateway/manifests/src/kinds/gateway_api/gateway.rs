@@ -9,7 +9,7 @@ use super::client_validation::{GatewayTls, read_gateway_tls};
 use super::listener::{ApiListener, read_listeners};
 use super::object_ref::filled;
 use crate::codes;
-use crate::draft::RawObject;
+use crate::raw_object::RawObject;
 use crate::kinds::edge_setting::PlacedSetting;
 use crate::kinds::gateway_annotations::{read_annotations, read_manifest_demand};
 use crate::metadata::{Metadata, OBJECT, read_metadata};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::object_ref::filled;
 use crate::codes;
-use crate::draft::RawObject;
+use crate::raw_object::RawObject;
 use crate::metadata::{Metadata, OBJECT, read_metadata};
 use crate::reader::{Cursor, Schema};
 use crate::report::{Gravity, Report};

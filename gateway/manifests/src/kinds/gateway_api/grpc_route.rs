@@ -11,7 +11,7 @@ use super::object_ref::filled;
 use super::parent_ref::read_parent_refs;
 use super::route_filter::{FilterOwner, read_filters};
 use super::route_times::RouteTimes;
-use crate::draft::RawObject;
+use crate::raw_object::RawObject;
 use crate::metadata::{OBJECT, read_metadata};
 use crate::reader::{Cursor, Schema};
 use crate::report::Report;

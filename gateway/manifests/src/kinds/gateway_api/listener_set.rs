@@ -2,7 +2,7 @@
 
 use super::listener::{ApiListener, read_listeners};
 use super::object_ref::{GROUP, ObjectRef, read_object_ref};
-use crate::draft::RawObject;
+use crate::raw_object::RawObject;
 use crate::metadata::{Metadata, OBJECT, read_metadata};
 use crate::reader::{Cursor, Schema};
 use crate::report::Report;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::object_ref::{ObjectRef, filled};
-use crate::draft::RawObject;
+use crate::raw_object::RawObject;
 use crate::metadata::{Metadata, OBJECT, read_metadata};
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::Report;

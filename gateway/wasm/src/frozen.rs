@@ -13,6 +13,7 @@ use crate::engine::Engine;
 use crate::linking::{link, one_line};
 use crate::load_error::LoadError;
 use crate::module::Module;
+use crate::quotas::LogQuota;
 use crate::state::{GuestState, PluginFacts};
 use crate::ticker::Watch;
 use crate::vm::Vm;
@@ -52,13 +53,18 @@ impl Frozen {
             .map_err(|error| isolation(one_line(&error)))?;
         let frozen = Frozen { pre: link(pool.linker(), &frozen)?, ticks };
         // The first one shows whether there is room for it at all.
-        frozen.thaw(facts.clone(), engine.watch())?;
+        frozen.thaw(facts.clone(), engine.watch(), LogQuota::default())?;
         Ok(frozen)
     }
 
     /// A guest that is what the plugin was. Quick, for workers.
-    pub(crate) fn thaw(&self, facts: Arc<PluginFacts>, watch: Watch) -> Result<Box<Vm>, LoadError> {
-        Vm::thaw(&self.pre, facts, watch)
+    pub(crate) fn thaw(
+        &self,
+        facts: Arc<PluginFacts>,
+        watch: Watch,
+        log: LogQuota,
+    ) -> Result<Box<Vm>, LoadError> {
+        Vm::thaw(&self.pre, facts, watch, log)
     }
 }
 

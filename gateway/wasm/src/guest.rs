@@ -63,7 +63,7 @@ fn status_of(
 /// Counted always, logged not more often than anyone can read.
 fn note_refusal(state: &mut GuestState, call: &'static str, status: Status, reason: &str) {
     state.facts.metrics.tallies.refuse(call);
-    if let Taken::Yes { refused_before: unlogged } = state.refusals.take(1) {
+    if let Taken::Yes { refused_before: unlogged } = state.log.take_refusal() {
         let plugin = &*state.facts.name;
         tracing::warn!(target: "plugin", plugin, call, ?status, unlogged, "refused: {reason}");
     }

@@ -202,6 +202,14 @@ impl Instance {
         self.charge_root(began, took);
     }
 
+    /// The same of a tick or of an element of a queue.
+    pub(crate) fn charge_unasked(&self, began: Instant, took: Duration) {
+        if !self.counted.take() {
+            let took = Self::at_most_uncounted(took);
+            self.tell_spent(self.usage.charge_unasked(began + took, took));
+        }
+    }
+
     /// The same of a callback for no stream.
     pub(crate) fn charge_root(&self, began: Instant, took: Duration) {
         if !self.counted.take() {
@@ -210,8 +218,14 @@ impl Instance {
     }
 
     fn count_time(&self, stream: Option<u32>, now: Instant, took: Duration) {
+        self.tell_spent(self.usage.charge(stream, now, took));
+    }
+
+    /// A client has a say in how much there is to do for its request, so that what takes long in all is no failure that
+    /// would open the breaker for others.
+    fn tell_spent(&self, spent: Spent) {
         let plugin = &*self.facts.name;
-        match self.usage.charge(stream, now, took) {
+        match spent {
             Spent::Within => return,
             Spent::RequestBudget => {
                 tracing::error!(
@@ -227,7 +241,6 @@ impl Instance {
             }
         }
         self.facts.metrics.budget_exceeded.fetch_add(1, Relaxed);
-        self.count_failure();
     }
 
     fn count_failure(&self) {

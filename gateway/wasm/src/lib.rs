@@ -48,6 +48,7 @@ mod module_limits;
 mod network_callbacks;
 mod node;
 mod plugin;
+mod quotas;
 mod root_callbacks;
 mod sandbox_engine;
 mod shared;

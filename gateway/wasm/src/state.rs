@@ -13,7 +13,6 @@ use rustc_hash::FxHashSet;
 use wasmtime::{Memory, TypedFunc};
 
 use crate::abi::AbiVersion;
-use crate::allowance::Allowance;
 use crate::breaker::Breaker;
 use crate::budget::TimeBudget;
 use crate::call_targets::CallTargets;
@@ -24,6 +23,7 @@ use crate::held::HeldStreams;
 use crate::key_sets::KeySets;
 use crate::limits::MemoryAccount;
 use crate::node::NodeMetadata;
+use crate::quotas::LogQuota;
 use crate::shared::Scope;
 
 /// The root context of every instance; streams have the numbers above.
@@ -33,11 +33,6 @@ const LOG_LINES_KEPT: usize = 5;
 
 /// All sandboxes of a plugin together have so many times the memory that one may have.
 const SANDBOX_MEMORIES: u64 = 64;
-
-/// So many refused calls of one instance are logged in a second.
-const REFUSALS_LOGGED: usize = 5;
-/// So many bytes of one instance's log lines are written in a second.
-const LOG_BYTES: usize = 256 << 10;
 
 /// Who a plugin is, shared by all of its instances.
 pub(crate) struct PluginFacts {
@@ -153,7 +148,8 @@ pub(crate) struct Wishes {
 pub(crate) struct GuestState {
     pub(crate) facts: Arc<PluginFacts>,
     pub(crate) memory: Option<Memory>,
-    pub(crate) allocator: Option<TypedFunc<u32, u32>>,
+    /// Shared: a copy for each value that a host call gives would count up all that its type belongs to.
+    pub(crate) allocator: Option<Arc<TypedFunc<u32, u32>>>,
     pub(crate) phase: Phase,
     pub(crate) nesting: Nesting,
     /// The context whose callback runs.
@@ -186,10 +182,8 @@ pub(crate) struct GuestState {
     pub(crate) errands: Errands,
     /// Key sets that it verifies tokens with.
     pub(crate) key_sets: KeySets,
-    /// Refusals that are logged, in a second.
-    pub(crate) refusals: Allowance,
-    /// Bytes of its own log lines, in a second.
-    pub(crate) log_bytes: Allowance,
+    /// What it may have logged.
+    pub(crate) log: LogQuota,
     /// It drew random bytes while it was started.
     pub(crate) drew_random: bool,
     last_log: Option<VecDeque<String>>,
@@ -231,20 +225,19 @@ impl GuestState {
             time,
             errands: Errands::default(),
             key_sets: KeySets::default(),
-            refusals: Allowance::of(REFUSALS_LOGGED),
-            log_bytes: Allowance::of(LOG_BYTES),
+            log: LogQuota::default(),
             drew_random: false,
             last_log: Some(VecDeque::new()),
         }
     }
 
     /// The state of an instance made from what another one was once it was configured.
-    pub(crate) fn of_sandbox(facts: Arc<PluginFacts>) -> Self {
+    pub(crate) fn of_sandbox(facts: Arc<PluginFacts>, log: LogQuota) -> Self {
         let limits = facts.settings.limits;
         let together = SANDBOX_MEMORIES * limits.memory as u64;
         let account = MemoryAccount::open_among(limits.memory, together, facts.metrics.clone());
         let time = TimeBudget::new(limits.callback);
-        GuestState { last_log: None, ..GuestState::with(facts, account, time) }
+        GuestState { last_log: None, log, ..GuestState::with(facts, account, time) }
     }
 
     /// The exchange of the stream that host calls mean: of the one whose callback runs, or of one that is held.

@@ -14,6 +14,8 @@ use crate::work_share::{Charged, WorkShare};
 const COUNTED: Duration = Duration::from_micros(50);
 /// One that served fewer requests is not replaced for its memory, so that a start is not paid for each.
 const LEAST_REQUESTS: u32 = 100;
+/// Numbers of streams begin anew only in another instance: an old stream may still be there, and is nobody else's.
+const MOST_REQUESTS: u32 = u32::MAX / 2;
 
 /// It stays on the worker's thread.
 #[derive(Debug)]
@@ -48,7 +50,7 @@ impl Usage {
             spent: RefCell::default(),
             share,
             requests: Cell::new(0),
-            most_requests: limits.recycling.requests.unwrap_or(u32::MAX),
+            most_requests: limits.recycling.requests.unwrap_or(MOST_REQUESTS).min(MOST_REQUESTS),
             memory_mark: limits.recycle_memory(),
             has_grown: Cell::new(false),
         }
@@ -82,6 +84,14 @@ impl Usage {
             }
         }
         if share == Charged::Exceeded { Spent::Share } else { Spent::Within }
+    }
+
+    /// A callback that the plugin brought about by itself took so long up to now.
+    pub(crate) fn charge_unasked(&self, now: Instant, took: Duration) -> Spent {
+        match self.share.charge_unasked(now, took) {
+            Charged::Exceeded => Spent::Share,
+            Charged::Within => Spent::Within,
+        }
     }
 
     /// Whether a stream has had its time.

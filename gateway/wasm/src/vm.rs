@@ -9,6 +9,7 @@ use crate::budget::{AtDeadline, TimeBudget};
 use crate::effects::PluginFault;
 use crate::fault::{MemoryDenial, fault_of};
 use crate::load_error::{GuestLog, LoadError};
+use crate::quotas::LogQuota;
 use crate::state::{GuestState, Nesting, Phase, PluginFacts, ROOT_CONTEXT};
 use crate::ticker::Watch;
 
@@ -48,8 +49,9 @@ impl Vm {
         pre: &InstancePre<GuestState>,
         facts: Arc<PluginFacts>,
         watch: Watch,
+        log: LogQuota,
     ) -> Result<Box<Vm>, LoadError> {
-        let mut store = new_store(pre.module().engine(), GuestState::of_sandbox(facts));
+        let mut store = new_store(pre.module().engine(), GuestState::of_sandbox(facts, log));
         let (instance, callbacks) = instantiate(pre, &mut store)?;
         Ok(Box::new(Vm { store, callbacks, watch, instance }))
     }
@@ -136,8 +138,8 @@ fn instantiate(
     let instance = pre.instantiate(&mut *store);
     let instance = named(store, "instantiation", instance)?;
     store.data_mut().memory = instance.get_memory(&mut *store, "memory");
-    store.data_mut().allocator =
-        Some(find_allocator(&instance, &mut *store).ok_or(LoadError::Allocator)?);
+    let allocator = find_allocator(&instance, &mut *store).ok_or(LoadError::Allocator)?;
+    store.data_mut().allocator = Some(Arc::new(allocator));
     let callbacks = Callbacks::find(&instance, &mut *store)
         .map_err(|name| LoadError::Abi(format!("the export `{name}` has a wrong type")))?;
     Ok((instance, callbacks))

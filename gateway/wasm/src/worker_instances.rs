@@ -13,6 +13,7 @@ use crate::breaker::Passage;
 use crate::frozen::Frozen;
 use crate::instance::{Instance, Lasting, SandboxPlace, Setting};
 use crate::plugin::{Plugin, PluginSlot};
+use crate::quotas::LogQuota;
 use crate::ticker::Watch;
 use crate::usage::Usage;
 use crate::vm::Vm;
@@ -20,6 +21,8 @@ use crate::work_share::WorkShare;
 
 /// An instance is told of so many elements of queues before others have their turn.
 const MOST_ELEMENTS_AT_ONCE: usize = 32;
+/// Or of as many as take so long.
+const LONGEST_TURN: Duration = Duration::from_millis(1);
 
 /// One worker's instances. It stays on the worker's thread.
 #[derive(Debug)]
@@ -38,6 +41,8 @@ struct Place {
     sandboxes: Rc<Cell<u32>>,
     /// Of them too: one runs at a time.
     watch: Watch,
+    /// Of the sandboxes.
+    log: LogQuota,
     share: Rc<WorkShare>,
 }
 
@@ -109,7 +114,8 @@ impl WorkerInstances {
     ) -> Option<Rc<Instance>> {
         let most = plugin.settings().limits.sandboxes;
         let taken = SandboxPlace::take(&place.sandboxes, most)?;
-        let vm = frozen.thaw(plugin.facts().clone(), place.watch.clone()).ok()?;
+        let vm =
+            frozen.thaw(plugin.facts().clone(), place.watch.clone(), place.log.clone()).ok()?;
         Some(self.seat(place, plugin, vm, Lasting::Request { _place: taken }))
     }
 
@@ -159,12 +165,16 @@ impl WorkerInstances {
                 let started = Instant::now();
                 callback();
                 let took = started.elapsed();
-                instance.charge_root(started, took);
+                instance.charge_unasked(started, took);
                 count(instance.metrics(), phase, took);
             };
+            let turn = Instant::now();
             for _ in 0..MOST_ELEMENTS_AT_ONCE {
                 let Some(queue) = instance.desk.take_queue() else { break };
                 timed(PluginPhase::QueueReady, &|| instance.on_queue_ready(queue));
+                if turn.elapsed() > LONGEST_TURN {
+                    break;
+                }
             }
             if instance.desk.take_tick(now) {
                 timed(PluginPhase::Tick, &|| instance.on_tick());
@@ -208,6 +218,7 @@ impl Place {
             lasting: None,
             sandboxes: Rc::default(),
             watch: plugin.watch(),
+            log: LogQuota::default(),
             share: Rc::new(WorkShare::of(plugin.settings().limits.share)),
         }
     }

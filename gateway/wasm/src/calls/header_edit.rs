@@ -15,6 +15,10 @@ use crate::state::{GuestState, Phase};
 
 /// A guest cannot make a map of more fields.
 const MOST_FIELDS: usize = 1024;
+/// Nor one that weighs more, in bytes of names and values: it lies outside of the guest's memory.
+const MOST_BYTES: usize = 1 << 20;
+/// What is smaller is not weighed: so many such fields are no more than that.
+const LIGHT: usize = MOST_BYTES / MOST_FIELDS;
 
 /// A map that may be changed now.
 pub(super) enum HeadEdit<'a> {
@@ -85,6 +89,15 @@ impl<'a> HeadEdit<'a> {
         let has_room = existing == Existing::Replaced && fields.contains_key(&name);
         if !has_room && fields.len() >= MOST_FIELDS {
             return Err(full);
+        }
+        if name.as_str().len() + value.len() > LIGHT {
+            if existing == Existing::Replaced {
+                fields.remove(&name);
+            }
+            if weight(fields) + name.as_str().len() + value.len() > MOST_BYTES {
+                self.mark_changed();
+                return Err(full);
+            }
         }
         let put = match existing {
             Existing::Kept => fields.try_append(name, value).is_ok(),
@@ -172,6 +185,10 @@ pub(super) fn field(name: &[u8], value: &[u8]) -> Result<(HeaderName, HeaderValu
     let value = HeaderValue::from_bytes(value)
         .map_err(|_| refused("a header's value has a character that no value may have"))?;
     Ok((name, value))
+}
+
+fn weight(fields: &HeaderMap) -> usize {
+    fields.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
 }
 
 /// Fields that the gateway sets itself when it sends a message.

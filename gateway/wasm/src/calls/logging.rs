@@ -62,7 +62,7 @@ pub(crate) fn emit(state: &mut GuestState, level: Level, message: &[u8]) {
         return;
     }
     state.keep_log_line(&line);
-    let Taken::Yes { refused_before: dropped } = state.log_bytes.take(line.len()) else { return };
+    let Taken::Yes { refused_before: dropped } = state.log.take_line(line.len()) else { return };
     if dropped > 0 {
         let plugin = &*state.facts.name;
         tracing::warn!(target: "plugin", plugin, "logs too much: {dropped} lines were dropped");

@@ -42,6 +42,18 @@ fn a_request_whose_callbacks_take_too_long_together_is_lost_and_its_instance_is_
     bench.request(&mut exchange).unwrap();
 }
 
+#[test]
+fn a_client_whose_request_takes_too_long_in_all_opens_no_breaker_for_others() {
+    let breaker = BreakerLimits { failures: 1, window: Duration::from_secs(3600) };
+    let bench = with(&guest::on_request(""), model::PluginLimits { breaker, ..settings().limits });
+    let (instance, mut exchange) = (bench.instance(), exchange());
+    let stream = begin(&instance, &mut exchange);
+    (0..60).for_each(|_| instance.charge(stream, Instant::now(), Duration::from_millis(1)));
+    assert_eq!(bench.metrics.budget_exceeded.load(Relaxed), 1);
+    assert!(!bench.plugin.status().breaker_open);
+    bench.request(&mut exchange).unwrap();
+}
+
 /// Some 15 ms of a processor of today.
 const SLOW: &str = "(local $n i32)
     (loop $next

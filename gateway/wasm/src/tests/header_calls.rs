@@ -257,3 +257,22 @@ fn a_map_cannot_be_filled_without_end() {
     assert_eq!(exchange.request.headers.len(), 1023, "one of two values was replaced");
     assert_eq!(exchange.request.headers["x-a"], "last");
 }
+
+/// Heads lie outside of the guest's memory: its limit does not hold them.
+#[test]
+fn a_head_cannot_be_made_to_weigh_gigabytes() {
+    let (exchange, _) = on_request(
+        r#"(local $n i32)
+        (memory.fill (i32.const 2048) (i32.const 97) (i32.const 60000))
+        (loop $next
+          (call $expect (call $add_header (i32.const 0) $"x-big" (i32.const 2048) (i32.const 60000)) (i32.const 0))
+          (local.set $n (i32.add (local.get $n) (i32.const 1)))
+          (br_if $next (i32.lt_u (local.get $n) (i32.const 100))))
+        (call $expect (call $replace_header (i32.const 0) $"x-a" (i32.const 2048) (i32.const 60000)) (i32.const 0))
+        (call $expect (call $add_header (i32.const 0) $"x-small" $"fits") (i32.const 0))"#,
+    );
+    let headers = &exchange.request.headers;
+    assert_eq!(headers.get_all("x-big").iter().count(), 17);
+    assert!(!headers.contains_key("x-a"), "none of a client's is left in its place");
+    assert_eq!(headers["x-small"], "fits");
+}

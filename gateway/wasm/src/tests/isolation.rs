@@ -177,3 +177,21 @@ fn ticks_are_those_of_an_instance_beside() {
     assert_eq!(seen(&request), "B1[");
     assert!(bench.worker.next_tick().is_some());
 }
+
+#[test]
+fn a_fresh_sandbox_for_each_request_is_no_way_to_flood_the_log() {
+    use crate::allowance::Taken;
+    let bench = start("").unwrap();
+    let (first, second) = (bench.instance(), bench.instance());
+    let line = |instance: &Instance| {
+        instance.with_vm(|vm| Ok(vm.store.data().log.take_line(200 << 10))).unwrap()
+    };
+    assert_eq!(line(&first), Taken::Yes { refused_before: 0 });
+    assert_eq!(line(&second), Taken::No);
+    let refusal = |instance: &Instance| {
+        instance.with_vm(|vm| Ok(vm.store.data().log.take_refusal())).unwrap()
+    };
+    let logged =
+        (0..10).filter(|nth| refusal(if nth % 2 == 0 { &first } else { &second }) != Taken::No);
+    assert_eq!(logged.count(), 5);
+}

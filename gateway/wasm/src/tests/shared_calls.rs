@@ -118,3 +118,28 @@ fn a_retired_instance_ticks_no_more_and_hears_of_no_queue() {
     scope.queues.push(scope.queues.resolve(b"jobs").unwrap(), b"a job").unwrap();
     assert_eq!(instance.desk.take_queue(), None);
 }
+
+#[test]
+fn others_have_their_turn_between_elements_that_take_long() {
+    let slow = r#"(local $n i32)
+        (loop $next
+          (local.set $n (i32.add (local.get $n) (i32.const 1)))
+          (br_if $next (i32.lt_u (local.get $n) (i32.const 40000000))))"#;
+    let body = format!(
+        r#"(func (export "proxy_on_configure") (param i32 i32) (result i32) (local $n i32)
+          (call $expect (call $register_queue $"jobs" (i32.const 512)) (i32.const 0))
+          (loop $next
+            (call $expect (call $enqueue (i32.load (i32.const 512)) $"job") (i32.const 0))
+            (local.set $n (i32.add (local.get $n) (i32.const 1)))
+            (br_if $next (i32.lt_u (local.get $n) (i32.const 5))))
+          (i32.const 1))
+        (func (export "proxy_on_queue_ready") (param i32 i32) {slow})"#
+    );
+    let bench = Bench::start(&body);
+    bench.worker.wake(&bench.plugin);
+    for _ in 0..2 {
+        let mut told = 0;
+        bench.worker.run_due(std::time::Instant::now(), |_, _, _| told += 1);
+        assert_eq!(told, 1);
+    }
+}

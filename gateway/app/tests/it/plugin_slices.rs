@@ -1,11 +1,16 @@
 //! The limit `slice`: a plugin whose callbacks take long gives way to others.
 
-use portcullis_testkit::{Call, Client};
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use portcullis_testkit::manifests::service_entry;
+use portcullis_testkit::{Call, Client, TestBody, Upstream, within};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::shop::{HOST, Shop};
-use crate::small_guests::{callback, shop_with_annotated};
+use crate::small_guests::{
+    annotated, callback, clients, map, shop_with_annotated, shop_with_objects, small_guest,
+};
 
 /// What its callbacks may take, which no test reaches that does not want to.
 const SLICED: &str = "portcullis.dev/isolation: request, \
@@ -94,4 +99,78 @@ async fn it_goes_with_sandboxes_alone() {
     let mut shop = shop_with_annotated(&guest, "portcullis.dev/limits: 'slice=1ms'", "").await;
     let line = shop.gateway.logged("the limit `slice` goes with").await;
     assert!(line.contains("WasmPlugin/default/guest"), "{line}");
+}
+
+/// The head of a request is upstream, and its reply comes, while its body is still sent: the plugin is slow at both.
+#[tokio::test]
+async fn the_halves_of_a_stream_do_not_get_in_each_others_way() {
+    let guest = callback("on_request_body", LONG)
+        + &callback(
+            "on_response_headers",
+            &format!("{LONG} (call $add (i32.const 2) $\"x-reply\" $\"seen\")"),
+        )
+        + &callback("on_response_body", LONG);
+    let shop = sliced(&guest).await;
+    for mut client in clients(&shop).await {
+        let (writer, body) = TestBody::written();
+        let call = Call::post(HOST, "/drip", body).header("x-slow", "yes");
+        let writing = tokio::spawn(async move {
+            for _ in 0..20 {
+                if writer.send(Ok(Bytes::from_static(b"piece,"))).await.is_err() {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        });
+        let reply = client.open(call).await.unwrap();
+        assert_eq!(
+            (reply.status().as_u16(), reply.headers()["x-reply"].to_str().unwrap()),
+            (200, "seen")
+        );
+        shop.blue.until(|seen| seen.held == 1).await;
+        shop.blue.release();
+        let body = within("the whole reply", reply.into_body().collect()).await.unwrap();
+        assert_eq!(body.to_bytes(), "first,second");
+        writing.await.unwrap();
+    }
+}
+
+/// One plugin holds the body until its call is answered, another is slow at each of its pieces.
+#[tokio::test]
+async fn one_that_gives_way_beside_one_that_holds() {
+    let auth = Upstream::start("auth");
+    let head = map(&[(":method", "GET"), (":path", "/check"), (":authority", "auth.example")]);
+    let holds = callback(
+        "on_request_body",
+        &format!(
+            "(if (i32.eqz (global.get $first)) (then
+               (global.set $first (local.get $context))
+               (call $expect (call $host_http_call $\"auth.example:80\" {head} (i32.const 0) (i32.const 0)
+                 (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 520)) (i32.const 0))))
+             (return (i32.const 1))"
+        ),
+    ) + "(func (export \"proxy_on_http_call_response\") (param i32 i32 i32 i32 i32)
+           (call $resume (global.get $first) (i32.const 0)))";
+    let entry = service_entry("auth", "auth.example", 80, &[auth.address()]);
+    let objects = [
+        entry,
+        annotated("slow", SLICED, "priority: 2\n"),
+        annotated("holds", "portcullis.dev/isolation: request", "priority: 1\n"),
+    ];
+    let slow = small_guest(&callback("on_request_body", LONG));
+    let guests = [("slow", slow, ""), ("holds", small_guest(&holds), "")];
+    let shop = shop_with_objects(&objects, &guests).await;
+    for mut client in clients(&shop).await {
+        let (writer, body) = TestBody::written();
+        let call = Call::post(HOST, "/", body).header("x-slow", "yes");
+        let writing = tokio::spawn(async move {
+            for _ in 0..10 {
+                writer.send(Ok(Bytes::from_static(b"piece,"))).await.unwrap();
+            }
+        });
+        let reply = client.call(call).await;
+        writing.await.unwrap();
+        assert_eq!(reply.status, 200);
+        assert_eq!(reply.json()["body"], "piece,".repeat(10));
+    }
 }

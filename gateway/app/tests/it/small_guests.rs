@@ -73,6 +73,14 @@ async fn open(
     Shop { gateway, client, blue, green }
 }
 
+/// A shop of one worker with these objects, which name the modules of guests by their files.
+pub async fn shop_with_objects(objects: &[String], guests: &[(&str, Vec<u8>, &str)]) -> Shop {
+    let (blue, green) = (Upstream::start("blue"), Upstream::start("green"));
+    let mut documents = vec![shop::manifests(TO_BLUE), backends(&blue, &green)];
+    documents.extend_from_slice(objects);
+    open(&documents, guests, "text", [blue, green]).await
+}
+
 /// The same with one plugin.
 pub async fn shop_with_guest(functions: &str) -> Shop {
     shop_with_guests(&[("guest", small_guest(functions), "")], &[]).await

@@ -80,7 +80,7 @@ impl AccessTest {
     }
 
     /// Whether it asks what only requests have.
-    pub(crate) fn is_of_requests(&self) -> bool {
+    pub fn is_of_requests(&self) -> bool {
         self.is_of_token()
             || matches!(
                 self.subject,

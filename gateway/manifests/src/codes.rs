@@ -78,7 +78,7 @@ pub const KEYS_IN_PLAIN_TEXT: Code = Code("PC0232");
 pub const PROVIDER_NOT_SERVED: Code = Code("PC0235");
 /// A condition of an authorization policy that cannot be decided where the policy stands.
 pub const CONDITION_UNDECIDABLE: Code = Code("PC0236");
-/// A value with a `*` at both ends, of which one means itself.
+/// A value with a `*` that means itself, since it is not at one end.
 pub const LITERAL_STAR: Code = Code("PC0237");
 
 /// A Secret that is named, but missing.

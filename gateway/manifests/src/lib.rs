@@ -26,6 +26,7 @@ mod route_tests;
 mod scalars;
 pub mod status;
 mod suggest;
+mod written_path;
 mod yaml;
 
 pub use certificate_files::CertificateFiles;

@@ -21,6 +21,16 @@ pub(crate) fn port(cursor: &Cursor<'_>) -> Option<u16> {
 
 /// A duration as in Go, `1m30s` or `250ms`.
 pub(crate) fn duration(cursor: &Cursor<'_>) -> Option<Duration> {
+    if let Value::Integer(number) = cursor.node().value {
+        let help = format!("write it with its unit, as `{number}s`");
+        cursor.report(
+            Gravity::Breaks,
+            codes::WRONG_TYPE,
+            "this has to be a string, but is a number",
+            help,
+        );
+        return None;
+    }
     let text = cursor.text()?;
     let parsed = parse_duration(text).ok();
     if parsed.is_none() {

@@ -14,7 +14,7 @@ use portcullis_model::Action;
 use portcullis_routing::{ConsideredRule as Considered, Outcome, RouteQuery};
 
 use crate::explain_authentication::Identity;
-use crate::explain_filters::{answered_by_filter, native_filters};
+use crate::explain_filters::{answered_by_filter, native_filters, native_steps};
 use crate::explain_plugins::{explain_chain, refuses_all};
 use crate::explain_policies::{explain_connection_policies, explain_policies};
 use crate::explain_upstream::{endpoints, explain_forward, header_changes};
@@ -121,6 +121,7 @@ fn explain_routes(
         explain_redirect(&redirect, request, MatchedPath::Whole, &mut explanation);
         return explanation;
     }
+    explanation.filters.extend(native_steps(settings));
     if let Some((rule, matched)) = chosen {
         explain_rule((listener, rule), matched, request, &mut explanation);
     }
@@ -129,7 +130,7 @@ fn explain_routes(
     explanation.plugins =
         chain.iter().filter_map(ChainStep::plugin).map(|step| step.id.to_string()).collect();
     explanation.plugin_chain = explain_chain(chain, listener, rule, snapshot);
-    if !identity.tell(listener, &mut explanation) {
+    if !identity.tell(&mut explanation) {
         explain_policies(settings, request, (head_of(request), &identity), &mut explanation);
     }
     if let Some(step) = refuses_all(chain, snapshot) {

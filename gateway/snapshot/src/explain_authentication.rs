@@ -52,10 +52,7 @@ impl Identity {
     }
 
     /// Tells of it; whether the request ends here.
-    pub(crate) fn tell(&self, listener: &CompiledListener, explanation: &mut Explanation) -> bool {
-        if listener.settings.authentication.is_some() {
-            explanation.filters.push("authentication".to_owned());
-        }
+    pub(crate) fn tell(&self, explanation: &mut Explanation) -> bool {
         let Identity::Refused(refusal) = self else { return false };
         explanation.outcome = "refused";
         explanation.status = Some(401);

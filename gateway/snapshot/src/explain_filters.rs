@@ -2,9 +2,18 @@
 
 use http::StatusCode;
 use portcullis_filters::{ALL_PARTS, Fault};
-use portcullis_model::{Action, DestinationChange, RuleFilters};
+use portcullis_model::{Action, DestinationChange, Listener, RuleFilters};
 
 use crate::{CompiledListener, CompiledRule, RequestToExplain};
+
+/// What runs on every request of a listener, before the filters of its rule.
+pub(crate) fn native_steps(listener: &Listener) -> impl Iterator<Item = String> {
+    let steps = [
+        ("authentication", listener.authentication.is_some()),
+        ("authorization", listener.authorization.is_some()),
+    ];
+    steps.into_iter().filter(|(_, runs)| *runs).map(|(name, _)| name.to_owned())
+}
 
 /// What runs on a request that goes to a rule, in order; what acts on replies alone comes last.
 pub(crate) fn native_filters(listener: &CompiledListener, rule: &CompiledRule) -> Vec<String> {

@@ -22,7 +22,6 @@ pub(crate) fn explain_policies(
     explanation: &mut Explanation,
 ) {
     let Some(authorization) = &listener.authorization else { return };
-    explanation.filters.push("authorization".to_owned());
     let mut exchange = Exchange::new(connection(request), head);
     exchange.authenticated = identity.authenticated().cloned();
     explain(authorization, &exchange, (listener, request, identity), explanation);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portcullis_filters::Authorization;
+use portcullis_filters::{AccessAction, AccessPolicy, AccessTest, Authorization};
 use portcullis_model::Listener;
 
 use super::coverage::Attachment;
@@ -21,6 +21,9 @@ pub(crate) fn authorize_requests(
     for (number, policy) in policies.iter().enumerate() {
         let (covered, gateways) = attachment.covered(&policy.coverage);
         for listener in covered {
+        let passes_on = |(_, listener): &&(usize, Listener)| !listener.protocol.is_http();
+        let first = covered.iter().filter_map(|index| listeners.get(*index)).find(passes_on);
+        first.into_iter().for_each(|(_, listener)| warn_of_requests(policy, listener, findings));
             if let Some(covering) = covering.get_mut(listener) {
                 covering.push(number);
             }
@@ -75,3 +78,26 @@ fn report_unused(policy: &AuthorizationPolicy, findings: &mut Findings) {
         "correct `selector` or `targetRefs`, or leave it for the workloads that it is meant for";
     findings.warning(codes::POLICY_UNATTACHED, spot, message, help);
 }
+/// Warns of a policy that asks of the connections of a listener what only requests have.
+fn warn_of_requests(object: &AuthorizationPolicy, listener: &Listener, findings: &mut Findings) {
+    let policy = &object.policy;
+    let asks = policy.rules.iter().any(|rule| rule.tests().any(AccessTest::is_of_requests));
+    if !asks || !object.enforces() {
+        return;
+    }
+    let effect = match policy.action {
+        AccessAction::Allow => {
+            "so its rules on them match nothing there, and connections are closed"
+        }
+        _ => "so its conditions on them count as fulfilled there, and connections are closed",
+    };
+    let message = format!(
+        "server `{}` of {} passes bytes on and knows no requests, {effect}",
+        listener.server, listener.gateway
+    );
+    let (id, origin) = (&object.metadata.id, &object.metadata.origin);
+    let spot = Spot { object: id, field: "spec.rules".to_owned(), origin };
+    let help = "name the servers that it is for in `targetRefs` with `sectionName`, or their ports in `to.operation.ports`";
+    findings.warning(codes::CONDITION_UNDECIDABLE, spot, message, help);
+}
+

@@ -1,8 +1,9 @@
 //! Which routes are bound to which server, and for which hosts.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use portcullis_message::HostPattern;
+use portcullis_model::ObjectId;
 
 use super::findings::{Findings, Spot};
 use super::open::OpenGateway;
@@ -33,9 +34,9 @@ impl Bindings {
     }
 }
 
-/// Binds routes, given in creation order.
+/// Binds routes, given in creation order. Of Gateways that are broken it was said where they were read.
 pub(crate) fn bind_routes(
-    gateways: &[OpenGateway],
+    (gateways, broken): (&[OpenGateway], &HashSet<ObjectId>),
     routes: &[Route],
     findings: &mut Findings,
 ) -> Bindings {
@@ -60,7 +61,9 @@ pub(crate) fn bind_routes(
         let (mut found, mut taken) = (false, false);
         for name in &route.service.gateways {
             let Some(index) = by_name.get(&(&*name.namespace, &*name.name)) else {
-                report_missing(route, name, gateways, findings);
+                if !broken.contains(&gateway_id(name)) {
+                    report_missing(route, name, gateways, findings);
+                }
                 continue;
             };
             let own = &route.service.metadata.id.namespace;
@@ -133,6 +136,11 @@ impl<'t> Taker<'t> {
             taker.pattern.intersect(host).into_iter().for_each(&mut found);
         }
     }
+}
+
+/// The identity of a Gateway that a route names.
+pub(crate) fn gateway_id(name: &GatewayName) -> ObjectId {
+    ObjectId::new("Gateway", name.namespace.clone(), name.name.clone())
 }
 
 fn report_missing(

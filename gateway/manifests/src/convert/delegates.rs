@@ -98,8 +98,11 @@ impl<'d> Delegates<'d> {
         };
         let field = format!("spec.http[{}].delegate", rule.index);
         let spot = Spot { object: own, field, origin: &delegate.origin };
-        let help = "a delegate is a VirtualService without `hosts`; until there is one, this rule takes no request";
-        findings.error(codes::DELEGATE_MISSING, spot, message, help);
+        let near = self.by_id.keys().filter(|id| id.name == delegate.id.name).min();
+        let near = near.map(|id| format!("did you mean `namespace: {}`? ", id.namespace));
+        let help = near.unwrap_or_default()
+            + "a delegate is a VirtualService without `hosts`; until there is one, this rule takes no request";
+        findings.error(codes::DELEGATE_MISSING, spot, message, &help);
         None
     }
 
@@ -149,7 +152,7 @@ fn within(
     Some(Effective { owner: owner.clone(), rule, through: Some(through) })
 }
 
-fn inherited_rewrite(outer: &HttpRule, leaf: &HttpRule) -> Option<Rewrite> {
+fn inherited_rewrite(outer: &HttpRule, leaf: &HttpRule) -> Option<Box<Rewrite>> {
     leaf.rewrite.clone().or_else(|| outer.rewrite.clone())
 }
 

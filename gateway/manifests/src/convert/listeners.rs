@@ -1,10 +1,10 @@
 //! Gateways to listeners, with the routes bound to them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use portcullis_message::HostPattern;
-use portcullis_model::{Listener, RequestPolicy, VirtualHost};
+use portcullis_model::{Listener, ObjectId, RequestPolicy, VirtualHost};
 
 use super::binding::bind_routes;
 use super::findings::Findings;
@@ -16,14 +16,14 @@ use super::tcp_routes::TcpBinder;
 use super::workload_sources::WorkloadSources;
 use crate::kinds::RouteOrder;
 
-/// Makes the listeners of the open Gateways, each with the index of its Gateway.
+/// Makes the listeners of the open Gateways, each with the index of its Gateway, beside these broken objects.
 pub(crate) fn build_listeners(
-    gateways: &[OpenGateway],
+    (gateways, broken): (&[OpenGateway], &HashSet<ObjectId>),
     (routes, sources): (&[Route], &WorkloadSources<'_>),
     credentials: &mut Credentials<'_>,
     findings: &mut Findings,
 ) -> Vec<(usize, Listener)> {
-    let bindings = bind_routes(gateways, routes, findings);
+    let bindings = bind_routes((gateways, broken), routes, findings);
     let mut merger = Merger::new(routes);
     let mut connections = TcpBinder::new(routes, sources);
     let mut listeners = Vec::new();
@@ -64,7 +64,7 @@ pub(crate) fn build_listeners(
             listeners.push((index, listener));
         }
     }
-    connections.report_unused(findings);
+    connections.report_unused(broken, findings);
     listeners
 }
 

@@ -148,8 +148,12 @@ pub fn into_model_with(draft: &Draft, last_good: &LastGood, premises: Premises<'
     builder.delegates.report_unused(&mut findings);
     build_tcp_rules(&mut routes, lookup, &mut findings);
     let mut credentials = Credentials::new(stores, last_good, &mut next);
-    let mut listeners =
-        build_listeners(&gateways, (&routes, &sources), &mut credentials, &mut findings);
+    let mut listeners = build_listeners(
+        (&gateways, &objects.broken),
+        (&routes, &sources),
+        &mut credentials,
+        &mut findings,
+    );
     let mut parts = RuleParts { lookup, policies: &mut policies, plugins: &on_rules };
     api.bind_http(&objects.http_routes, &mut parts, &mut findings);
     api.bind_streams(&objects.stream_routes, lookup, &gateways, &mut findings);

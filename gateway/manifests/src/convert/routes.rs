@@ -305,7 +305,10 @@ pub(crate) fn build_destination(
     let share = lookup.lost.share();
     let port = match lookup.services.find(&host) {
         None => {
-            let help = format!("write a Service or ServiceEntry, or correct the name; {share}");
+            let help = match lookup.services.near(&host) {
+                Some(near) => format!("did you mean `{near}`? {share}"),
+                None => format!("write a Service or ServiceEntry, or correct the name; {share}"),
+            };
             warn(codes::SERVICE_MISSING, "host", format!("there is no service `{host}`"), &help);
             return finish(
                 destination,

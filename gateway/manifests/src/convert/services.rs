@@ -12,6 +12,7 @@ use super::known_service::{ByHost, CLUSTER_DOMAIN, KnownService};
 use super::service_endpoints::{Slices, known_service};
 use crate::codes;
 use crate::kinds::Export;
+use crate::suggest::closest;
 
 /// The services, by host.
 #[derive(Default)]
@@ -51,6 +52,17 @@ impl Services {
         self.by_host.get(host)
     }
 
+    /// The host that was probably meant by one that is no service's. It costs a look at every service, so it is not
+    /// sought among many.
+    pub(crate) fn near(&self, host: &str) -> Option<&str> {
+        if self.by_host.len() > MOST_COMPARED {
+            return None;
+        }
+        let mut hosts: Vec<&str> = self.by_host.values().map(|service| &*service.host).collect();
+        hosts.sort_unstable();
+        closest(host, hosts.into_iter())
+    }
+
     /// Every service, by host.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &KnownService> {
         self.by_host.values()
@@ -67,6 +79,9 @@ impl Services {
         found.map_or_else(|| full.into(), |service| service.host.clone())
     }
 }
+
+/// Among so many services a near name is sought.
+const MOST_COMPARED: usize = 500;
 
 /// Reports an object that no Gateway sees.
 pub(super) fn report_export(id: &ObjectId, field: &str, export: &Export, findings: &mut Findings) {

@@ -8,6 +8,7 @@ use portcullis_model::{
     ListenerProtocol, ObjectId, Origin, TcpAddresses, TcpDestination, TcpRoute, TcpRule,
 };
 
+use super::binding::gateway_id;
 use super::findings::{Findings, Spot};
 use super::routes::{Lookup, Lost, Route, build_destination};
 use super::workload_sources::WorkloadSources;
@@ -135,10 +136,12 @@ impl<'b> TcpBinder<'b> {
         names
     }
 
-    /// Reports the rules that no listener has.
-    pub(crate) fn report_unused(self, findings: &mut Findings) {
+    /// Reports the rules that no listener has, unless a broken Gateway might have had them.
+    pub(crate) fn report_unused(self, broken: &HashSet<ObjectId>, findings: &mut Findings) {
         for route in self.routes {
-            if route.service.gateways.is_empty() {
+            let gateways = &route.service.gateways;
+            if gateways.is_empty() || gateways.iter().any(|name| broken.contains(&gateway_id(name)))
+            {
                 continue;
             }
             for (written, rule) in route.service.tcp_rules.iter().zip(&route.tcp_rules) {

@@ -9,6 +9,7 @@ use portcullis_filters::{AccessAction, PathTest, TextTest};
 use crate::codes;
 use crate::reader::Cursor;
 use crate::report::Gravity;
+use crate::written_path::{Behind, warn_of_lost_path, why_lost};
 
 /// What rules are read for.
 #[derive(Clone, Copy)]
@@ -34,16 +35,19 @@ pub(super) fn undecidable(field: &Cursor<'_>, message: &str) {
 /// Texts with a wildcard at one end; none is empty.
 pub(super) fn text_values(field: &Cursor<'_>) -> Vec<TextTest> {
     values(field, |item, text| {
-        if text.len() > 2 && text.starts_with('*') && text.ends_with('*') {
-            item.report(
-                Gravity::Warns,
-                codes::LITERAL_STAR,
-                format!("only the first `*` of `{text}` is a wildcard; the other means itself"),
-                "one value cannot have both: write a prefix or a suffix",
-            );
-        }
+        warn_of_star(item, text, "write a prefix or a suffix");
         Some(TextTest::parse(text))
     })
+}
+
+/// A `*` is a wildcard at one end alone.
+fn warn_of_star(item: &Cursor<'_>, text: &str, help: &str) {
+    let inside = text.strip_prefix('*').or_else(|| text.strip_suffix('*')).unwrap_or(text);
+    if inside.contains('*') {
+        let message =
+            format!("only a `*` at one end of `{text}` is a wildcard; the other means itself");
+        item.report(Gravity::Warns, codes::LITERAL_STAR, message, help);
+    }
 }
 
 /// The values of a list of texts that are not empty.
@@ -65,7 +69,7 @@ fn values<T>(field: &Cursor<'_>, read: impl Fn(&Cursor<'_>, &str) -> Option<T>) 
 pub(super) fn paths(field: &Cursor<'_>) -> Vec<PathTest> {
     values(field, |item, text| match PathTest::parse(text) {
         Ok(test) => {
-            check_path(item, text);
+            check_path(item, text, &test);
             Some(test)
         }
         Err(error) => {
@@ -75,15 +79,33 @@ pub(super) fn paths(field: &Cursor<'_>) -> Vec<PathTest> {
     })
 }
 
-/// A path begins with `/`, and is looked at without its query.
-fn check_path(item: &Cursor<'_>, text: &str) {
-    let what = match text {
-        _ if !text.starts_with(['/', '*']) => "a path begins with `/`, so this matches none",
-        _ if text.contains('?') => "paths are looked at without their query, so this matches none",
-        _ if text.contains('#') => "no path has a fragment, so this matches none",
-        _ => return,
+/// A path begins with `/`, and is looked at without its query and in its canonical form.
+fn check_path(item: &Cursor<'_>, text: &str, test: &PathTest) {
+    let (path, behind) = match test {
+        PathTest::Template(_) => (text.replace("{**}", "x").replace("{*}", "x"), Behind::Nothing),
+        PathTest::Text(test) => {
+            warn_of_star(item, text, "`{*}` is one segment, `{**}` any number: `/shops/{*}/items`");
+            match test {
+                TextTest::Present => return,
+                TextTest::Exact(path) => (path.to_string(), Behind::Nothing),
+                TextTest::Prefix(path) => (path.to_string(), Behind::Anything),
+                TextTest::Suffix(end) => return check_end(item, end),
+            }
+        }
     };
-    item.report(Gravity::Warns, codes::NEVER_MATCHES, what, "");
+    if !path.starts_with('/') {
+        let what = "a path begins with `/`, so this matches none";
+        item.report(Gravity::Warns, codes::NEVER_MATCHES, what, "begin it with `/`");
+    } else {
+        warn_of_lost_path(item, &path, behind);
+    }
+}
+
+fn check_end(item: &Cursor<'_>, end: &str) {
+    if let Some((_, help)) = why_lost(&format!("/x{end}"), Behind::Nothing) {
+        let what = format!("no path in its canonical form ends with `{end}`");
+        item.report(Gravity::Warns, codes::NEVER_MATCHES, what, help.replace("/x", ""));
+    }
 }
 
 /// Addresses, and networks as `10.0.0.0/8`.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use portcullis_message::HostPattern;
 use portcullis_model::{ListenerProtocol, ManifestDemand, ObjectId, Origin};
 
-use crate::raw_object::RawObject;
+use crate::codes;
 use crate::kinds::edge_setting::PlacedSetting;
 use crate::kinds::gateway_annotations::{
     RouteOrder, read_annotations, read_manifest_demand, read_route_order,
@@ -15,8 +15,9 @@ use crate::kinds::gateway_protocol::read_protocol_and_tls;
 use crate::kinds::gateway_tls::TLS;
 use crate::kinds::gateway_tls_settings::ServerTls;
 use crate::metadata::{Metadata, OBJECT, read_metadata};
+use crate::raw_object::RawObject;
 use crate::reader::{Cursor, Fields, Schema};
-use crate::report::Report;
+use crate::report::{Gravity, Report};
 use crate::scalars::{host_pattern, port};
 
 /// A Gateway.
@@ -117,20 +118,34 @@ pub(crate) fn read_gateway(raw: &RawObject, report: &Report) -> Option<Gateway> 
     let spec = root.required("spec")?;
     let spec = spec.fields(&GATEWAY)?;
     let selector = spec.field("selector").map(|field| field.text_map()).unwrap_or_default();
-    let mut servers = Vec::new();
-    if let Some(field) = spec.required("servers") {
-        for item in field.items() {
-            servers.extend(
-                item.fields(&SERVER)
-                    .and_then(|server| read_server(&server, &metadata.id.namespace)),
-            );
-        }
-    }
+    let servers = spec.required("servers");
+    let servers = servers.map(|field| read_servers(&field, &metadata.id.namespace));
+    let servers = servers.unwrap_or_default();
     let settings = read_annotations(raw, report);
     let manifest_demand = read_manifest_demand(raw, report);
     let route_order = read_route_order(raw, report);
     let class = None;
     Some(Gateway { metadata, class, selector, servers, settings, manifest_demand, route_order })
+}
+
+fn read_servers(field: &Cursor<'_>, namespace: &Arc<str>) -> Vec<Server> {
+    let mut servers: Vec<Server> = Vec::new();
+    for item in field.items() {
+        let read = item.fields(&SERVER).and_then(|server| read_server(&server, namespace));
+        let Some(server) = read else { continue };
+        if let Some(other) = servers.iter().find(|other| other.name == server.name) {
+            warn_of_name(&item, &server, other);
+        }
+        servers.push(server);
+    }
+    servers
+}
+
+/// Istio refuses it. Here the names are what policies, plugins and logs tell servers apart by.
+fn warn_of_name(item: &Cursor<'_>, server: &Server, other: &Server) {
+    let message = format!("{} is called `{}` too", other.field, server.name);
+    let help = "give each server a `port.name` of its own: targets and logs tell them apart by it";
+    item.report(Gravity::Warns, codes::BAD_VALUE, message, help);
 }
 
 fn read_server(fields: &Fields<'_>, namespace: &Arc<str>) -> Option<Server> {

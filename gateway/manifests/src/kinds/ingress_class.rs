@@ -5,8 +5,8 @@ use std::sync::Arc;
 use portcullis_model::Origin;
 
 use crate::codes;
-use crate::raw_object::RawObject;
 use crate::metadata::{Metadata, OBJECT, annotations, read_metadata};
+use crate::raw_object::RawObject;
 use crate::reader::{Cursor, Schema};
 use crate::report::{Gravity, Report};
 use crate::scalars::choice;
@@ -15,6 +15,7 @@ use crate::scalars::choice;
 #[derive(Clone, Debug)]
 pub(crate) struct IngressClass {
     pub(crate) metadata: Metadata,
+    pub(crate) controller: Arc<str>,
     /// Whose the Ingresses of the class are.
     pub(crate) owner: Owner,
     /// Whether Ingresses without a class are of this one.
@@ -44,7 +45,7 @@ pub(crate) enum IsDefault {
 }
 
 /// The controller of our classes.
-const CONTROLLER: &str = "portcullis.dev/ingress-controller";
+pub(crate) const INGRESS_CONTROLLER: &str = "portcullis.dev/ingress-controller";
 const DEFAULT: &str = "ingressclass.kubernetes.io/is-default-class";
 
 static SPEC: Schema = Schema {
@@ -61,14 +62,15 @@ pub(crate) fn read_ingress_class(raw: &RawObject, report: &Report) -> Option<Ing
     let spec = root.required("spec")?;
     let spec = spec.fields(&SPEC)?;
     let controller = spec.required("controller")?.text()?;
-    let owner = if controller == CONTROLLER { Owner::Us } else { Owner::Another };
+    let owner = if controller == INGRESS_CONTROLLER { Owner::Us } else { Owner::Another };
     if owner == Owner::Us
         && let Some(field) = spec.field("parameters")
     {
         let help = "write an EdgePolicy for settings of the gateway";
         field.report(Gravity::Warns, codes::NO_EFFECT, "our classes have no parameters", help);
     }
-    Some(IngressClass { metadata, owner, default: read_default(raw, report) })
+    let controller = controller.into();
+    Some(IngressClass { metadata, controller, owner, default: read_default(raw, report) })
 }
 
 fn read_default(raw: &RawObject, report: &Report) -> IsDefault {

@@ -8,6 +8,7 @@ use crate::codes;
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::Gravity;
 use crate::scalars::{choice, port};
+use crate::written_path::{Behind, warn_of_lost_path, warn_of_pattern};
 
 /// One entry of a rule's `paths`.
 #[derive(Clone, Debug)]
@@ -99,13 +100,15 @@ fn read_text<'c>(field: &Cursor<'c>, kind: PathType) -> Option<&'c str> {
         field.refuse(format!("`{text}` is no path"), "begin it with `/`");
         return None;
     }
+    let help = "write a RegularExpression in an HTTPRoute or `uri.regex` in a VirtualService";
     let looks_like_pattern = text.contains(['*', '(', '[', '|', '^', '$', '\\']);
     if kind == PathType::ImplementationSpecific && looks_like_pattern {
         let message = format!(
             "`{text}` looks like a pattern, but ImplementationSpecific is a prefix of whole segments here"
         );
-        let help = "write a RegularExpression in an HTTPRoute or `uri.regex` in a VirtualService";
         field.report(Gravity::Warns, codes::BAD_VALUE, message, help);
+    } else if kind != PathType::ImplementationSpecific {
+        warn_of_pattern(field, text, help);
     }
     let lower = text.to_ascii_lowercase();
     let odd = ["//", "/./", "/../", "%2f"].iter().any(|part| lower.contains(part))
@@ -117,6 +120,8 @@ fn read_text<'c>(field: &Cursor<'c>, kind: PathType) -> Option<&'c str> {
         field.refuse(format!("`{text}` is no path that a request can have"), help);
         return None;
     }
+    let behind = if kind == PathType::Exact { Behind::Nothing } else { Behind::Anything };
+    warn_of_lost_path(field, text, behind);
     Some(text)
 }
 

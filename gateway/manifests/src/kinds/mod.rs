@@ -110,7 +110,7 @@ pub(crate) use gateway_tls_settings::{
 pub(crate) use http_rule::HttpRule;
 pub(crate) use ingress::{Ingress, IngressTls};
 pub(crate) use ingress_annotations::{ForeignAnnotation, Weight};
-pub(crate) use ingress_class::{ClassName, IngressClass, IsDefault, Owner};
+pub(crate) use ingress_class::{ClassName, INGRESS_CONTROLLER, IngressClass, IsDefault, Owner};
 pub(crate) use ingress_path::{BackendPort, IngressBackend, IngressPath};
 pub(crate) use mirrors::RuleMirror;
 pub(crate) use namespace::Namespace;

@@ -214,7 +214,7 @@ pub(super) fn report(raw: &RawObject, standing: Standing, report: &Report) {
                 "`{}/{}` is no API of the gateway; the object is skipped",
                 raw.group, raw.version
             ),
-            help_for_group(&raw.group),
+            help_for_group(&raw.group, kind),
         ),
     }
 }
@@ -242,7 +242,10 @@ fn help_for_kind(kind: &str, group: &Group) -> String {
     }
 }
 
-fn help_for_group(name: &str) -> String {
+fn help_for_group(name: &str, kind: &str) -> String {
+    if (name, kind) == ("extensions", "Ingress") {
+        return "write `networking.k8s.io/v1`: a backend has `service: {name, port}` there, and a path its `pathType`".to_owned();
+    }
     match closest(name, GROUPS.iter().map(|group| group.name)) {
         Some(near) => format!("did you mean `{near}`?"),
         None => "keep it elsewhere if the warning is a bother".to_owned(),

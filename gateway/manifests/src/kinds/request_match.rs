@@ -14,6 +14,7 @@ use crate::codes;
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::Gravity;
 use crate::scalars::{header_name, port};
+use crate::written_path::{Behind, warn_of_lost_path, warn_of_pattern};
 
 static MATCH: Schema = Schema {
     what: "a match",
@@ -59,7 +60,9 @@ pub(crate) fn read_matches(
     let read = |(index, item): (usize, Cursor<'_>)| {
         item.fields(&MATCH).map(|fields| read_match(&fields, index, own))
     };
-    cursor.items().enumerate().filter_map(read).collect()
+    let mut matches: Vec<_> = cursor.items().enumerate().filter_map(read).collect();
+    matches.shrink_to_fit();
+    matches
 }
 
 fn read_match(fields: &Fields<'_>, index: usize, own: (&[Arc<str>], &Arc<str>)) -> WrittenMatch {
@@ -106,11 +109,11 @@ fn read_path(fields: &Fields<'_>, found: &mut RequestMatch) {
     let Some(field) = fields.field("uri") else { return };
     found.path = match read_string_match(&field) {
         Some(StringMatch::Exact(path)) => {
-            check_path(&field, &path);
+            check_path(&field, &path, Behind::Nothing, found.path_case);
             Some(PathMatch::Exact(path))
         }
         Some(StringMatch::Prefix(prefix)) => {
-            check_path(&field, &prefix);
+            check_path(&field, &prefix, Behind::Anything, found.path_case);
             Some(PathMatch::Prefix(prefix))
         }
         Some(StringMatch::Pattern(pattern)) => {
@@ -133,7 +136,12 @@ fn ignored_case(case: &Cursor<'_>) {
     );
 }
 
-fn check_path(field: &Cursor<'_>, path: &str) {
+fn check_path(field: &Cursor<'_>, path: &str, behind: Behind, case: PathCase) {
+    warn_of_pattern(
+        field,
+        path,
+        "where an expression is meant, write it as `regex`, which fits whole paths",
+    );
     if !path.starts_with('/') {
         field.report(
             Gravity::Warns,
@@ -141,6 +149,8 @@ fn check_path(field: &Cursor<'_>, path: &str) {
             format!("`{path}` never matches: every path begins with `/`"),
             "begin it with `/`",
         );
+    } else if case == PathCase::Sensitive {
+        warn_of_lost_path(field, path, behind);
     }
 }
 

@@ -1,9 +1,14 @@
 //! Which Gateways are ours.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use portcullis_model::ObjectId;
+
+use super::super::findings::{Findings, Spot};
 use super::super::gather::Objects;
-use crate::kinds::{ApiGateway, GatewayClass};
+use crate::codes;
+use crate::kinds::{ApiGateway, CONTROLLER, GatewayClass};
 
 /// The classes by name.
 pub(super) struct Classes<'o>(HashMap<&'o str, &'o GatewayClass>);
@@ -11,7 +16,7 @@ pub(super) struct Classes<'o>(HashMap<&'o str, &'o GatewayClass>);
 impl<'o> Classes<'o> {
     /// Of all objects.
     pub(super) fn new(objects: &'o Objects) -> Self {
-        let class = |class: &'o std::sync::Arc<GatewayClass>| (&*class.metadata.id.name, &**class);
+        let class = |class: &'o Arc<GatewayClass>| (&*class.metadata.id.name, &**class);
         Classes(objects.gateway_classes.iter().map(class).collect())
     }
 
@@ -19,5 +24,29 @@ impl<'o> Classes<'o> {
     pub(super) fn is_ours(&self, gateway: &ApiGateway) -> bool {
         let class = gateway.class.as_ref().and_then(|name| self.0.get(&**name));
         class.is_none_or(|class| class.is_ours())
+    }
+}
+
+/// Warns of classes of other controllers, whose Gateways are left to those.
+pub(super) fn report_foreign(objects: &Objects, foreign: &[ObjectId], findings: &mut Findings) {
+    for class in objects.gateway_classes.iter().filter(|class| !class.is_ours()) {
+        let id = &class.metadata.id;
+        let is_its = |gateway: &&Arc<ApiGateway>| {
+            gateway.class.as_deref() == Some(&*id.name) && foreign.contains(&gateway.metadata.id)
+        };
+        let mut left = objects.api_gateways.iter().filter(is_its);
+        let Some(first) = left.next() else { continue };
+        let more = match left.count() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let message = format!(
+            "{}{more} is left to the controller `{}`: nothing of it is served here",
+            first.metadata.id, class.controller
+        );
+        let origin = &class.metadata.origin;
+        let spot = Spot { object: id, field: "spec.controllerName".to_owned(), origin };
+        let help = format!("write `{CONTROLLER}` where it is to be served here");
+        findings.warning(codes::CLASS_MISSING, spot, message, &help);
     }
 }

@@ -7,7 +7,7 @@ use portcullis_model::ObjectId;
 
 use super::super::findings::{Findings, Spot};
 use super::super::gather::Objects;
-use super::classes::Classes;
+use super::classes::{Classes, report_foreign};
 use super::conflicts::mark_conflicts;
 use super::grants::Grants;
 use super::listeners::{fault, gateway_of, servers_of};
@@ -97,6 +97,7 @@ pub(super) fn build(
         gateways.push(Arc::new(made.gateway));
         made.parents.into_iter().for_each(|parent| parents.push(parent));
     }
+    report_foreign(objects, &parents.foreign, findings);
     refuse_orphans(objects, &mut parents, findings);
     (parents, gateways)
 }

@@ -7,18 +7,45 @@ use portcullis_model::ObjectId;
 use super::super::findings::{Findings, Spot};
 use super::super::gather::Objects;
 use crate::codes;
-use crate::kinds::{ClassName, Ingress, IsDefault, Owner};
+use crate::kinds::{ClassName, INGRESS_CONTROLLER, Ingress, IsDefault, Owner};
 
 /// The name that is ours also where no class of that name is written.
 const OURS: &str = "portcullis";
 
 /// Those of our classes and, unless another's class is the default one, those without a class.
 pub(super) fn ours<'o>(objects: &'o Objects, findings: &mut Findings) -> Vec<&'o Arc<Ingress>> {
-    let mut is_ours = |ingress: &&Arc<Ingress>| match &ingress.class {
+    let is_ours = |ingress: &&Arc<Ingress>| match &ingress.class {
         Some(class) => of_class(objects, ingress, class, findings),
         None => without_class(objects),
     };
-    objects.ingresses.iter().filter(|ingress| is_ours(ingress)).collect()
+    let (ours, left) = objects.ingresses.iter().partition::<Vec<_>, _>(is_ours);
+    report_foreign(objects, &left, findings);
+    ours
+}
+
+/// Warns of classes of other controllers, whose Ingresses are left to those.
+fn report_foreign(objects: &Objects, left: &[&Arc<Ingress>], findings: &mut Findings) {
+    for class in objects.ingress_classes.iter().filter(|class| class.owner == Owner::Another) {
+        let id = &class.metadata.id;
+        let is_its = |ingress: &&&Arc<Ingress>| match &ingress.class {
+            Some(name) => name.name == id.name,
+            None => class.default == IsDefault::Yes,
+        };
+        let mut left = left.iter().filter(is_its);
+        let Some(first) = left.next() else { continue };
+        let more = match left.count() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let message = format!(
+            "{}{more} is left to the controller `{}`: nothing of it is served here",
+            first.metadata.id, class.controller
+        );
+        let origin = &class.metadata.origin;
+        let spot = Spot { object: id, field: "spec.controller".to_owned(), origin };
+        let help = format!("write `{INGRESS_CONTROLLER}` where it is to be served here");
+        findings.warning(codes::CLASS_MISSING, spot, message, &help);
+    }
 }
 
 fn of_class(

@@ -285,6 +285,17 @@ fn every_wrong_source_or_operation_has_its_code() {
             "warning[PC0222] spec.rules[0].to[0].operation.paths[0]: a path begins with `/`",
         ),
         (operation("{paths: ['/a?b']}"), "warning[PC0222]"),
+        (operation("{paths: ['/a//b*']}"), "warning[PC0222]"),
+        (
+            operation("{paths: ['*/caf%c3%a9']}"),
+            "warning[PC0222] spec.rules[0].to[0].operation.paths[0]: no path in its canonical form ends with",
+        ),
+        (operation("{paths: ['/a/{*}/./b']}"), "warning[PC0222]"),
+        (
+            operation("{paths: ['/a/*/b']}"),
+            "warning[PC0237] spec.rules[0].to[0].operation.paths[0]: only a `*` at one end of `/a/*/b` is a wildcard; the other means itself",
+        ),
+        (operation("{methods: ['G*T']}"), "warning[PC0237]"),
         (operation("{method: [GET]}"), "error[PC0206]"),
     ]);
 }

@@ -6,6 +6,7 @@ use portcullis_model::{HeaderMatch, PathMatch, QueryMatch, RequestMatch, StringM
 
 use crate::reader::{Cursor, Schema};
 use crate::scalars::{choice, header_name, pattern};
+use crate::written_path::{Behind, warn_of_lost_path, warn_of_pattern};
 
 static MATCH: Schema = Schema {
     what: "a match",
@@ -81,6 +82,9 @@ fn read_path(field: &Cursor<'_>) -> Option<PathMatch> {
         value.refuse(wrong, "write a path as requests have it once it is canonical: `/a/b`");
         return None;
     }
+    warn_of_pattern(&value, text, "where an expression is meant, write `type: RegularExpression`");
+    let behind = if kind == PathType::Exact { Behind::Nothing } else { Behind::Anything };
+    warn_of_lost_path(&value, text, behind);
     Some(match kind {
         PathType::Exact => PathMatch::Exact(text.into()),
         // `/a/` and `/a` are the same prefix.

@@ -21,13 +21,19 @@ pub(crate) struct CallbackCounts {
 impl CallbackCounts {
     /// Counts a callback.
     pub(crate) fn observe(&mut self, took: Duration) {
-        let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        let whole = took.as_secs().saturating_mul(1_000_000_000);
+        let took = whole.saturating_add(took.subsec_nanos().into());
         // Nearly all are below the first bound.
         let bucket = NANOSECONDS.iter().position(|bound| took <= *bound);
         if let Some(bucket) = self.buckets.get_mut(bucket.unwrap_or(NANOSECONDS.len())) {
             *bucket += 1;
         }
         self.nanoseconds = self.nanoseconds.saturating_add(took);
+    }
+
+    /// Whether nothing was counted.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.buckets.iter().all(|count| *count == 0)
     }
 
     /// Adds another's counts.

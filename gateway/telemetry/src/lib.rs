@@ -9,6 +9,7 @@
 mod access_log;
 mod admission;
 mod callback_counts;
+mod callback_shard;
 mod cluster_samples;
 mod connection_counts;
 mod connection_series;

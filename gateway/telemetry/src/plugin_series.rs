@@ -45,7 +45,7 @@ fn write_durations(
     let mut merged: BTreeMap<Labels, CallbackCounts> = BTreeMap::new();
     for ((id, phase), counts) in shards.iter().flat_map(MetricShard::callbacks) {
         // A plugin that is gone keeps no series.
-        let Some(plugin) = plugins.iter().find(|plugin| plugin.id() == *id) else { continue };
+        let Some(plugin) = plugins.iter().find(|plugin| plugin.id() == id) else { continue };
         let labels = labels_of(plugin).with("phase", phase.as_str());
         merged.entry(admission.admit(labels, &other)).or_default().add(counts);
     }

@@ -7,6 +7,7 @@ use portcullis_exchange::Exchange;
 use rustc_hash::FxHashMap;
 
 use crate::callback_counts::CallbackCounts;
+use crate::callback_shard::CallbackShard;
 use crate::connection_counts::{ConnectionCounts, ConnectionEvent, ConnectionKey, ConnectionShard};
 use crate::histogram::{Histogram, ISTIO_BOUNDS, SECOND_BOUNDS};
 use crate::plugin_metrics::PluginMetrics;
@@ -22,7 +23,7 @@ const MOST_KEYS: usize = 10_000;
 pub struct MetricShard {
     places: FxHashMap<SeriesKey, u32>,
     requests: Vec<(SeriesKey, RequestCounts)>,
-    callbacks: FxHashMap<(u32, PluginPhase), CallbackCounts>,
+    callbacks: CallbackShard,
     connections: ConnectionShard,
 }
 
@@ -42,11 +43,7 @@ impl MetricShard {
 
     /// Counts a plugin's callback.
     pub fn plugin_callback(&mut self, plugin: &PluginMetrics, phase: PluginPhase, took: Duration) {
-        let key = (plugin.id(), phase);
-        match self.callbacks.get_mut(&key) {
-            Some(counts) => counts.observe(took),
-            None => self.callbacks.entry(key).or_default().observe(took),
-        }
+        self.callbacks.observe(plugin.id(), phase, took);
     }
 
     /// Counts what happened to a connection whose bytes are passed on.
@@ -60,7 +57,7 @@ impl MetricShard {
     }
 
     /// What was counted of callbacks, by plugin and phase.
-    pub(crate) fn callbacks(&self) -> impl Iterator<Item = (&(u32, PluginPhase), &CallbackCounts)> {
+    pub(crate) fn callbacks(&self) -> impl Iterator<Item = ((u32, PluginPhase), &CallbackCounts)> {
         self.callbacks.iter()
     }
 

@@ -117,6 +117,13 @@ pub(crate) fn give(guest: &mut Guest<'_>, slots: Slots, value: &[u8]) -> CallRes
     give_with(guest, slots, value.len(), |to, _| to.copy_from_slice(value))
 }
 
+/// The same of what was copied into a buffer [taken](GuestState::take_scratch) for that, which is kept for the next.
+pub(crate) fn give_copy(guest: &mut Guest<'_>, slots: Slots, copy: Vec<u8>) -> CallResult {
+    let given = give(guest, slots, &copy);
+    guest.data_mut().keep_scratch(copy);
+    given
+}
+
 /// The same, of a known length, written by `fill` straight into the guest's memory. Nothing is allocated
 /// for nothing: address and length are then 0.
 pub(crate) fn give_with(

@@ -31,6 +31,9 @@ pub(crate) const ROOT_CONTEXT: u32 = 1;
 /// How many of the guest's last log lines a refusal shows.
 const LOG_LINES_KEPT: usize = 5;
 
+/// So many bytes are kept for what host calls give.
+const MOST_SCRATCH: usize = 16 << 10;
+
 /// All sandboxes of a plugin together have so many times the memory that one may have.
 const SANDBOX_MEMORIES: u64 = 64;
 
@@ -166,6 +169,8 @@ pub(crate) struct GuestState {
     pub(crate) ending: Option<u32>,
     /// Contexts that are done, to be deleted after the callback.
     pub(crate) done: Vec<u32>,
+    /// What a host call gives, copied here while the guest's allocator runs; used again for the next.
+    scratch: Vec<u8>,
     /// The exchange of the stream that runs; a blank one while none does.
     pub(crate) exchange: Box<Exchange>,
     /// Of the body that the callback that runs is about; nothing else is.
@@ -216,6 +221,7 @@ impl GuestState {
             lingering: FxHashSet::default(),
             ending: None,
             done: Vec::new(),
+            scratch: Vec::new(),
             exchange: blank_exchange(),
             body: Bytes::new(),
             end: EndOfStream::No,
@@ -318,6 +324,19 @@ impl GuestState {
             }
             Phase::NewConnection => false,
             _ => true,
+        }
+    }
+
+    /// An empty buffer for what a host call gives, to be [put back](Self::keep_scratch).
+    pub(crate) fn take_scratch(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.scratch)
+    }
+
+    /// Keeps a buffer for the next host call, unless it has become large.
+    pub(crate) fn keep_scratch(&mut self, mut buffer: Vec<u8>) {
+        if buffer.capacity() <= MOST_SCRATCH {
+            buffer.clear();
+            self.scratch = buffer;
         }
     }
 

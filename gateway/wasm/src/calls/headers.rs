@@ -1,6 +1,5 @@
 //! Host calls for header maps.
 
-use smallvec::SmallVec;
 use wasmtime::Linker;
 
 use super::header_edit::{Existing, HeadEdit};
@@ -9,7 +8,7 @@ use crate::abi::{AbiVersion, Status, decode_pairs, encode_pairs_into, encoded_le
 use crate::call_end::{CallError, CallResult, bad_argument};
 use crate::capability_gate::may_read_headers;
 use crate::effects::Direction;
-use crate::guest::{Guest, Slots, bytes, give, give_with, memory_and_state, run, write_u32};
+use crate::guest::{Guest, Slots, bytes, give_copy, give_with, memory_and_state, run, write_u32};
 use crate::state::GuestState;
 
 pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
@@ -116,13 +115,17 @@ fn value(guest: &mut Guest<'_>, map: u32, key: Range, slots: Slots) -> CallResul
     let kind = kind(map)?;
     let (memory, state) = memory_and_state(guest)?;
     let name = bytes(memory, key.0, key.1)?;
-    let found = view(state, kind)?.and_then(|view| view.value(name));
-    match found.map(SmallVec::<[u8; 256]>::from_slice) {
-        Some(value) => give(guest, slots, &value),
+    let mut copy = state.take_scratch();
+    match view(state, kind)?.and_then(|view| view.value(name)) {
+        Some(value) => copy.extend_from_slice(value),
         // In 0.1.0 a missing value is an empty one.
-        None if state.facts.abi == AbiVersion::V0_1_0 => give(guest, slots, b""),
-        None => Err(CallError::Answer(Status::NotFound)),
+        None if state.facts.abi == AbiVersion::V0_1_0 => {}
+        None => {
+            state.keep_scratch(copy);
+            return Err(CallError::Answer(Status::NotFound));
+        }
     }
+    give_copy(guest, slots, copy)
 }
 
 fn set_pairs(guest: &mut Guest<'_>, map: u32, range: Range) -> CallResult {

@@ -8,7 +8,7 @@ use wasmtime::Linker;
 use crate::abi::{Status, encode_pairs};
 use crate::call_end::{CallError, CallResult, bad_argument};
 use crate::capability_gate::admit_property;
-use crate::guest::{Guest, Slots, bytes, give, memory_and_state, run};
+use crate::guest::{Guest, Slots, bytes, give_copy, memory_and_state, run};
 use crate::state::GuestState;
 
 /// A longer path names nothing.
@@ -16,9 +16,6 @@ const MOST_PATH_BYTES: u32 = 1024;
 /// What all plugins together may leave on one request.
 const MOST_STATE_BYTES: usize = 64 << 10;
 const MOST_STATE_ENTRIES: usize = 64;
-
-/// An encoded value, most often without an allocation.
-type Encoded = SmallVec<[u8; 256]>;
 
 pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     linker.func_wrap(
@@ -49,32 +46,49 @@ fn get(guest: &mut Guest<'_>, path: (u32, u32), slots: Slots) -> CallResult {
     }
     let path = std::str::from_utf8(bytes(memory, path.0, path.1)?)
         .map_err(|_| CallError::Refused(Status::NotFound, "the path is not text"))?;
-    let value = value_at(state, path)?.ok_or(CallError::Answer(Status::NotFound))?;
-    give(guest, slots, &value)
+    let mut value = state.take_scratch();
+    match copy_value(state, path, &mut value)? {
+        Found::Yes => give_copy(guest, slots, value),
+        Found::No => {
+            state.keep_scratch(value);
+            Err(CallError::Answer(Status::NotFound))
+        }
+    }
+}
+
+/// Whether a path has a value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Yes,
+    No,
 }
 
 /// The parts of a path are joined by zero bytes.
-fn value_at(state: &GuestState, path: &str) -> Result<Option<Encoded>, CallError> {
+fn copy_value(state: &GuestState, path: &str, to: &mut Vec<u8>) -> Result<Found, CallError> {
     let path = path.strip_suffix('\0').unwrap_or(path);
     let parts: SmallVec<[&str; 8]> = path.split('\0').collect();
     if let Some(text) = of_plugin(state, &parts) {
-        return Ok(Some(Encoded::from_slice(text.as_bytes())));
+        to.extend_from_slice(text.as_bytes());
+        return Ok(Found::Yes);
     }
     admit_property(state, &parts)?;
-    Ok(lookup(state, &parts))
+    Ok(copy_of_request(state, &parts, to))
 }
 
-fn lookup(state: &GuestState, path: &[&str]) -> Option<Encoded> {
-    let exchange = state.exchange()?;
+fn copy_of_request(state: &GuestState, path: &[&str], to: &mut Vec<u8>) -> Found {
+    let Some(exchange) = state.exchange() else { return Found::No };
     if let Some(value) = attribute(exchange, path) {
-        return Some(encode(value));
+        encode(value, to);
+        return Found::Yes;
     }
-    let name = match path {
-        ["filter_state", name] => name.strip_prefix("wasm.").unwrap_or(name),
-        [name] => name,
-        _ => return exchange.state(&path.join(".")).map(|value| Encoded::from_slice(value)),
+    let left = match path {
+        ["filter_state", name] => exchange.state(name.strip_prefix("wasm.").unwrap_or(name)),
+        [name] => exchange.state(name),
+        _ => exchange.state(&path.join(".")),
     };
-    exchange.state(name).map(|value| Encoded::from_slice(value))
+    let Some(value) = left else { return Found::No };
+    to.extend_from_slice(value);
+    Found::Yes
 }
 
 /// What is true of the plugin and the gateway, without a request too.
@@ -92,16 +106,16 @@ fn of_plugin<'a>(state: &'a GuestState, path: &[&str]) -> Option<&'a str> {
 }
 
 /// Text and bytes as they are, numbers as 8 bytes little-endian, a truth value as one byte.
-fn encode(value: AttributeValue) -> Encoded {
+fn encode(value: AttributeValue, to: &mut Vec<u8>) {
     match value {
-        AttributeValue::Bytes(bytes) => Encoded::from_slice(&bytes),
+        AttributeValue::Bytes(bytes) => to.extend_from_slice(&bytes),
         AttributeValue::Int(number)
         | AttributeValue::Timestamp(number)
-        | AttributeValue::Duration(number) => Encoded::from_slice(&number.to_le_bytes()),
-        AttributeValue::Bool(truth) => Encoded::from_slice(&[u8::from(truth)]),
+        | AttributeValue::Duration(number) => to.extend_from_slice(&number.to_le_bytes()),
+        AttributeValue::Bool(truth) => to.push(u8::from(truth)),
         AttributeValue::Map(pairs) => {
             let pairs: Vec<_> = pairs.iter().map(|(name, value)| (&name[..], &value[..])).collect();
-            Encoded::from_vec(encode_pairs(&pairs))
+            to.extend_from_slice(&encode_pairs(&pairs));
         }
     }
 }

@@ -9,9 +9,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use portcullis_model::parse_duration;
 
 use crate::compatibility::Compatibility;
-use crate::locality::{LabelArgument, LocalityArgument};
+use crate::locality::LocalityArgument;
 use crate::memory::Bytes;
 use crate::offline::OfflineArguments;
+use crate::workload::WorkloadArguments;
 
 /// An ingress gateway whose filters are WebAssembly plugins.
 #[derive(Debug, Parser)]
@@ -120,9 +121,9 @@ pub(crate) struct ServeArguments {
     /// DestinationRule asks for that.
     #[arg(long, env = "PORTCULLIS_LOCALITY", value_name = "LOCALITY")]
     pub locality: Option<LocalityArgument>,
-    /// A label of this gateway, which `failoverPriority` compares with those of endpoints; may be repeated.
-    #[arg(long, env = "PORTCULLIS_LABEL", value_delimiter = ',', value_name = "KEY=VALUE")]
-    pub label: Vec<LabelArgument>,
+    /// What this gateway is in its cluster.
+    #[command(flatten)]
+    pub workload: WorkloadArguments,
     /// How long to go on accepting after SIGTERM.
     #[arg(long, env = "PORTCULLIS_DRAIN_DELAY", default_value = "30s", value_parser = parse_duration)]
     pub drain_delay: Duration,
@@ -195,6 +196,9 @@ pub(crate) struct ValidateArguments {
     /// How to report.
     #[arg(long, env = "PORTCULLIS_OUTPUT", value_enum, default_value = "text")]
     pub output: Output,
+    /// What this gateway is in its cluster.
+    #[command(flatten)]
+    pub workload: WorkloadArguments,
 }
 
 /// `portcullis explain`

@@ -10,6 +10,7 @@ use portcullis_sources::FileSource;
 
 use crate::certificate_files::read_certificate_file;
 use crate::command_error::CommandError;
+use crate::workload::Workload;
 
 /// What a configuration comes to.
 pub(crate) struct Configuration {
@@ -26,18 +27,29 @@ pub(crate) struct Configuration {
 pub(crate) fn read_configuration(
     paths: &[PathBuf],
     mesh_certificates: &Path,
+    workload: &Workload,
     head_rules: HeadRules,
 ) -> Result<Configuration, CommandError> {
     require_paths(paths)?;
     let runtime = control_runtime()?;
     let update = runtime.block_on(FileSource::new(paths.to_vec()).latest_draft());
     let files = CertificateFiles::new(mesh_certificates, &read_certificate_file);
-    let premises = Premises { head_rules, labels: &[], files: &files };
+    let premises = premises(head_rules, workload, &files);
     let mut conversion = into_model_with(&update.draft, &LastGood::default(), premises);
     let mut problems = update.problems;
     problems.extend(std::mem::take(&mut conversion.problems));
     let Conversion { model, status, .. } = conversion;
     Ok(Configuration { model, problems, status })
+}
+
+/// What is true of a gateway.
+pub(crate) fn premises<'p>(
+    head_rules: HeadRules,
+    workload: &'p Workload,
+    files: &'p CertificateFiles<'p>,
+) -> Premises<'p> {
+    let namespace = workload.namespace.as_deref();
+    Premises { head_rules, labels: &workload.labels, namespace, files }
 }
 
 /// Refuses what is not there.

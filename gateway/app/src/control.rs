@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use portcullis_discovery::{Discovery, Keys};
 use portcullis_edge::Workers;
-use portcullis_manifests::{CertificateFiles, Draft, LastGood, Premises, into_model_with};
+use portcullis_manifests::{CertificateFiles, Draft, LastGood, into_model_with};
 use portcullis_message::{HeadRules, TrustedProxies};
 use portcullis_model::{PluginModule, Problem, Severity};
 use portcullis_snapshot::{Compiled, Compiler, News, Published, Snapshot};
@@ -16,7 +16,9 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::certificate_files::read_certificate_file;
+use crate::configuration::premises;
 use crate::proxy_headers::unbelievable_headers;
+use crate::workload::Workload;
 
 /// Applies drafts one after the other on a thread of its own, so that compiling plugins never delays a
 /// request, a health check or a signal.
@@ -84,8 +86,8 @@ pub(crate) struct ControlParts {
     pub registry: Arc<Registry>,
     /// How request heads are read where no EdgePolicy says otherwise.
     pub head_rules: HeadRules,
-    /// The gateway's labels (`--label`).
-    pub labels: Vec<(String, String)>,
+    /// The gateway's namespace and labels.
+    pub workload: Workload,
     /// Whose PROXY headers are believed.
     pub trusted: Arc<TrustedProxies>,
 }
@@ -148,8 +150,8 @@ impl Applier {
     fn apply(&mut self, draft: &Draft, mut problems: Vec<Problem>) -> Applied {
         let started = Instant::now();
         let files = CertificateFiles::new(&self.parts.mesh_certificates, &read_certificate_file);
-        let ControlParts { head_rules, ref labels, .. } = self.parts;
-        let premises = Premises { head_rules, labels, files: &files };
+        let ControlParts { head_rules, ref workload, .. } = self.parts;
+        let premises = premises(head_rules, workload, &files);
         let conversion = into_model_with(draft, &self.last_good, premises);
         self.last_good = conversion.last_good;
         let previous = self.parts.published.current();

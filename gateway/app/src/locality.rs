@@ -1,4 +1,4 @@
-//! Where the gateway runs: `--locality` and `--label`.
+//! Where the gateway runs (`--locality`), and how it is labelled.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -42,14 +42,20 @@ impl FromStr for LabelArgument {
     }
 }
 
+impl LabelArgument {
+    /// Key and value.
+    pub(crate) fn pair(&self) -> (String, String) {
+        (self.0.clone(), self.1.clone())
+    }
+}
+
 /// What clusters are compiled with.
 pub(crate) fn home(
     locality: Option<&LocalityArgument>,
-    labels: &[LabelArgument],
+    labels: Vec<(String, String)>,
     upkeep: Option<AskForUpkeep>,
 ) -> ClusterHome {
     let locality = locality.map(|locality| locality.0.clone());
-    let labels = labels.iter().map(|label| (label.0.clone(), label.1.clone())).collect();
     ClusterHome { here: Arc::new(Surroundings { locality, labels }), upkeep }
 }
 
@@ -69,9 +75,9 @@ mod tests {
 
     #[test]
     fn a_label_is_a_key_and_a_value() {
-        let home = home(None, &["rack=r7".parse().unwrap(), "empty=".parse().unwrap()], None);
-        let labels = [("rack", "r7"), ("empty", "")].map(|(key, value)| (key.into(), value.into()));
-        assert_eq!(home.here.labels, labels);
+        let pair = |text: &str| text.parse::<LabelArgument>().unwrap().pair();
+        assert_eq!(pair("rack=r7"), ("rack".to_owned(), "r7".to_owned()));
+        assert_eq!(pair("empty=").1, "");
         for bad in ["", "rack", "=r7"] {
             assert!(bad.parse::<LabelArgument>().unwrap_err().contains("KEY=VALUE"), "{bad}");
         }

@@ -31,6 +31,7 @@ mod state_dir;
 mod systemd;
 mod topology;
 mod upgrade;
+mod workload;
 
 use std::process::ExitCode;
 

@@ -10,7 +10,8 @@ use portcullis_telemetry::Registry;
 use crate::command_error::CommandError;
 use crate::compatibility::Compatibility;
 use crate::configuration::{Configuration, read_configuration};
-use crate::locality::{LabelArgument, LocalityArgument, home};
+use crate::locality::{LocalityArgument, home};
+use crate::workload::WorkloadArguments;
 
 /// What says which configuration, and of which gateway.
 #[derive(Debug, Args)]
@@ -36,9 +37,9 @@ pub(crate) struct OfflineArguments {
     /// DestinationRule asks for that.
     #[arg(long, env = "PORTCULLIS_LOCALITY", value_name = "LOCALITY")]
     pub locality: Option<LocalityArgument>,
-    /// A label of this gateway, which `failoverPriority` compares with those of endpoints; may be repeated.
-    #[arg(long, env = "PORTCULLIS_LABEL", value_delimiter = ',', value_name = "KEY=VALUE")]
-    pub label: Vec<LabelArgument>,
+    /// What this gateway is in its cluster.
+    #[command(flatten)]
+    pub workload: WorkloadArguments,
     /// Behave as another gateway where ours is safer.
     #[arg(long, env = "PORTCULLIS_COMPAT", value_enum)]
     pub compat: Option<Compatibility>,
@@ -47,9 +48,10 @@ pub(crate) struct OfflineArguments {
 /// The snapshot that would serve, but for plugins, which are not started.
 pub(crate) fn compile(arguments: &OfflineArguments) -> Result<Snapshot, CommandError> {
     let head_rules = Compatibility::head_rules(arguments.compat);
+    let workload = arguments.workload.workload();
     let Configuration { model, problems, .. } =
-        read_configuration(&arguments.config, &arguments.mesh_certificates, head_rules)?;
-    let home = home(arguments.locality.as_ref(), &arguments.label, None);
+        read_configuration(&arguments.config, &arguments.mesh_certificates, &workload, head_rules)?;
+    let home = home(arguments.locality.as_ref(), workload.labels, None);
     let mut compiler = Compiler::new(Registry::new(), None).with_home(home);
     Ok(match compiler.compile(model, problems, None) {
         Compiled::Changed(snapshot) => *snapshot,

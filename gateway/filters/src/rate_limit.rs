@@ -13,7 +13,7 @@ use portcullis_message::Reply;
 pub struct RateLimit {
     /// Whose it is: what names the same shares one bucket.
     pub bucket: Arc<str>,
-    /// How many requests each interval adds.
+    /// How many requests each interval adds; where neither this nor the burst is more than none, nothing passes.
     pub requests: u32,
     /// The interval.
     pub interval: Duration,
@@ -48,7 +48,7 @@ impl Bucket {
             began: now,
             full_at: AtomicU64::new(0),
             each,
-            whole: each.saturating_mul(u64::from(limit.burst.max(1))),
+            whole: each.saturating_mul(u64::from(limit.burst.max(limit.requests.min(1)))),
             policy: HeaderValue::try_from(policy).ok(),
             limit,
         }
@@ -114,6 +114,15 @@ mod tests {
     fn limit(requests: u32, interval: Duration, burst: u32) -> RateLimit {
         let status = StatusCode::TOO_MANY_REQUESTS;
         RateLimit { bucket: "b".into(), requests, interval, burst, status }
+    }
+
+    #[test]
+    fn a_limit_of_none_lets_nothing_pass() {
+        let begin = Instant::now();
+        let bucket = Bucket::new(limit(0, Duration::from_secs(1), 0), begin);
+        for seconds in [0, 1, 100_000] {
+            assert!(bucket.take(begin + Duration::from_secs(seconds)).is_err());
+        }
     }
 
     #[test]

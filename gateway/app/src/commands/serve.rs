@@ -73,11 +73,11 @@ async fn start(
     let worker_count = arguments.workers.map_or_else(usable_cores, Into::into);
     let (upkeep, ask) = Upkeep::new();
     tokio::spawn(upkeep.run());
-    let home = home(arguments.locality.as_ref(), &arguments.label, Some(ask));
+    let workload = arguments.workload.workload();
+    let home = home(arguments.locality.as_ref(), workload.labels.clone(), Some(ask));
     let jobs = Jobs::new();
     let plugins = plugin_host(&arguments, &registry, worker_count, jobs.plugin_news())?;
     let keys = keys(&arguments, &registry, jobs.plugin_news())?;
-    let labels = home.here.labels.clone();
     let compiler = Compiler::new(registry.clone(), Some(plugins)).with_home(home);
     let published = Published::new(compiler.empty());
     let discovery = Arc::new(discovery(&arguments, &registry));
@@ -114,7 +114,7 @@ async fn start(
         compiler,
         mesh_certificates: arguments.mesh_certificates.clone(),
         head_rules: Compatibility::head_rules(arguments.compat),
-        labels,
+        workload,
         trusted,
         published,
         workers,

@@ -15,8 +15,13 @@ use crate::state_dir;
 
 /// Reports on standard output; exit status 1 where there are errors.
 pub(crate) fn validate(arguments: &ValidateArguments) -> Result<ExitCode, CommandError> {
-    let Configuration { model, problems, status } =
-        read_configuration(&arguments.paths, &arguments.mesh_certificates, HeadRules::SAFEST)?;
+    let workload = arguments.workload.workload();
+    let Configuration { model, problems, status } = read_configuration(
+        &arguments.paths,
+        &arguments.mesh_certificates,
+        &workload,
+        HeadRules::SAFEST,
+    )?;
     let registry = Registry::new();
     if let Some(directory) = &arguments.state_dir {
         state_dir::prepare(directory).map_err(CommandError::Failure)?;

@@ -271,7 +271,8 @@ fn of_several_tokens_one_says_who_it_is_and_what_the_upstream_hears() {
             claim: claim.into(),
         };
         rule.claim_headers = outputs.map(output).into();
-        rule.places.push(TokenPlace::Header { name: "x-token".parse().unwrap(), prefix: "".into() });
+        rule.places
+            .push(TokenPlace::Header { name: "x-token".parse().unwrap(), prefix: "".into() });
         rule
     };
     let filter = rules(&[told("https://a", A, "a"), told("https://b", B, "b")]);

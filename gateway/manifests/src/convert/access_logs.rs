@@ -5,7 +5,7 @@ use std::sync::Arc;
 use portcullis_model::Listener;
 use portcullis_telemetry::LogRule;
 
-use super::coverage::covers;
+use super::coverage::Home;
 use super::findings::{Findings, Spot};
 use super::open::OpenGateway;
 use crate::codes;
@@ -14,7 +14,7 @@ use crate::kinds::{Coverage, Telemetry};
 /// Sets the rule of every listener, each given with the index of its Gateway. The objects come in creation order.
 pub(crate) fn set_access_logs(
     telemetries: &[Arc<Telemetry>],
-    gateways: &[OpenGateway],
+    (gateways, home): (&[OpenGateway], Home<'_>),
     listeners: &mut [(usize, Listener)],
     findings: &mut Findings,
 ) {
@@ -22,11 +22,12 @@ pub(crate) fn set_access_logs(
         let Some(gateway) = gateways.get(*gateway) else { continue };
         let server = listener.server.clone();
         let is_covered = |telemetry: &&Arc<Telemetry>| {
-            covers(&telemetry.coverage, &gateway.gateway, Some(&server))
+            home.covers(&telemetry.coverage, &gateway.gateway, Some(&server))
         };
         listener.access_log = combined(telemetries.iter().filter(is_covered));
     }
-    telemetries.iter().for_each(|telemetry| check(telemetry, telemetries, gateways, findings));
+    let scope = (gateways, home);
+    telemetries.iter().for_each(|telemetry| check(telemetry, telemetries, scope, findings));
 }
 
 /// As Istio has it: the objects of the whole mesh, the namespace and the workload, of each the oldest; each entry takes
@@ -60,7 +61,7 @@ impl Level {
 fn check(
     telemetry: &Telemetry,
     all: &[Arc<Telemetry>],
-    gateways: &[OpenGateway],
+    (gateways, home): (&[OpenGateway], Home<'_>),
     findings: &mut Findings,
 ) {
     if telemetry.access_log.is_empty() {
@@ -80,7 +81,7 @@ fn check(
             format!("{other} ({origin}) is older and reaches as far, so this has no effect");
         return findings.warning(codes::NO_EFFECT, spot, message, "write both in one object");
     }
-    if !gateways.iter().any(|open| covers(&telemetry.coverage, &open.gateway, None)) {
+    if !gateways.iter().any(|open| home.covers(&telemetry.coverage, &open.gateway, None)) {
         let message = "it covers no Gateway, so it has no effect here".to_owned();
         let help =
             "write labels of a Gateway's own `selector` or `metadata.labels`, or its namespace";

@@ -20,7 +20,10 @@ pub(crate) fn authenticate_requests(
     for (number, object) in objects.iter().enumerate() {
         let (covered, gateways) = attachment.covered(&object.coverage);
         for listener in covered {
-            if let Some(covering) = covering.get_mut(listener) {
+            let is_own = attachment.is_at_home(listener, &object.metadata.id.namespace);
+            if !is_own && let Some((_, listener)) = listeners.get(listener) {
+                report_foreign(object, listener, findings);
+            } else if let Some(covering) = covering.get_mut(listener) {
                 covering.push(number);
             }
         }
@@ -57,11 +60,22 @@ fn merge(numbers: &[usize], objects: &[Arc<RequestAuthentication>]) -> Authentic
     }
 }
 
+/// By keys of its own, whoever shares a host could sign what its owner believes.
+fn report_foreign(object: &RequestAuthentication, listener: &Listener, findings: &mut Findings) {
+    let (id, origin) = (&object.metadata.id, &object.metadata.origin);
+    let spot = Spot { object: id, field: String::new(), origin };
+    let message = format!(
+        "a Gateway that it covers shares a host with {}, which is older and of another namespace, so no token is verified by it there",
+        listener.gateway
+    );
+    let help = "give the Gateway a host of its own, or have both in one namespace";
+    findings.error(codes::PROTECTION_NOT_SERVED, spot, message, help);
+}
+
 fn report_unused(object: &RequestAuthentication, findings: &mut Findings) {
     let (id, origin) = (&object.metadata.id, &object.metadata.origin);
     let spot = Spot { object: id, field: String::new(), origin };
     let message = "it covers no Gateway, so no request is asked for its tokens".to_owned();
-    let help =
-        "correct `selector` or `targetRefs`, or leave it for the workloads that it is meant for";
+    let help = "correct `selector` or `targetRefs`, or its namespace: that of the Gateway, of `--namespace` or `istio-system`; or leave it for the workloads that it is meant for";
     findings.warning(codes::POLICY_UNATTACHED, spot, message, help);
 }

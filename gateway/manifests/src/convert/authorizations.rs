@@ -1,5 +1,6 @@
 //! Which `AuthorizationPolicy`s cover a listener.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use portcullis_filters::{AccessAction, AccessPolicy, AccessTest, Authorization};
@@ -17,24 +18,27 @@ pub(crate) fn authorize_requests(
     listeners: &mut [(usize, Listener)],
     findings: &mut Findings,
 ) {
-    let mut covering: Vec<Vec<usize>> = vec![Vec::new(); listeners.len()];
+    let mut covering: Vec<Numbers> = vec![Numbers::default(); listeners.len()];
     for (number, policy) in policies.iter().enumerate() {
         let (covered, gateways) = attachment.covered(&policy.coverage);
-        for listener in covered {
         let passes_on = |(_, listener): &&(usize, Listener)| !listener.protocol.is_http();
         let first = covered.iter().filter_map(|index| listeners.get(*index)).find(passes_on);
         first.into_iter().for_each(|(_, listener)| warn_of_requests(policy, listener, findings));
+        for listener in covered {
             if let Some(covering) = covering.get_mut(listener) {
-                covering.push(number);
+                match attachment.is_at_home(listener, &policy.metadata.id.namespace) {
+                    true => covering.own.push(number),
+                    false => covering.foreign.push(number),
+                }
             }
         }
         if gateways.is_empty() {
             report_unused(policy, findings);
         }
     }
-    let mut known: Vec<(Vec<usize>, Covering)> = Vec::new();
+    let mut known: Vec<(Numbers, Covering)> = Vec::new();
     for ((_, listener), covering) in listeners.iter_mut().zip(covering) {
-        if covering.is_empty() {
+        if covering == Numbers::default() {
             continue;
         }
         let shared = known.iter().find(|(numbers, _)| *numbers == covering);
@@ -53,6 +57,14 @@ pub(crate) fn authorize_requests(
     }
 }
 
+/// The places of the policies that cover a listener.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Numbers {
+    own: Vec<usize>,
+    /// Those that are there for a Gateway of another namespace, which shares the listener's host.
+    foreign: Vec<usize>,
+}
+
 /// The policies that cover a listener.
 #[derive(Clone)]
 struct Covering {
@@ -62,22 +74,23 @@ struct Covering {
 }
 
 impl Covering {
-    fn build(numbers: &[usize], policies: &[Arc<AuthorizationPolicy>]) -> Self {
-        let covering = numbers.iter().filter_map(|number| policies.get(*number));
-        let whole = Authorization::new(covering.map(|object| object.policy.clone()));
+    /// Whoever shares a host may refuse more, but lets nothing pass that its owner refuses.
+    fn build(numbers: &Numbers, policies: &[Arc<AuthorizationPolicy>]) -> Self {
+        let of = |numbers: &[usize]| {
+            let objects = numbers.iter().filter_map(|number| policies.get(*number));
+            objects.map(|object| object.policy.clone()).collect::<Vec<_>>()
+        };
+        let mut by_namespace: BTreeMap<Arc<str>, Vec<AccessPolicy>> = BTreeMap::new();
+        for policy in of(&numbers.foreign) {
+            by_namespace.entry(policy.namespace.clone()).or_default().push(policy);
+        }
+        let foreign = by_namespace.into_values().map(Authorization::new);
+        let whole = foreign.fold(Authorization::new(of(&numbers.own)), Authorization::and);
         let of_connections = Arc::new(whole.of_connections());
         Covering { of_requests: Arc::new(whole), of_connections }
     }
 }
 
-fn report_unused(policy: &AuthorizationPolicy, findings: &mut Findings) {
-    let (id, origin) = (&policy.metadata.id, &policy.metadata.origin);
-    let spot = Spot { object: id, field: String::new(), origin };
-    let message = "it covers no Gateway, so no request is held against it".to_owned();
-    let help =
-        "correct `selector` or `targetRefs`, or leave it for the workloads that it is meant for";
-    findings.warning(codes::POLICY_UNATTACHED, spot, message, help);
-}
 /// Warns of a policy that asks of the connections of a listener what only requests have.
 fn warn_of_requests(object: &AuthorizationPolicy, listener: &Listener, findings: &mut Findings) {
     let policy = &object.policy;
@@ -101,3 +114,10 @@ fn warn_of_requests(object: &AuthorizationPolicy, listener: &Listener, findings:
     findings.warning(codes::CONDITION_UNDECIDABLE, spot, message, help);
 }
 
+fn report_unused(policy: &AuthorizationPolicy, findings: &mut Findings) {
+    let (id, origin) = (&policy.metadata.id, &policy.metadata.origin);
+    let spot = Spot { object: id, field: String::new(), origin };
+    let message = "it covers no Gateway, so no request is held against it".to_owned();
+    let help = "correct `selector` or `targetRefs`, or its namespace: that of the Gateway, of `--namespace` or `istio-system`; or leave it for the workloads that it is meant for";
+    findings.warning(codes::POLICY_UNATTACHED, spot, message, help);
+}

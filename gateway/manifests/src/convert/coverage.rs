@@ -11,8 +11,13 @@ use crate::kinds::{Coverage, Gateway, PluginTargetKind, PortReach, ROOT_NAMESPAC
 /// The chains of the listeners while plugins are put into them.
 pub(crate) struct Attachment<'a> {
     gateways: &'a [OpenGateway],
+    home: Home<'a>,
     listeners: Vec<Chain>,
 }
+
+/// The namespace that the gateway itself runs in (`--namespace`), where it is known.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Home<'h>(pub(crate) Option<&'h str>);
 
 /// The chain of a listener.
 struct Chain {
@@ -33,7 +38,11 @@ pub(crate) struct Fit<'f> {
 
 impl<'a> Attachment<'a> {
     /// Empty chains for these listeners, each given with the index of its Gateway.
-    pub(crate) fn new(gateways: &'a [OpenGateway], listeners: &[(usize, Listener)]) -> Self {
+    pub(crate) fn new(
+        gateways: &'a [OpenGateway],
+        home: Home<'a>,
+        listeners: &[(usize, Listener)],
+    ) -> Self {
         let chain = |(gateway, listener): &(usize, Listener)| Chain {
             plugins: Vec::new(),
             port: listener.port,
@@ -53,7 +62,7 @@ impl<'a> Attachment<'a> {
                 }
             }
         }
-        Attachment { gateways, listeners: chains }
+        Attachment { gateways, home, listeners: chains }
     }
 
     /// The Gateways that listen.
@@ -86,10 +95,22 @@ impl<'a> Attachment<'a> {
 
     /// The listeners that a policy is for, by their places, and the Gateways that it covers.
     pub(crate) fn covered(&self, coverage: &Coverage) -> (Vec<usize>, Vec<&'a Gateway>) {
-        let is_covered = |(_, chain): &(usize, &Chain)| chain.is_covered(self.gateways, coverage);
+        let is_covered = |(_, chain): &(usize, &Chain)| chain.is_covered(self.scope(), coverage);
         let listeners = self.listeners.iter().enumerate().filter(is_covered);
-        let gateways = self.gateways().filter(|gateway| covers(coverage, gateway, None));
+        let gateways = self.gateways().filter(|gateway| self.home.covers(coverage, gateway, None));
         (listeners.map(|(index, _)| index).collect(), gateways.collect())
+    }
+
+    /// Whether an object of a namespace that covers a listener speaks for its host as a whole: not where the host is
+    /// shared, the oldest Gateway that has it is another namespace's, and the object could not select that.
+    pub(crate) fn is_at_home(&self, listener: usize, namespace: &str) -> bool {
+        let chain = self.listeners.get(listener);
+        let first = chain.and_then(|chain| chain.takes_for.first());
+        let gateway = first.and_then(|(index, _)| self.gateways.get(*index));
+        gateway.is_none_or(|open| {
+            let owner = &open.gateway.metadata.id.namespace;
+            **owner == *namespace || self.home.may_select(namespace, &open.gateway)
+        })
     }
 
     fn insert(
@@ -97,13 +118,17 @@ impl<'a> Attachment<'a> {
         coverage: &Coverage,
         mut insert: impl FnMut(&mut Chain),
     ) -> Vec<&'a Gateway> {
-        let gateways = self.gateways;
+        let scope = self.scope();
         for chain in &mut self.listeners {
-            if chain.is_covered(gateways, coverage) {
+            if chain.is_covered(scope, coverage) {
                 insert(chain);
             }
         }
-        self.gateways().filter(|gateway| covers(coverage, gateway, None)).collect()
+        self.gateways().filter(|gateway| self.home.covers(coverage, gateway, None)).collect()
+    }
+
+    fn scope(&self) -> Scope<'a> {
+        (self.gateways, self.home)
     }
 
     /// The chains, in the order of the listeners.
@@ -112,11 +137,14 @@ impl<'a> Attachment<'a> {
     }
 }
 
+/// The Gateways, and where the gateway runs.
+type Scope<'s> = (&'s [OpenGateway], Home<'s>);
+
 impl Chain {
-    fn is_covered(&self, gateways: &[OpenGateway], coverage: &Coverage) -> bool {
+    fn is_covered(&self, (gateways, home): Scope<'_>, coverage: &Coverage) -> bool {
         self.takes_for.iter().any(|(index, server)| {
             let gateway = gateways.get(*index).map(|open| &*open.gateway);
-            gateway.is_some_and(|gateway| covers(coverage, gateway, Some(server)))
+            gateway.is_some_and(|gateway| home.covers(coverage, gateway, Some(server)))
         })
     }
 }
@@ -136,23 +164,42 @@ impl Fit<'_> {
     }
 }
 
-/// Whether a Gateway is covered, in whole or, where that is asked, with this server.
-pub(crate) fn covers(coverage: &Coverage, gateway: &Gateway, server: Option<&str>) -> bool {
-    let id = &gateway.metadata.id;
-    match coverage {
-        Coverage::Every => true,
-        Coverage::Namespace(namespace) => id.namespace == *namespace,
-        // A Gateway without a selector is for every workload, whatever its labels.
-        Coverage::Labels { .. } if gateway.selector.is_empty() => true,
-        Coverage::Labels { labels, .. } => labels.iter().all(|label| {
-            gateway.selector.contains(label) || gateway.metadata.labels.contains(label)
-        }),
-        Coverage::Named(targets) => targets.iter().any(|target| {
-            let is_meant =
-                target.means(PluginTargetKind::Gateway, id) || is_of_class(target, gateway);
-            is_meant && (server.is_none() || names_server(target, gateway, server))
-        }),
+impl Home<'_> {
+    /// Whether a Gateway is covered, in whole or, where that is asked, with this server.
+    pub(crate) fn covers(
+        self,
+        coverage: &Coverage,
+        gateway: &Gateway,
+        server: Option<&str>,
+    ) -> bool {
+        let id = &gateway.metadata.id;
+        match coverage {
+            Coverage::Every => true,
+            Coverage::Namespace(namespace) | Coverage::Unclear(namespace) => {
+                id.namespace == *namespace || self.may_select(namespace, gateway)
+            }
+            Coverage::Labels { namespace, labels, .. } => {
+                self.may_select(namespace, gateway) && has_labels(gateway, labels)
+            }
+            Coverage::Named(targets) => targets.iter().any(|target| {
+                let is_meant =
+                    target.means(PluginTargetKind::Gateway, id) || is_of_class(target, gateway);
+                is_meant && (server.is_none() || names_server(target, gateway, server))
+            }),
+        }
     }
+
+    /// Whether objects of a namespace may select a Gateway's workload: as in Istio those of the workload's own namespace
+    /// and of the root one. Where the former is not known, that of the Gateway stands for it.
+    pub(crate) fn may_select(self, namespace: &str, gateway: &Gateway) -> bool {
+        namespace == ROOT_NAMESPACE || namespace == self.0.unwrap_or(&gateway.metadata.id.namespace)
+    }
+}
+
+/// A Gateway without a selector is for every workload, whatever its labels.
+fn has_labels(gateway: &Gateway, labels: &[(String, String)]) -> bool {
+    let has = |label| gateway.selector.contains(label) || gateway.metadata.labels.contains(label);
+    gateway.selector.is_empty() || labels.iter().all(has)
 }
 
 /// Whether a policy for a class of Gateways is for this one. Only the root namespace speaks for all namespaces.

@@ -154,6 +154,10 @@ impl<'g> Gathering<'g> {
                 self.objects.push(Object::BackendTlsPolicy(policy.unreadable().into()));
                 ("until then its Services get no requests in plain text: 503", Taken::Lost)
             }
+            (None, Some(Object::EdgePolicy(policy))) if policy.limits_rate => {
+                self.objects.push(Object::EdgePolicy(policy.closed().into()));
+                ("until then the requests that it limits are refused with 503", Taken::Lost)
+            }
             _ => match fail_closed(&read.group, id, origin, reason) {
                 Some(object) => {
                     self.objects.push(object);

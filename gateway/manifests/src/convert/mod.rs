@@ -52,13 +52,13 @@ use self::authorizations::authorize_requests;
 use self::backend_tls::BackendTls;
 use self::certificate_names::report_hosts_without_certificate;
 use self::clusters::build_clusters;
-use self::coverage::Attachment;
+use self::coverage::{Attachment, Home};
 use self::credentials::Stores;
 use self::delegates::Delegates;
 use self::edge_policies::EdgePolicies;
 use self::edge_targets::check_targets;
 use self::findings::Findings;
-use self::gateway_api::{GatewayApi, RuleParts, join_gateways};
+use self::gateway_api::{BackendCertificates, GatewayApi, RuleParts, join_gateways};
 use self::gather::gather;
 use self::ingress::Ingresses;
 use self::listeners::build_listeners;
@@ -98,7 +98,8 @@ pub struct Conversion {
 /// listeners for which no EdgePolicy says otherwise.
 pub fn into_model(draft: &Draft, last_good: &LastGood, head_rules: HeadRules) -> Conversion {
     let files = CertificateFiles::none();
-    into_model_with(draft, last_good, Premises { head_rules, labels: &[], files: &files })
+    let premises = Premises { head_rules, labels: &[], namespace: None, files: &files };
+    into_model_with(draft, last_good, premises)
 }
 
 /// What is true of the gateway that a configuration is for.
@@ -108,13 +109,16 @@ pub struct Premises<'p> {
     pub head_rules: HeadRules,
     /// Its labels (`--label`), which `sourceLabels` are held against.
     pub labels: &'p [(String, String)],
+    /// The namespace that it runs in (`--namespace`), where that is known: whose objects may select it.
+    pub namespace: Option<&'p str>,
     /// Certificates in files.
     pub files: &'p CertificateFiles<'p>,
 }
 
 /// The same for a gateway of which more is known.
 pub fn into_model_with(draft: &Draft, last_good: &LastGood, premises: Premises<'_>) -> Conversion {
-    let Premises { head_rules, labels, files } = premises;
+    let Premises { head_rules, labels, namespace, files } = premises;
+    let home = Home(namespace);
     let mut findings = Findings::default();
     let mut next = LastGood::default();
     let mut objects = gather(draft, last_good, &mut next, &mut findings);
@@ -123,7 +127,9 @@ pub fn into_model_with(draft: &Draft, last_good: &LastGood, premises: Premises<'
     let stores = Stores::new(&objects, files);
     let mut upstream = UpstreamCredentials::new(&stores, last_good, &mut next);
     let policies = BackendTls::sort(&objects, &mut findings);
-    let clusters = build_clusters(&objects, (&services, &policies), &mut upstream, &mut findings);
+    let mut clusters =
+        build_clusters(&objects, (&services, &policies), &mut upstream, &mut findings);
+    let shown = BackendCertificates::find(&parents, &mut upstream, &mut findings);
     let tls_verdicts = policies.verdicts(|policy| upstream.failure(policy));
     let ingresses = Ingresses::pick(&objects, &mut findings);
     let written = ingresses.beside(&objects.gateways);
@@ -159,11 +165,12 @@ pub fn into_model_with(draft: &Draft, last_good: &LastGood, premises: Premises<'
     api.bind_streams(&objects.stream_routes, lookup, &gateways, &mut findings);
     api.route(&mut listeners, &mut findings);
     ingresses.route(&mut listeners, &gateways, lookup, &mut findings);
+    shown.show(&gateways, &mut listeners, &mut clusters);
     report_hosts_without_certificate(&listeners, &gateways, &mut findings);
     report_prefix_semantics(&listeners, &mut findings);
     policies.set_for_listeners(&mut listeners, &gateways, head_rules, &mut findings);
-    set_access_logs(&objects.telemetries, &gateways, &mut listeners, &mut findings);
-    let mut attachment = Attachment::new(&gateways, &listeners);
+    set_access_logs(&objects.telemetries, (&gateways, home), &mut listeners, &mut findings);
+    let mut attachment = Attachment::new(&gateways, home, &listeners);
     let mut plugins = attach_plugins(&ordered, &on_rules, &mut attachment, &mut findings);
     let authentications = &objects.request_authentications;
     authenticate_requests(authentications, &attachment, &mut listeners, &mut findings);

@@ -25,7 +25,7 @@ pub(crate) fn attach_plugins(
         let (covered, runs) = attachment.append(id, &plugin.coverage, fit);
         report_targets(plugin, attachment, findings);
         if !runs && !on_rules.has(id) {
-            report_unattached(plugin, &covered, findings);
+            report_unattached(plugin, attachment, &covered, findings);
         }
         plugins.insert(id.clone(), Arc::new(model_plugin(plugin)));
     }
@@ -89,7 +89,15 @@ fn report_targets(plugin: &WasmPlugin, attachment: &Attachment<'_>, findings: &m
 }
 
 /// Of a plugin that runs nowhere, though nothing is wrong with it.
-fn report_unattached(plugin: &WasmPlugin, covered: &[&Gateway], findings: &mut Findings) {
+fn report_unattached(
+    plugin: &WasmPlugin,
+    attachment: &Attachment<'_>,
+    covered: &[&Gateway],
+    findings: &mut Findings,
+) {
+    // A TrafficExtension may well be for other workloads of its namespace.
+    let is_lost =
+        attachment.gateways().next().is_some() && *plugin.metadata.id.kind != *"TrafficExtension";
     let origin = match &plugin.coverage {
         Coverage::Labels { origin, .. } => origin,
         _ => &plugin.metadata.origin,
@@ -99,8 +107,13 @@ fn report_unattached(plugin: &WasmPlugin, covered: &[&Gateway], findings: &mut F
         _ if plugin.reach == PortReach::Nowhere => return,
         (Coverage::Labels { .. }, _) if covered.is_empty() => (
             "spec.selector.matchLabels",
-            "no Gateway has these labels, so the plugin runs nowhere",
-            "write labels of a Gateway's own `selector`, or leave the selector out to cover every Gateway",
+            "no Gateway that it may select has these labels, so the plugin runs nowhere",
+            "write labels of a Gateway's own `selector`, in the Gateway's namespace, in that of `--namespace`, or in `istio-system`",
+        ),
+        (Coverage::Namespace(_), _) if covered.is_empty() && is_lost => (
+            "metadata.namespace",
+            "there is no Gateway in its namespace, so the plugin runs nowhere",
+            "write it in the namespace of the Gateways, in that of `--namespace`, or in `istio-system` for all of them",
         ),
         _ if covered.is_empty() => return,
         (_, PluginProtocol::Network) => (

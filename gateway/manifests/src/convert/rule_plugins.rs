@@ -42,6 +42,9 @@ impl<'p> RulePlugins<'p> {
     ) -> Self {
         let mut running = HashSet::new();
         for plugin in plugins {
+            if let Coverage::Unclear(_) = plugin.coverage {
+                running.insert(plugin.metadata.id.clone());
+            }
             for target in targets(plugin) {
                 let runs = check(plugin, target, objects, findings);
                 if runs == Runs::Somewhere {
@@ -60,8 +63,10 @@ impl<'p> RulePlugins<'p> {
         let runs = |plugin: &&Arc<WasmPlugin>| {
             plugin.protocol.filters_requests()
                 && plugin.reach != PortReach::Nowhere
-                && targets(plugin)
-                    .any(|target| rules.iter().any(|(route, rule)| route.is_covered(target, *rule)))
+                && rules.iter().any(|(route, rule)| {
+                    route.may_be_meant(plugin)
+                        || targets(plugin).any(|target| route.is_covered(target, *rule))
+                })
         };
         self.plugins.iter().filter(runs).map(|plugin| plugin.metadata.id.clone()).collect()
     }
@@ -103,6 +108,11 @@ pub(crate) struct PluggedRoute<'r> {
 }
 
 impl PluggedRoute<'_> {
+    /// Whether a plugin of which it cannot be read what it is for may be for this route.
+    fn may_be_meant(&self, plugin: &WasmPlugin) -> bool {
+        matches!(&plugin.coverage, Coverage::Unclear(namespace) if *namespace == self.id.namespace)
+    }
+
     /// Whether a target means one of its rules. One that the route does not have leaves none of its rules uncovered: one
     /// that was renamed must not lose its protection meanwhile.
     fn is_covered(&self, target: &Target, rule: Option<&str>) -> bool {

@@ -4,11 +4,11 @@ use portcullis_filters::{AccessAction, AccessPolicy, Enforcement};
 
 use super::access_rule::read_rules;
 use super::access_values::RuleReader;
-use super::plugin_target::Coverage;
-use super::protection::{of_namespace, read_reach};
+use super::plugin_target::{Coverage, of_namespace};
+use super::protection::read_reach;
 use crate::codes;
-use crate::raw_object::RawObject;
 use crate::metadata::{Metadata, OBJECT, read_metadata};
+use crate::raw_object::RawObject;
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::{Gravity, Report};
 use crate::scalars::choice;
@@ -61,7 +61,7 @@ pub(crate) fn read_authorization_policy(raw: &RawObject, report: &Report) -> Aut
                 read_policy(&spec, &mut policy);
                 read_reach(&spec, namespace)
             }
-            None => Coverage::Every,
+            None => Coverage::Unclear(namespace.clone()),
         },
     };
     AuthorizationPolicy { coverage, policy, metadata }

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use portcullis_filters::ErrorBody;
+use portcullis_model::Origin;
 
 use super::edge_setting::{PlacedSetting, Setting, WrittenLimit};
 use crate::codes;
@@ -53,10 +54,8 @@ fn place(field: &Cursor<'_>, setting: Option<Setting>) -> Option<PlacedSetting> 
 
 /// `off`, of which some writers of YAML make `false`, or a limit.
 fn read_rate_limit(field: &Cursor<'_>) -> Option<Setting> {
-    match &field.node().value {
-        Value::Bool(false) => return Some(Setting::RateLimit(None)),
-        Value::Text(text) if &**text == "off" => return Some(Setting::RateLimit(None)),
-        _ => {}
+    if is_off(field) {
+        return Some(Setting::RateLimit(None));
     }
     let fields = field.fields(&RATE_LIMIT)?;
     let requests = fields.required("requests").and_then(|field| read_count(&field));
@@ -75,6 +74,23 @@ fn read_rate_limit(field: &Cursor<'_>) -> Option<Setting> {
     let limit =
         WrittenLimit { requests: requests?, interval: interval?, burst: burst?, status: status? };
     Some(Setting::RateLimit(Some(limit)))
+}
+
+/// Whether a limit is taken away.
+pub(super) fn is_off(field: &Cursor<'_>) -> bool {
+    match &field.node().value {
+        Value::Bool(false) => true,
+        Value::Text(text) => &**text == "off",
+        _ => false,
+    }
+}
+
+/// In the place of a limit that cannot be read: nothing passes.
+pub(super) fn closed_limit(origin: &Origin) -> PlacedSetting {
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    let limit = WrittenLimit { requests: 0, interval: Duration::from_secs(1), burst: 0, status };
+    let (field, origin) = ("spec.rateLimit".to_owned(), origin.clone());
+    PlacedSetting { setting: Setting::RateLimit(Some(limit)), field, origin }
 }
 
 fn read_count(field: &Cursor<'_>) -> Option<u32> {

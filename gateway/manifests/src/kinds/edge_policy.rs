@@ -5,13 +5,13 @@ use std::sync::Arc;
 use portcullis_model::{ObjectId, Origin};
 
 use super::edge_fields::read_settings;
-use super::edge_filters::read_filters;
+use super::edge_filters::{closed_limit, is_off, read_filters};
 use super::edge_setting::{PlacedSetting, Reach};
 use super::gateway_api::GROUP;
 use super::plugin_target::is_in_group;
 use crate::codes;
-use crate::raw_object::RawObject;
 use crate::metadata::{Metadata, OBJECT, read_metadata};
+use crate::raw_object::RawObject;
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::{Gravity, Report};
 
@@ -22,6 +22,17 @@ pub(crate) struct EdgePolicy {
     /// What it is for; none is for every Gateway of its namespace, in the root namespace of all.
     pub(crate) targets: Vec<PolicyTarget>,
     pub(crate) settings: Vec<PlacedSetting>,
+    /// A rate limit is written, whether it can be read or not.
+    pub(crate) limits_rate: bool,
+}
+
+impl EdgePolicy {
+    /// One that is broken: nothing of it but that it limits, as nobody knows to what. Where it is not known for what, it is
+    /// for its namespace.
+    pub(crate) fn closed(&self) -> Self {
+        let settings = vec![closed_limit(&self.metadata.origin)];
+        EdgePolicy { settings, ..self.clone() }
+    }
 }
 
 /// Something that a policy is for, in its own namespace.
@@ -120,7 +131,8 @@ pub(crate) fn read_edge_policy(raw: &RawObject, report: &Report) -> Option<EdgeP
         );
     }
     check_reach(&targets, &settings, report);
-    Some(EdgePolicy { metadata, targets, settings })
+    let limits_rate = spec.field("rateLimit").is_some_and(|field| !is_off(&field));
+    Some(EdgePolicy { metadata, targets, settings, limits_rate })
 }
 
 fn read_targets(spec: &Fields<'_>, namespace: &Arc<str>) -> Vec<PolicyTarget> {

@@ -7,16 +7,22 @@ use portcullis_model::{ObjectId, Origin};
 use super::gateway_api::GROUP;
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::Gravity;
+use crate::yaml::Node;
+
+/// The namespace whose plugins and policies are for every namespace.
+pub(crate) const ROOT_NAMESPACE: &str = "istio-system";
 
 /// What a plugin or policy covers.
 #[derive(Clone, Debug)]
 pub(crate) enum Coverage {
-    /// All Gateways: nothing narrows it, or what narrows it cannot be read.
+    /// All Gateways.
     Every,
     /// Those of a namespace.
     Namespace(Arc<str>),
-    /// Those whose selector and labels have all of these.
-    Labels { labels: Vec<(String, String)>, origin: Origin },
+    /// What narrows it cannot be read: everything that an object of this namespace can cover.
+    Unclear(Arc<str>),
+    /// Those that an object of this namespace may select, and whose selector and labels have all of these.
+    Labels { namespace: Arc<str>, labels: Vec<(String, String)>, origin: Origin },
     /// Those named.
     Named(Vec<Target>),
 }
@@ -108,14 +114,18 @@ static TARGET: Schema = Schema {
     skipped: &[],
 };
 
-/// Reads what a plugin covers. Where that cannot be read it is everything, so that a broken plugin that
-/// should protect something does not leave it open.
+/// Reads what a plugin covers; without a selector or target its own namespace. Where it cannot be read it is everything
+/// that it could be, so that a broken plugin that should protect something does not leave it open.
 pub(crate) fn read_coverage(spec: &Fields<'_>, namespace: &Arc<str>, coverer: Coverer) -> Coverage {
     if spec.exclusive(&["selector", "targetRef", "targetRefs"]) {
-        return Coverage::Every;
+        return Coverage::Unclear(namespace.clone());
+    }
+    if selects_nothing(spec) {
+        return of_namespace(namespace);
     }
     if let Some(field) = spec.field("selector") {
-        return read_selector(&field).unwrap_or(Coverage::Every);
+        let selector = read_selector(&field, namespace);
+        return selector.unwrap_or_else(|| Coverage::Unclear(namespace.clone()));
     }
     let mut targets = Vec::new();
     let mut all_readable = true;
@@ -129,25 +139,50 @@ pub(crate) fn read_coverage(spec: &Fields<'_>, namespace: &Arc<str>, coverer: Co
     if let Some(field) = spec.field("targetRefs") {
         field.items().for_each(|item| take(&item));
     }
-    if all_readable && !targets.is_empty() { Coverage::Named(targets) } else { Coverage::Every }
+    match all_readable && !targets.is_empty() {
+        true => Coverage::Named(targets),
+        false => Coverage::Unclear(namespace.clone()),
+    }
 }
 
-fn read_selector(field: &Cursor<'_>) -> Option<Coverage> {
+/// Whether neither labels nor targets narrow it.
+fn selects_nothing(spec: &Fields<'_>) -> bool {
+    let narrowed = ["selector", "targetRef", "targetRefs"];
+    let is_empty = spec.field("selector").is_some_and(|field| {
+        let labels = field.node().field("matchLabels");
+        field.is_empty_mapping() || labels.is_some_and(Node::is_empty_mapping)
+    });
+    is_empty || narrowed.iter().all(|name| spec.field(name).is_none())
+}
+
+/// What an object that selects nothing covers.
+pub(super) fn of_namespace(namespace: &Arc<str>) -> Coverage {
+    match &**namespace {
+        ROOT_NAMESPACE => Coverage::Every,
+        _ => Coverage::Namespace(namespace.clone()),
+    }
+}
+
+fn read_selector(field: &Cursor<'_>, namespace: &Arc<str>) -> Option<Coverage> {
     let fields = field.fields(&SELECTOR)?;
-    let Some(labels) = fields.field("matchLabels") else { return Some(Coverage::Every) };
+    let labels = fields.field("matchLabels")?;
     let written = labels.entries().count();
     let read = labels.text_map();
     // A label that is no string narrows the selector in a way that is not known.
     let whole = written == read.len() && !read.is_empty();
-    whole.then(|| Coverage::Labels { labels: read, origin: labels.origin() })
+    let (namespace, origin) = (namespace.clone(), labels.origin());
+    whole.then(|| Coverage::Labels { namespace, labels: read, origin })
 }
 
 fn read_target(item: &Cursor<'_>, own: &Arc<str>, coverer: Coverer) -> Option<Target> {
     let fields = item.fields(&TARGET)?;
-    let namespace = match fields.field("namespace") {
-        Some(field) => field.text()?.into(),
-        None => own.clone(),
-    };
+    if let Some(field) = fields.field("namespace")
+        && field.text()? != &**own
+    {
+        let message = format!("a target is one of {}'s own namespace, `{own}`", coverer.said());
+        field.refuse(message, "write the object in the target's namespace");
+        return None;
+    }
     let name = fields.required("name").and_then(|field| field.text());
     let kind = read_kind(&fields.required("kind")?, coverer)?;
     let group = fields.field("group").filter(|field| !field.is_empty_text());
@@ -164,7 +199,7 @@ fn read_target(item: &Cursor<'_>, own: &Arc<str>, coverer: Coverer) -> Option<Ta
     };
     let group = group.and_then(|field| field.text()).map(Into::into);
     let (origin, field) = (item.origin(), item.path());
-    Some(Target { kind, group, namespace, name: name?.into(), section, origin, field })
+    Some(Target { kind, group, namespace: own.clone(), name: name?.into(), section, origin, field })
 }
 
 fn read_kind(kind: &Cursor<'_>, coverer: Coverer) -> Option<PluginTargetKind> {

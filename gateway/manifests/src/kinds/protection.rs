@@ -17,9 +17,6 @@ pub(crate) struct Protection {
     pub(crate) coverage: Coverage,
 }
 
-/// The namespace whose policies are for every namespace.
-pub(crate) const ROOT_NAMESPACE: &str = "istio-system";
-
 impl Protection {
     /// Of an object of which nothing is known but that it covers something: every Gateway, refused.
     pub(crate) fn unreadable(id: ObjectId, origin: Origin) -> Self {
@@ -31,28 +28,12 @@ impl Protection {
     }
 }
 
-/// Without a selector or target, the object is for its own namespace.
+/// What a policy covers; what it names may be no matter of a gateway.
 pub(super) fn read_reach(spec: &Fields<'_>, namespace: &Arc<str>) -> Coverage {
-    let selects_nothing = spec.field("selector").is_some_and(|field| {
-        let labels = field.node().field("matchLabels");
-        field.is_empty_mapping() || labels.is_some_and(Node::is_empty_mapping)
-    });
-    let narrowed = ["selector", "targetRef", "targetRefs"];
-    if selects_nothing || narrowed.iter().all(|name| spec.field(name).is_none()) {
-        return of_namespace(namespace);
-    }
     if is_for_others(spec) {
         return Coverage::Named(Vec::new());
     }
     read_coverage(spec, namespace, Coverer::Policy)
-}
-
-/// What an object that selects nothing covers.
-pub(super) fn of_namespace(namespace: &Arc<str>) -> Coverage {
-    match &**namespace {
-        ROOT_NAMESPACE => Coverage::Every,
-        _ => Coverage::Namespace(namespace.clone()),
-    }
 }
 
 /// Whether all its targets are such as waypoints serve, not gateways.

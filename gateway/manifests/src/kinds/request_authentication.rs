@@ -3,11 +3,11 @@
 use portcullis_filters::JwtRule;
 
 use super::jwt_rule::read_jwt_rule;
-use super::plugin_target::Coverage;
-use super::protection::{of_namespace, read_reach};
+use super::plugin_target::{Coverage, of_namespace};
+use super::protection::read_reach;
 use crate::codes;
-use crate::raw_object::RawObject;
 use crate::metadata::{Metadata, OBJECT, read_metadata};
+use crate::raw_object::RawObject;
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::{Gravity, Report};
 
@@ -43,7 +43,7 @@ pub(crate) fn read_request_authentication(
         None => (of_namespace(namespace), no_rules(&root)),
         Some(spec) => match spec.fields(&SPEC) {
             Some(spec) => (read_reach(&spec, namespace), read_rules(&spec)),
-            None => (Coverage::Every, Vec::new()),
+            None => (Coverage::Unclear(namespace.clone()), Vec::new()),
         },
     };
     RequestAuthentication { metadata, coverage, rules }

@@ -4,14 +4,12 @@ use std::sync::Arc;
 
 use portcullis_telemetry::{Expression, LogRule};
 
-use super::plugin_target::{Coverage, Coverer, read_coverage};
-use super::protection::of_namespace;
+use super::plugin_target::{Coverage, Coverer, of_namespace, read_coverage};
 use crate::codes;
-use crate::raw_object::RawObject;
 use crate::metadata::{Metadata, OBJECT, read_metadata};
+use crate::raw_object::RawObject;
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::{Gravity, Report};
-use crate::yaml::Node;
 
 /// What is logged of the requests to the Gateways that it covers.
 #[derive(Clone, Debug)]
@@ -84,20 +82,11 @@ pub(crate) fn read_telemetry(raw: &RawObject, report: &Report) -> Option<Telemet
     let logging = spec.field("accessLogging");
     let access_log = logging.iter().flat_map(Cursor::items).filter_map(|item| read_entry(&item));
     let access_log = access_log.collect();
-    Some(Telemetry { coverage: read_reach(&spec, &namespace), access_log, metadata })
-}
-
-/// Without a selector or target, it is for its own namespace, in the root namespace for all.
-fn read_reach(spec: &Fields<'_>, namespace: &Arc<str>) -> Coverage {
-    let selects_nothing = spec.field("selector").is_some_and(|field| {
-        let labels = field.node().field("matchLabels");
-        field.is_empty_mapping() || labels.is_some_and(Node::is_empty_mapping)
-    });
-    let narrowed = ["selector", "targetRef", "targetRefs"];
-    if selects_nothing || narrowed.iter().all(|name| spec.field(name).is_none()) {
-        return of_namespace(namespace);
-    }
-    read_coverage(spec, namespace, Coverer::Policy)
+    Some(Telemetry {
+        coverage: read_coverage(&spec, &namespace, Coverer::Policy),
+        access_log,
+        metadata,
+    })
 }
 
 /// An entry of `accessLogging`; `None` where it is not for the log of a gateway.

@@ -13,9 +13,8 @@ use super::plugin_configuration::{read_configuration, read_environment};
 use super::plugin_match::{PortReach, read_match};
 use super::plugin_supply::{PullSecret, read_supply};
 use super::plugin_target::{Coverage, Coverer, read_coverage};
-use super::protection::of_namespace;
-use crate::raw_object::RawObject;
 use crate::metadata::{Created, Metadata, OBJECT, annotations, read_metadata};
+use crate::raw_object::RawObject;
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::{Gravity, Report};
 use crate::scalars::choice;
@@ -175,16 +174,9 @@ fn unread(metadata: Metadata, origin: Origin) -> WasmPlugin {
     }
 }
 
-/// Where it runs. A TrafficExtension that selects nothing is for its own namespace, as Istio has it.
+/// Where it runs.
 fn read_placement(plugin: &mut WasmPlugin, spec: &Fields<'_>) {
-    let namespace = &plugin.metadata.id.namespace;
-    let narrowed = ["selector", "targetRef", "targetRefs"];
-    plugin.coverage = match &*plugin.metadata.id.kind {
-        "TrafficExtension" if narrowed.iter().all(|name| spec.field(name).is_none()) => {
-            of_namespace(namespace)
-        }
-        _ => read_coverage(spec, namespace, Coverer::Plugin),
-    };
+    plugin.coverage = read_coverage(spec, &plugin.metadata.id.namespace, Coverer::Plugin);
     if let Some(field) = spec.field("phase") {
         plugin.phase = choice(&field, PHASES).unwrap_or(Phase::Unspecified);
     }

@@ -322,7 +322,7 @@ fn with_files(
     let conversion = into_model_with(
         &draft,
         last_good,
-        Premises { head_rules: HeadRules::default(), labels: &[], files: &files },
+        Premises { head_rules: HeadRules::default(), labels: &[], namespace: None, files: &files },
     );
     (conversion, files.into_asked().into_iter().collect())
 }

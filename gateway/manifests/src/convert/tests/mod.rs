@@ -20,6 +20,7 @@ mod plugin_supply;
 mod plugins;
 mod protections;
 mod quarantine;
+mod reach;
 mod request_authentications;
 mod retries;
 mod route_order;

@@ -93,9 +93,9 @@ fn a_plugin_runs_on_the_servers_and_ports_that_it_names() {
 
 #[test]
 fn a_network_filter_without_a_connection_to_filter_is_said() {
-    let text = plugin("p", "  type: NETWORK\n");
+    let text = plugin("p", "  type: NETWORK\n").replace("shop", "edge");
     let conversion = convert(&[("gw.yaml", GATEWAY), ("p.yaml", &text)]);
-    assert!(only_problem(&conversion).starts_with("p.yaml:1:1: warning[PC0312] WasmPlugin/shop/p spec: no server that it covers passes bytes on"));
+    assert!(only_problem(&conversion).starts_with("p.yaml:1:1: warning[PC0312] WasmPlugin/edge/p spec: no server that it covers passes bytes on"));
     let plugin = conversion.model.plugins.values().next().unwrap();
     assert_eq!(plugin.protocol, PluginProtocol::Network);
 }

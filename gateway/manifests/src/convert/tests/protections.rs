@@ -102,7 +102,7 @@ fn a_policy_for_a_class_covers_its_gateways_from_the_root_namespace() {
 #[test]
 fn a_gateway_without_a_selector_is_covered_by_any() {
     let gateway = GATEWAY.replace("  selector: {istio: ingressgateway}\n", "");
-    let text = policy("AuthorizationPolicy", "shop", "{selector: {matchLabels: {app: reviews}}}");
+    let text = policy("AuthorizationPolicy", "edge", "{selector: {matchLabels: {app: reviews}}}");
     let conversion = convert(&[("gw.yaml", &gateway), ("p.yaml", &text)]);
     assert_eq!(problems(&conversion), [""; 0]);
     assert!(conversion.model.listeners[0].authorization.is_some());
@@ -123,11 +123,14 @@ fn what_would_refuse_nothing_refuses_nothing_when_it_is_broken() {
 #[test]
 fn a_policy_that_cannot_be_read_refuses_too() {
     let none: [&str; 0] = [];
-    assert_eq!(
-        chain_with("AuthorizationPolicy", "shop", "{selector: {matchLabels: {a: 1}}}").0.len(),
-        1
-    );
-    assert_eq!(chain_with("AuthorizationPolicy", "shop", "7").0.len(), 1);
+    let unclear = "{selector: {matchLabels: {a: 1}}}";
+    for namespace in ["edge", "istio-system"] {
+        assert_eq!(chain_with("AuthorizationPolicy", namespace, unclear).0.len(), 1);
+        assert_eq!(chain_with("AuthorizationPolicy", namespace, "7").0.len(), 1);
+    }
+    // Whoever may not select a Gateway does not take it down either.
+    assert_eq!(chain_with("AuthorizationPolicy", "shop", unclear).0, none);
+    assert_eq!(chain_with("AuthorizationPolicy", "shop", "7").0, none);
     assert_eq!(chain_with("AuthorizationPolicy", "edge", "{ruels: []}").0.len(), 1);
     // A kind that is misspelt, and one that does not parse.
     assert_eq!(chain_with("AuthorisationPolicy", "shop", "{}").0.len(), 1);
@@ -143,7 +146,7 @@ fn a_policy_that_cannot_be_read_refuses_too() {
 fn where_two_gateways_share_a_host_neither_takes_the_other_out_of_its_cover() {
     let first = GATEWAY.replace("name: gw,", "name: first,").replace("ingressgateway", "other");
     let spec = "{selector: {matchLabels: {istio: ingressgateway}}, action: NONE}";
-    let text = policy("AuthorizationPolicy", "x", spec);
+    let text = policy("AuthorizationPolicy", "edge", spec);
     let conversion = convert(&[("1.yaml", &first), ("2.yaml", GATEWAY), ("p.yaml", &text)]);
     // The first listener of a host takes its requests, those for the other one's routes among them.
     assert_eq!(chains(&conversion).iter().map(Vec::len).collect::<Vec<_>>(), [1, 1]);

@@ -42,7 +42,7 @@ fn convert_with(draft: &Draft, files: &Files, last_good: &LastGood) -> Conversio
     into_model_with(
         draft,
         last_good,
-        Premises { head_rules: HeadRules::default(), labels: &[], files: &files },
+        Premises { head_rules: HeadRules::default(), labels: &[], namespace: None, files: &files },
     )
 }
 

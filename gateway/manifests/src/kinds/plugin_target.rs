@@ -171,7 +171,7 @@ fn read_selector(field: &Cursor<'_>, namespace: &Arc<str>) -> Option<Coverage> {
     // A label that is no string narrows the selector in a way that is not known.
     let whole = written == read.len() && !read.is_empty();
     let (namespace, origin) = (namespace.clone(), labels.origin());
-    whole.then(|| Coverage::Labels { namespace, labels: read, origin })
+    whole.then_some(Coverage::Labels { namespace, labels: read, origin })
 }
 
 fn read_target(item: &Cursor<'_>, own: &Arc<str>, coverer: Coverer) -> Option<Target> {

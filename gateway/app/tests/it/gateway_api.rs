@@ -1,5 +1,6 @@
 //! Gateway API from outside, case by case as its conformance suite has them; in the words of this repository.
 
+mod backends;
 mod filters;
 mod listeners;
 mod matching;

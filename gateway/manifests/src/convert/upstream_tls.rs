@@ -16,8 +16,8 @@ use super::credentials::Stores;
 use super::findings::{Findings, Spot};
 use crate::codes;
 use crate::kinds::{
-    Authorities, AuthorityRef, AuthorityStore, ClientCertificate, ClientMode, NamedFile,
-    NamedSecret, TlsRules, UpstreamAuthorities, UpstreamTls,
+    Authorities, AuthorityRef, AuthorityStore, ClientCertificate, ClientMode, CredentialName,
+    NamedFile, NamedSecret, TlsRules, UpstreamAuthorities, UpstreamTls,
 };
 use crate::last_good::{KeptUpstreamTls, LastGood, UpstreamMaterial, UpstreamTlsId};
 
@@ -31,6 +31,13 @@ const SYSTEM_BUNDLES: [&str; 4] = [
 
 /// The label by which Istio marks workloads with a sidecar.
 const TLS_MODE: (&str, &str) = ("security.istio.io/tlsMode", "istio");
+
+/// What to do about a Secret that a DestinationRule names.
+const OF_RULES: &str =
+    "write the Secret with `tls.crt`, `tls.key` and `ca.crt`, in the DestinationRule's namespace";
+
+/// The same for one that a Gateway names.
+const OF_GATEWAYS: &str = "write the Secret with `tls.crt` and `tls.key`, or correct the name";
 
 /// Finds what is named, each thing once.
 pub(crate) struct UpstreamCredentials<'c> {
@@ -55,6 +62,19 @@ impl<'c> UpstreamCredentials<'c> {
     pub(crate) fn failure(&self, object: &ObjectId) -> Option<String> {
         let mut of_object = self.found.iter().filter(|((id, _), _)| id.as_ref() == Some(object));
         of_object.find_map(|(_, found)| found.as_ref().err().map(ToString::to_string))
+    }
+
+    /// What a Gateway shows to backends; the reason where it cannot be had and never was.
+    pub(crate) fn certificate(
+        &mut self,
+        gateway: &ObjectId,
+        named: &CredentialName,
+        findings: &mut Findings,
+    ) -> Result<Credential, Arc<str>> {
+        let rules = TlsRules::of_gateway(gateway, named);
+        let material =
+            self.material(&(rules.object.clone(), rules.field.clone()), &rules, findings)?;
+        material.credential.ok_or_else(|| "there is no certificate".into())
     }
 
     /// How the connections of a cluster are protected. Where nothing is written, endpoints that are labelled as having
@@ -134,7 +154,17 @@ impl<'c> UpstreamCredentials<'c> {
 
     fn credential(&self, rules: &TlsRules, named: &ClientCertificate) -> Result<Credential, Lack> {
         let (chain, key) = match named {
-            ClientCertificate::Secret(named) => return self.of_secret(rules, named),
+            ClientCertificate::Secret(named) => {
+                return self.of_secret(rules.namespace(), named, OF_RULES);
+            }
+            ClientCertificate::OfGateway(named) => {
+                let secret = NamedSecret {
+                    name: named.name.clone(),
+                    field: named.field.clone(),
+                    origin: named.origin.clone(),
+                };
+                return self.of_secret(&named.namespace, &secret, OF_GATEWAYS);
+            }
             ClientCertificate::Files { chain, key } => (chain.clone(), key.clone()),
             ClientCertificate::Mesh => {
                 (self.of_mesh(rules, "cert-chain.pem"), self.of_mesh(rules, "key.pem"))
@@ -147,16 +177,21 @@ impl<'c> UpstreamCredentials<'c> {
         })
     }
 
-    fn of_secret(&self, rules: &TlsRules, named: &NamedSecret) -> Result<Credential, Lack> {
-        let namespace = rules.namespace();
-        match self.stores.secret(namespace, &named.name) {
+    fn of_secret(
+        &self,
+        namespace: &str,
+        named: &NamedSecret,
+        help: &'static str,
+    ) -> Result<Credential, Lack> {
+        let found = match self.stores.secret(namespace, &named.name) {
             Some(secret) => secret.credential.clone().ok_or_else(|| {
                 let message =
                     format!("Secret/{namespace}/{} has no certificate and key", named.name);
                 Lack::secret(codes::SECRET_UNUSABLE, named, message)
             }),
             None => Err(self.no_secret(namespace, named)),
-        }
+        };
+        found.map_err(|lack| Lack { help, ..lack })
     }
 
     fn no_secret(&self, namespace: &str, named: &NamedSecret) -> Lack {
@@ -354,6 +389,20 @@ impl TlsRules {
         }
     }
 
+    /// The certificate that a Gateway shows to whom others verify.
+    fn of_gateway(gateway: &ObjectId, named: &CredentialName) -> Self {
+        TlsRules {
+            object: Some(gateway.clone()),
+            field: named.field.clone(),
+            origin: named.origin.clone(),
+            certificate: Some(ClientCertificate::OfGateway(named.clone())),
+            authorities: UpstreamAuthorities::Nobody,
+            names: [].into(),
+            sni: None,
+            mode: ClientMode::Mutual,
+        }
+    }
+
     fn namespace(&self) -> &str {
         self.object.as_ref().map_or("", |object| &object.namespace)
     }
@@ -381,8 +430,7 @@ impl Lack {
 
     fn secret(code: Code, named: &NamedSecret, message: String) -> Self {
         let (field, origin) = (named.field.clone(), named.origin.clone());
-        let help = "write the Secret with `tls.crt`, `tls.key` and `ca.crt`, in the DestinationRule's namespace";
-        Lack { code, field, origin, message, help }
+        Lack { code, field, origin, message, help: OF_RULES }
     }
 
     fn reference(reference: &AuthorityRef, message: String) -> Self {
@@ -422,6 +470,7 @@ impl std::fmt::Debug for Named<'_> {
                 write!(f, "{:?} {:?} ", chain.path, key.path)?;
             }
             Some(ClientCertificate::Secret(named)) => write!(f, "secret {} ", named.name)?,
+            Some(ClientCertificate::OfGateway(named)) => write!(f, "secret {} ", named.id())?,
             Some(ClientCertificate::Mesh) => f.write_str("mesh ")?,
             None => {}
         }

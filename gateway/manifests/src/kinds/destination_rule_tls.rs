@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use portcullis_model::{ObjectId, Origin};
 
-use super::gateway_tls_settings::{NamedFile, named_file};
+use super::gateway_tls_settings::{CredentialName, NamedFile, named_file};
 use crate::codes;
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::Gravity;
@@ -55,6 +55,8 @@ pub(crate) enum ClientCertificate {
     Files { chain: NamedFile, key: NamedFile },
     /// `credentialName`
     Secret(NamedSecret),
+    /// `tls.backend.clientCertificateRef` of a Gateway of the Gateway API.
+    OfGateway(CredentialName),
     /// Those of this workload in the mesh.
     Mesh,
 }

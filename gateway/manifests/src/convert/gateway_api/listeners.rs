@@ -23,7 +23,7 @@ pub(super) fn servers_of(
 ) -> Vec<Server> {
     let own = parent.id.clone();
     if own == parent.gateway {
-        parent.reference = client_certificate(gateway, references, findings);
+        settle_client_certificate(gateway, parent, references, findings);
     }
     let owner = (own != parent.gateway).then(|| own.clone());
     let mut servers = Vec::new();
@@ -127,19 +127,21 @@ fn permitted(
     names
 }
 
-/// What is wrong with the certificate that the Gateway shows to backends.
-fn client_certificate(
+/// Looks up the certificate that the Gateway shows to backends.
+fn settle_client_certificate(
     gateway: &ApiGateway,
+    parent: &mut Parent,
     references: &References<'_>,
     findings: &mut Findings,
-) -> Option<Refusal> {
-    let certificate = gateway.tls.client_certificate.as_ref()?;
-    let consequence = "until then no backend is shown a certificate";
+) {
+    let Some(certificate) = &gateway.tls.client_certificate else { return };
+    let consequence = "until then requests to backends over TLS are answered with 503";
     let from = Referrer { object: &gateway.metadata.id, consequence };
     let mut refusal = None;
-    references.certificate(from, certificate, &mut refusal, findings);
-    refusal.map(|refusal| match refusal.reason {
+    let named = references.certificate(from, certificate, &mut refusal, findings);
+    parent.reference = refusal.map(|refusal| match refusal.reason {
         "InvalidCertificateRef" => Refusal { reason: "InvalidClientCertificateRef", ..refusal },
         _ => refusal,
-    })
+    });
+    parent.certificate = named.map(Ok).or_else(|| parent.reference.clone().map(Err));
 }

@@ -1,6 +1,7 @@
 //! Gateway API: its Gateways and ListenerSets as servers like any other's, and its routes bound to them.
 
 mod attach;
+mod backend_certificates;
 mod backends;
 mod claims;
 mod classes;
@@ -32,6 +33,7 @@ use super::open::OpenGateway;
 use crate::status::ObjectStatus;
 
 pub(super) use self::attach::Attached;
+pub(super) use self::backend_certificates::BackendCertificates;
 pub(super) use self::grants::Grants;
 pub(super) use self::parent::Refusal;
 pub(super) use self::parents::Parents;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use portcullis_model::ObjectId;
 
 use super::claims::Claims;
-use crate::kinds::ApiListener;
+use crate::kinds::{ApiListener, CredentialName};
 
 /// A Gateway or ListenerSet.
 pub(in crate::convert) struct Parent {
@@ -20,6 +20,8 @@ pub(in crate::convert) struct Parent {
     pub(in crate::convert) attached_sets: usize,
     /// Of a Gateway: why something that it names as a whole cannot be used.
     pub(in crate::convert) reference: Option<Refusal>,
+    /// Of a Gateway: the certificate that it shows to backends, or why it must not be used.
+    pub(in crate::convert) certificate: Option<Result<CredentialName, Refusal>>,
 }
 
 /// A reason for a condition's being false.

@@ -211,6 +211,7 @@ fn parent(
         listeners: listeners.iter().map(listener).collect(),
         attached_sets: 0,
         reference: None,
+        certificate: None,
     }
 }
 

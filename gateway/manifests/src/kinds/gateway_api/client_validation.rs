@@ -7,7 +7,6 @@ use portcullis_model::Origin;
 use super::listener_tls::read_secret_ref;
 use super::object_ref::{ObjectRef, read_object_ref};
 use crate::reader::{Cursor, Fields, Schema};
-use crate::report::Gravity;
 use crate::scalars::{choice, port};
 
 /// `spec.tls` of a Gateway.
@@ -82,13 +81,6 @@ pub(super) fn read_gateway_tls(spec: &Fields<'_>, own: &Arc<str>) -> GatewayTls 
     let certificate = backend.as_ref().and_then(|fields| fields.field("clientCertificateRef"));
     if let Some(field) = &certificate {
         tls.client_certificate = read_secret_ref(field, own);
-    }
-    if let (Some(field), Some(_)) = (&certificate, &tls.client_certificate) {
-        field.not_served(
-            Gravity::Warns,
-            "a Gateway's own certificate is known, but not shown to backends yet",
-            "write a DestinationRule with `tls: {mode: MUTUAL, credentialName: …}` for the backend",
-        );
     }
     let frontend = fields.field("frontend");
     let Some(fields) = frontend.as_ref().and_then(|field| field.fields(&FRONTEND)) else {

@@ -1,5 +1,6 @@
 //! Gateway API: what of its objects becomes listeners and rules, and what their status says.
 
+mod backend_certificates;
 mod bad_values;
 mod listeners;
 mod parents;

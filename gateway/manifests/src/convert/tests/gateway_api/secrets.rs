@@ -5,11 +5,11 @@ use portcullis_model::{ClientAuth, TlsSettings};
 
 use super::*;
 
-fn indented(pem: &str) -> String {
+pub(super) fn indented(pem: &str) -> String {
     pem.lines().map(|line| format!("    {line}\n")).collect()
 }
 
-fn secret(name: &str, namespace: &str) -> String {
+pub(super) fn secret(name: &str, namespace: &str) -> String {
     let made = rcgen::generate_simple_self_signed(["a.example.com".to_owned()]).unwrap();
     format!(
         "apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}, namespace: {namespace}}}\nstringData:\n  tls.crt: |\n{}  tls.key: |\n{}",
@@ -25,7 +25,7 @@ fn config_map(name: &str, pem: &str) -> String {
     )
 }
 
-fn authority() -> String {
+pub(super) fn authority() -> String {
     rcgen::generate_simple_self_signed(["authority".to_owned()]).unwrap().cert.pem()
 }
 
@@ -202,27 +202,5 @@ fn an_insecure_fallback_is_said_in_the_status() {
     assert!(
         shown(&status(&conversion, "Gateway/edge/gw").conditions)
             .ends_with("InsecureFrontendValidationMode(ConfigurationChanged)")
-    );
-}
-
-#[test]
-fn a_certificate_for_backends_has_to_be_there() {
-    let of = |reference: &str, with: &str| {
-        let more = format!("  tls: {{backend: {{clientCertificateRef: {{{reference}}}}}}}\n");
-        let conversion = converted(&[gateway_with(&more, &[OPEN]), with.to_owned()]);
-        let unserved = "warning[PC0211] Gateway/edge/gw spec.tls.backend.clientCertificateRef:";
-        assert!(problems(&conversion)[0].contains(unserved), "{:?}", problems(&conversion));
-        shown(&status(&conversion, "Gateway/edge/gw").conditions)
-    };
-    let accepted = "Accepted(Accepted) Programmed(Programmed)";
-    let (near, far) = (secret("one", "edge"), secret("one", "far"));
-    assert_eq!(of("name: one", &near), format!("{accepted} ResolvedRefs(ResolvedRefs)"));
-    assert_eq!(
-        of("name: two", &near),
-        format!("{accepted} !ResolvedRefs(InvalidClientCertificateRef)")
-    );
-    assert_eq!(
-        of("name: one, namespace: far", &far),
-        format!("{accepted} !ResolvedRefs(RefNotPermitted)")
     );
 }

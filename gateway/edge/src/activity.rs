@@ -12,6 +12,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
+use bytes::BytesMut;
 use portcullis_proxy::Progress;
 
 use crate::clock::{Clock, Stage};
@@ -178,6 +179,18 @@ impl Activity {
     /// The request that has just begun, for the task that is to serve it (HTTP/2).
     pub(crate) fn take_newest(&self) -> Option<Rc<Progress>> {
         self.request.take()
+    }
+
+    /// The client of the request that is being served can be sent interim replies (HTTP/1).
+    pub(crate) fn accept_interim_replies(&self) {
+        if let Some(request) = &*self.request.borrow() {
+            request.accept_interim_replies();
+        }
+    }
+
+    /// The interim replies to that request that came meanwhile (HTTP/1).
+    pub(crate) fn take_interim_replies(&self) -> Option<BytesMut> {
+        self.request.borrow().as_ref()?.take_interim_replies()
     }
 
     /// Whether the request that is being served is to be broken off (HTTP/1).

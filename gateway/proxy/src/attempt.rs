@@ -89,7 +89,8 @@ async fn send(
     let reused = lease.reused();
     // Before anything can be late.
     flight.endpoint = Some(endpoint);
-    match lease.send(request).await {
+    let progress = flight.progress.clone();
+    match lease.send_telling(request, |interim| progress.pass_on(interim)).await {
         Ok(response) => {
             flight.record_outcome(Outcome::Answered(response.status()));
             Ok(response)

@@ -10,7 +10,7 @@
 //! - plugins: `flow` and `flow_step` for bodies and trailers, `request_filter` with `client_body` and `request_pump` on
 //!   the way up, `response_filter` on the way back, `running`, `stop`, `in_time`;
 //! - the native filters of a rule, with what they say in replies: `native_filters`, `refusal`;
-//! - the way up: `outbound`, `forward` with `attempt`, `retry`, `pause` and `kept`, `route_timeout`; beside it `mirror`;
+//! - the way up: `outbound`, `forward` with `attempt`, `retry`, `pause` and `kept`, `route_timeout`, `interim`; beside it `mirror`;
 //! - the way back: `respond` with `reply_head`, `error`, `grpc`, `framing` and `debug_headers`, then `response_body`;
 //! - what a request holds until its record is closed: `flight`; what never became one: `refused`;
 //! - deadlines: `progress`, `pace`, `terms`, `overdue`, and `under_way` on its `roster`, for the worker's sweep;
@@ -43,6 +43,7 @@ mod head_size;
 mod health;
 mod http_call;
 mod in_time;
+mod interim;
 mod kept;
 mod laps;
 mod memory;

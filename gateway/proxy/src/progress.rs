@@ -5,8 +5,11 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::task::Waker;
 
+use bytes::BytesMut;
+use http::Response;
 use portcullis_upstream::RequestProgress;
 
+use crate::interim::InterimReplies;
 use crate::overdue::Overdue;
 use crate::pace::{Fault, Owed, Pace};
 use crate::terms::Terms;
@@ -27,6 +30,7 @@ pub struct Progress {
     overdue: Cell<Option<Overdue>>,
     waker: RefCell<Option<Waker>>,
     seen: Cell<Seen>,
+    interim: InterimReplies,
 }
 
 /// What the looks so far have found.
@@ -61,6 +65,22 @@ impl Progress {
         self.events.set(self.events.get().wrapping_add(1));
     }
 
+    /// The client can be sent interim replies, as HTTP/1.1 has them.
+    pub fn accept_interim_replies(&self) {
+        self.interim.accept();
+    }
+
+    /// The interim replies that came meanwhile, to be written before the reply.
+    pub fn take_interim_replies(&self) -> Option<BytesMut> {
+        self.interim.take()
+    }
+
+    /// The upstream sent an interim reply.
+    pub(crate) fn pass_on(&self, interim: &Response<()>) {
+        self.stir();
+        self.interim.add(interim);
+    }
+
     /// Whether the request is to be broken off.
     pub fn is_overdue(&self) -> bool {
         self.overdue.get().is_some()
@@ -83,6 +103,11 @@ impl Progress {
         self.overdue.get()
     }
 
+    /// Whether it is to be broken off for silence, while the client took all that there was.
+    pub(crate) fn upstream_is_silent(&self) -> bool {
+        self.overdue() == Some(Overdue::UpstreamIdle) && !self.owes.get()
+    }
+
     /// Which deadline was missed, to tell the client: the telling has its own time.
     pub(crate) fn take_overdue(&self) -> Option<Overdue> {
         let overdue = self.overdue.take()?;
@@ -102,6 +127,7 @@ impl Progress {
         self.overdue.take();
         self.waker.take();
         self.seen.take();
+        self.interim.reset();
     }
 
     /// Looks whether the request still moves. To be called once a second.

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -65,6 +65,12 @@ impl Source {
             Source::Reply(body) => body.is_end_stream(),
             Source::Tunnel(_) => true,
         }
+    }
+
+    /// Whether an upstream would let whoever asks for more wait.
+    fn has_nothing_to_give(&mut self) -> bool {
+        let Source::Upstream(body) = self else { return false };
+        Pin::new(body).poll_frame(&mut Context::from_waker(Waker::noop())).is_pending()
     }
 
     pub(crate) fn size_hint(&self) -> SizeHint {
@@ -284,11 +290,14 @@ impl HttpBody for ResponseBody {
     }
 }
 
-/// A body that was read to its end need not have been asked for the end once more.
+/// A body that was read to its end need not have been asked for the end once more. One that was broken off for its
+/// silence is held against its endpoint.
 impl Drop for Streaming {
     fn drop(&mut self) {
         if self.is_end_stream() {
             self.flight.finish();
+        } else if self.flight.progress.upstream_is_silent() && self.source.has_nothing_to_give() {
+            self.flight.record_outcome(Outcome::Late);
         }
     }
 }

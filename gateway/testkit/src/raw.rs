@@ -22,7 +22,7 @@ impl RawConnection {
     }
 
     /// A connection that is there.
-    pub(crate) fn over(stream: TcpStream) -> Self {
+    pub fn over(stream: TcpStream) -> Self {
         RawConnection(stream)
     }
 

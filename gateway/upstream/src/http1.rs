@@ -25,7 +25,7 @@ use crate::http1::upload::Upload;
 use crate::request_body::RequestBody;
 use crate::socket::Socket;
 
-/// How many interim replies (1xx) are skipped before one that counts.
+/// How many interim replies (1xx) may come before one that counts.
 const MOST_INTERIM_REPLIES: usize = 16;
 
 /// One HTTP/1 connection, driven by whoever awaits the reply or reads its body. Dropping it closes it,
@@ -91,9 +91,10 @@ impl Http1 {
     }
 
     /// Sends the request and reads up to the end of the reply's head, which may come before the request's
-    /// body is sent.
+    /// body is sent. `tell` hears of the interim replies that are for the client.
     pub(crate) fn poll_reply(
         &mut self,
+        tell: &mut impl FnMut(&Response<()>),
         cx: &mut Context<'_>,
     ) -> Poll<Result<Response<()>, UpstreamFailure>> {
         if self.upload.is_unsent() && !self.socket.is_quiet() {
@@ -107,7 +108,7 @@ impl Http1 {
                 return Poll::Ready(Err(UpstreamFailure::from_io(error)));
             }
             let was_held = self.upload.is_held();
-            if let Some(response) = self.read_head()? {
+            if let Some(response) = self.read_head(tell)? {
                 if self.upload.is_held() {
                     // It has decided without the body, which its client has not been asked for.
                     self.upload.give_up();
@@ -217,7 +218,10 @@ pub(crate) enum Finished {
 }
 
 impl Http1 {
-    fn read_head(&mut self) -> Result<Option<Response<()>>, UpstreamFailure> {
+    fn read_head(
+        &mut self,
+        tell: &mut impl FnMut(&Response<()>),
+    ) -> Result<Option<Response<()>>, UpstreamFailure> {
         let buffer = &mut self.received.buffer;
         while let Some(head) = self
             .heads
@@ -245,6 +249,9 @@ impl Http1 {
             self.interim_replies += 1;
             if self.interim_replies > MOST_INTERIM_REPLIES {
                 return refuse("too many interim replies");
+            }
+            if response.status() != StatusCode::CONTINUE {
+                tell(&response);
             }
         }
         Ok(None)

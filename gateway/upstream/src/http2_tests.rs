@@ -266,7 +266,31 @@ fn no_reply_is_cut_short_without_a_word() {
 }
 
 #[test]
-fn interim_replies_are_skipped_and_bounded() {
+fn interim_replies_that_are_for_the_client_are_told_of() {
+    on_worker(async {
+        let (pools, upstream) = (Pools::new(), Http2Upstream::start().await);
+        let mut told = Vec::new();
+        let sending = async {
+            let lease = upstream.checkout(&pools).await.unwrap();
+            lease.send_telling(get(), |interim| told.push(interim.status().as_u16())).await
+        };
+        let play = async {
+            let mut played = upstream.accept().await;
+            let stream = played.request().await;
+            for status in ["100", "103", "102"] {
+                played.head(stream, &[(":status", status)], 0).await;
+            }
+            played.head(stream, &[(":status", "200")], frame::END_STREAM).await;
+            played
+        };
+        let (response, _open) = tokio::join!(sending, play);
+        assert_eq!(response.unwrap().status(), 200);
+        assert_eq!(told, [103, 102]);
+    });
+}
+
+#[test]
+fn interim_replies_are_bounded() {
     on_worker(async {
         let ok = body_of(&[(":status", "103")], async |mut played| {
             played.head(1, &[(":status", "200")], frame::END_STREAM).await;

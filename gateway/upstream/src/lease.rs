@@ -73,6 +73,15 @@ impl Lease {
         self,
         request: Request<RequestBody>,
     ) -> impl Future<Output = Result<Response<UpstreamBody>, SendError>> {
+        self.send_telling(request, |_| {})
+    }
+
+    /// The same, telling of the interim replies (1xx) that are for the client, so all but 100 and 101; of 16 at most.
+    pub fn send_telling<T: FnMut(&Response<()>)>(
+        self,
+        request: Request<RequestBody>,
+        mut tell: T,
+    ) -> impl Future<Output = Result<Response<UpstreamBody>, SendError>> + use<T> {
         let Lease { way, shelf, active, .. } = self;
         // Queued at once, so that the future does not carry the body too.
         let sending = match way {
@@ -85,7 +94,7 @@ impl Lease {
         async move {
             match sending {
                 Sending::Http1(mut connection, head) => {
-                    match poll_fn(|cx| connection.http1.poll_reply(cx)).await {
+                    match poll_fn(|cx| connection.http1.poll_reply(&mut tell, cx)).await {
                         Ok(reply) => {
                             Ok(reply.map(|()| UpstreamBody::new(connection, shelf, active)))
                         }
@@ -95,7 +104,7 @@ impl Lease {
                 }
                 Sending::Http2(begun) => {
                     let mut exchange = begun.map_err(|error| *error)?;
-                    match poll_fn(|cx| exchange.poll_reply(cx)).await {
+                    match poll_fn(|cx| exchange.poll_reply(&mut tell, cx)).await {
                         Ok(reply) => Ok(exchange
                             .into_reply(reply)
                             .map(|body| UpstreamBody::shared(body, shelf, active))),

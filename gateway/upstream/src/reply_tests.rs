@@ -69,7 +69,26 @@ fn a_head_of_a_mebibyte_is_refused() {
 }
 
 #[test]
-fn interim_replies_are_skipped_and_bounded() {
+fn interim_replies_that_are_for_the_client_are_told_of() {
+    on_worker(async {
+        let (pools, upstream) = (Pools::new(), Played::start().await);
+        let lease = checkout(&pools, &upstream).await;
+        let mut connection = upstream.accept().await;
+        let mut told = Vec::new();
+        let sending = lease.send_telling(get(), |interim| {
+            told.push((interim.status().as_u16(), interim.headers().contains_key("link")));
+        });
+        let replies = format!(
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 102 P\r\n\r\n{OK}"
+        );
+        let (response, _head) = tokio::join!(sending, connection.answer(&replies));
+        assert_eq!(response.unwrap().status(), 200);
+        assert_eq!(told, [(103, true), (102, false)]);
+    });
+}
+
+#[test]
+fn interim_replies_are_bounded() {
     on_worker(async {
         let interim = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n";
         let pools = Pools::new();

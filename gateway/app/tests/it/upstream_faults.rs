@@ -184,6 +184,40 @@ async fn a_reply_that_stalls_is_broken_off_after_the_idle_timeout() {
     scene.is_at_rest().await;
 }
 
+/// Fault 7, in the middle of a reply: such an endpoint is out as well, though each head that it sent was good.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endpoint_that_stalls_in_its_replies_is_out() {
+    for (settings, reason) in [
+        ("consecutiveGatewayErrors: 1", "consecutive_gateway_errors"),
+        (
+            "splitExternalLocalOriginErrors: true, consecutiveLocalOriginFailures: 1",
+            "consecutive_local_failures",
+        ),
+    ] {
+        let (well, stalled) = (
+            FaultyUpstream::always(Fault::None).await,
+            FaultyUpstream::always(Fault::StallInBody).await,
+        );
+        let rule = format!(
+            "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: blue}}\n\
+             spec:\n  host: blue.example\n  trafficPolicy: {{connectionPool: {{http: {{idleTimeout: 1s}}}}, outlierDetection: {{{settings}, interval: 1h, baseEjectionTime: 1h}}}}\n"
+        );
+        let manifests = join(&[
+            shop::manifests(TO_BLUE),
+            service_entry("blue", "blue.example", 80, &[well.address, stalled.address]),
+            rule,
+            edge_policy("edge", "{timeouts: {streamIdle: 1s}}"),
+        ]);
+        let mut scene = Scene::before(&manifests).await;
+        let seen = scene.ask(10, 4).await;
+        assert_eq!(seen.good() + seen.of("GET", 0) + seen.of("POST", 0), seen.all(), "{seen:?}");
+        scene.gateway.logged(reason).await;
+        let after = scene.ask(10, 4).await;
+        assert_eq!(after.good(), after.all(), "{after:?}");
+        scene.is_at_rest().await;
+    }
+}
+
 /// Fault 8.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_no_reply_is_502() {

@@ -8,7 +8,7 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use http::header::EXPECT;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body::Body as HttpBody;
 use portcullis_message::Body;
 use portcullis_message::http1::{Expectation, Framing, Persistence, ReplyStart, RequestHead};
@@ -54,10 +54,21 @@ where
     let asked = if asker.allows_another() { head.persistence } else { Persistence::Close };
     let mut response = {
         let mut answering = pin!(service(head.request.map(|()| body)));
+        if asker.version == Version::HTTP_11 {
+            wire.activity.accept_interim_replies();
+        }
         poll_fn(|cx| {
             loop {
-                if let Poll::Ready(response) = answering.as_mut().poll(cx) {
+                let answered = answering.as_mut().poll(cx);
+                wire.take_interim_replies();
+                if let Poll::Ready(response) = answered {
                     return Poll::Ready(Ok(response));
+                }
+                // A client that does not take them gets them with the reply.
+                if !wire.output.is_empty()
+                    && let Poll::Ready(Err(error)) = wire.poll_write(cx)
+                {
+                    return Poll::Ready(Err(error));
                 }
                 match inbound.poll_advance(wire, cx) {
                     Poll::Ready(Ok(())) => {}

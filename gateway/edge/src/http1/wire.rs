@@ -91,6 +91,13 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Wire<I> {
         &mut self.output.front
     }
 
+    /// Puts the interim replies that came meanwhile where they go out next.
+    pub(crate) fn take_interim_replies(&mut self) {
+        if let Some(replies) = self.activity.take_interim_replies() {
+            self.front().extend_from_slice(&replies);
+        }
+    }
+
     /// The date of now, as a field value.
     pub(crate) fn date(&self) -> [u8; DATE_LENGTH] {
         self.bench.date()

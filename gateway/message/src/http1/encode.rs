@@ -64,7 +64,7 @@ impl ReplyStart<'_> {
     /// Writes the head.
     pub fn write(&self, out: &mut BytesMut) {
         out.reserve(size_of_fields(self.headers) + ROOM);
-        self.write_status_line(out);
+        write_status_line(out, self.version, self.status);
         write_framing(out, self.framing);
         match (self.persistence, self.version) {
             (Persistence::Close, _) => out.put_slice(b"connection: close\r\n"),
@@ -85,15 +85,15 @@ impl ReplyStart<'_> {
         }
         out.put_slice(b"\r\n");
     }
+}
 
-    fn write_status_line(&self, out: &mut BytesMut) {
-        let version = if self.version == Version::HTTP_10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " };
-        out.put_slice(version);
-        out.put_slice(self.status.as_str().as_bytes());
-        out.put_u8(b' ');
-        out.put_slice(self.status.canonical_reason().unwrap_or("").as_bytes());
-        out.put_slice(b"\r\n");
-    }
+fn write_status_line(out: &mut BytesMut, version: Version, status: StatusCode) {
+    let version = if version == Version::HTTP_10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " };
+    out.put_slice(version);
+    out.put_slice(status.as_str().as_bytes());
+    out.put_u8(b' ');
+    out.put_slice(status.canonical_reason().unwrap_or("").as_bytes());
+    out.put_slice(b"\r\n");
 }
 
 /// Makes the head that was just written ask for another protocol, or, a 101, switch to it.
@@ -108,6 +108,18 @@ pub fn add_upgrade(out: &mut BytesMut, protocol: &HeaderValue) {
 /// Writes the interim reply that has a client send its body.
 pub fn write_continue(out: &mut BytesMut) {
     out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+}
+
+/// Writes an interim reply (1xx). Fields of framing are left out.
+pub fn write_interim(out: &mut BytesMut, status: StatusCode, headers: &HeaderMap) {
+    out.reserve(size_of_fields(headers) + ROOM);
+    write_status_line(out, Version::HTTP_11, status);
+    for (name, value) in headers {
+        if !is_ours(name) {
+            write_field(out, name.as_str().as_bytes(), value.as_bytes());
+        }
+    }
+    out.put_slice(b"\r\n");
 }
 
 /// Writes the line that begins a chunk of so many bytes, which are never none.

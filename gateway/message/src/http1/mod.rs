@@ -25,7 +25,7 @@ pub use date::{DATE_LENGTH, DateLine};
 pub use decoded::Decoded;
 pub use encode::{
     CHUNK_END, LAST_CHUNK, ReplyStart, add_upgrade, write_chunk_size, write_continue,
-    write_request_head, write_trailers,
+    write_interim, write_request_head, write_trailers,
 };
 pub use error::{FramingError, HeadError};
 pub use framing::{Expectation, Framing, Persistence};

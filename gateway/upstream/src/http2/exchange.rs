@@ -19,7 +19,7 @@ use crate::http2::reason::{failure_of, is_unprocessed};
 use crate::http2::upload::{Start, Upload};
 use crate::request_body::RequestBody;
 
-/// How many interim replies (1xx) are skipped before one that counts, as over HTTP/1.
+/// How many interim replies (1xx) may come before one that counts, as over HTTP/1.
 const MOST_INTERIM_REPLIES: usize = 16;
 
 /// A request under way on a connection that others share.
@@ -70,9 +70,11 @@ pub(crate) fn begin(
 }
 
 impl Exchange {
-    /// Sends the request and awaits the reply's head, which may come before the request's body is sent.
+    /// Sends the request and awaits the reply's head, which may come before the request's body is sent. `tell` hears of
+    /// the interim replies that are for the client.
     pub(crate) fn poll_reply(
         &mut self,
+        tell: &mut impl FnMut(&Response<()>),
         cx: &mut Context<'_>,
     ) -> Poll<Result<Response<RecvStream>, Failed>> {
         loop {
@@ -80,7 +82,7 @@ impl Exchange {
                 return Poll::Ready(Err(Failed::sent(failure)));
             }
             match ready!(self.response.poll_informational(cx)) {
-                Some(Ok(interim)) => self.take_interim(interim.status())?,
+                Some(Ok(interim)) => self.take_interim(&interim, tell)?,
                 Some(Err(error)) => return Poll::Ready(Err(self.failed(&error))),
                 None => break,
             }
@@ -124,7 +126,12 @@ impl Exchange {
         }
     }
 
-    fn take_interim(&mut self, status: StatusCode) -> Result<(), Failed> {
+    fn take_interim(
+        &mut self,
+        interim: &Response<()>,
+        tell: &mut impl FnMut(&Response<()>),
+    ) -> Result<(), Failed> {
+        let status = interim.status();
         let refuse = |why: &str| Err(Failed::sent(UpstreamFailure::Protocol(why.to_owned())));
         if status == StatusCode::SWITCHING_PROTOCOLS {
             return refuse("the reply switches protocols, which HTTP/2 has no way for");
@@ -135,6 +142,9 @@ impl Exchange {
         self.interim_replies += 1;
         if self.interim_replies > MOST_INTERIM_REPLIES {
             return refuse("too many interim replies");
+        }
+        if status != StatusCode::CONTINUE {
+            tell(interim);
         }
         Ok(())
     }

@@ -1,10 +1,18 @@
 //! Setting, adding and removing header fields (Istio's `Headers.HeaderOperations`).
 
+use std::ops::Deref;
+
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-/// What to do with a head's fields: removals first, then `set`, then `add`, as Envoy does.
+/// What to do with a head's fields. Most rules and destinations do nothing, so it is small where it is nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HeaderOperations {
+    fields: Option<Box<FieldOperations>>,
+}
+
+/// Removals first, then `set`, then `add`, as Envoy does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FieldOperations {
     /// Fields to remove.
     pub remove: Vec<HeaderName>,
     /// Fields to overwrite.
@@ -16,20 +24,39 @@ pub struct HeaderOperations {
 impl HeaderOperations {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.remove.is_empty() && self.set.is_empty() && self.add.is_empty()
+        self.fields.is_none()
     }
 
     /// Applies them to a head.
     pub fn apply(&self, headers: &mut HeaderMap) {
-        for name in &self.remove {
+        let Some(fields) = &self.fields else { return };
+        for name in &fields.remove {
             headers.remove(name);
         }
-        for (name, value) in &self.set {
+        for (name, value) in &fields.set {
             headers.insert(name, value.clone());
         }
-        for (name, value) in &self.add {
+        for (name, value) in &fields.add {
             headers.append(name, value.clone());
         }
+    }
+}
+
+/// To what there is to do.
+impl Deref for HeaderOperations {
+    type Target = FieldOperations;
+
+    fn deref(&self) -> &FieldOperations {
+        static NOTHING: FieldOperations =
+            FieldOperations { remove: Vec::new(), set: Vec::new(), add: Vec::new() };
+        self.fields.as_deref().unwrap_or(&NOTHING)
+    }
+}
+
+impl From<FieldOperations> for HeaderOperations {
+    fn from(fields: FieldOperations) -> Self {
+        let is_empty = fields.remove.is_empty() && fields.set.is_empty() && fields.add.is_empty();
+        HeaderOperations { fields: (!is_empty).then(|| Box::new(fields)) }
     }
 }
 
@@ -42,11 +69,11 @@ mod tests {
         let field = |name: &'static str, value: &'static str| {
             (HeaderName::from_static(name), HeaderValue::from_static(value))
         };
-        let operations = HeaderOperations {
+        let operations = HeaderOperations::from(FieldOperations {
             remove: vec![HeaderName::from_static("x-old")],
             set: vec![field("x-one", "new")],
             add: vec![field("x-one", "more"), field("x-old", "back")],
-        };
+        });
         let mut headers: HeaderMap =
             [field("x-old", "1"), field("x-one", "old")].into_iter().collect();
         operations.apply(&mut headers);

@@ -38,7 +38,7 @@ pub use cors::{CorsPolicy, OriginMatch, UnmatchedPreflights, is_preflight};
 pub use direct_response::DirectResponse;
 pub use error_body::{ErrorBody, show_error_body};
 pub use fault::{ALL_PARTS, AbortStatus, Aborted, Fault, FaultAbort, FaultDelay};
-pub use header_operations::HeaderOperations;
+pub use header_operations::{FieldOperations, HeaderOperations};
 pub use path_rewrite::{MatchedPath, PathRewrite};
 pub use pattern::{Pattern, PatternError};
 pub use rate_limit::{Bucket, RateLimit};

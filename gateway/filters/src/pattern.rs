@@ -1,6 +1,7 @@
 //! Regular expressions that match a whole text (RE2's language, as Istio's `regex`).
 
 use std::fmt;
+use std::sync::Arc;
 
 use regex::{Regex, RegexBuilder};
 
@@ -12,6 +13,10 @@ const LARGEST: usize = 1 << 20;
 /// An expression of which a match covers the whole text. Matching takes time linear in the text.
 #[derive(Clone)]
 pub struct Pattern {
+    compiled: Arc<Compiled>,
+}
+
+struct Compiled {
     text: Box<str>,
     regex: Regex,
 }
@@ -45,17 +50,17 @@ impl Pattern {
         // What is no expression by itself must not become one by the group around it.
         compile(text)?;
         let regex = build(&format!("^(?:{text})$"))?;
-        Ok(Pattern { text: text.into(), regex })
+        Ok(Pattern { compiled: Arc::new(Compiled { text: text.into(), regex }) })
     }
 
     /// Whether it matches a whole text.
     pub fn matches(&self, text: &str) -> bool {
-        self.regex.is_match(text)
+        self.compiled.regex.is_match(text)
     }
 
     /// As it was written.
     pub fn as_str(&self) -> &str {
-        &self.text
+        &self.compiled.text
     }
 }
 
@@ -80,19 +85,19 @@ fn last_line(error: &str) -> String {
 
 impl fmt::Debug for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Pattern({:?})", self.text)
+        write!(f, "Pattern({:?})", self.as_str())
     }
 }
 
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(self.as_str())
     }
 }
 
 impl PartialEq for Pattern {
     fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
+        self.as_str() == other.as_str()
     }
 }
 

@@ -14,6 +14,7 @@ use crate::buckets::Buckets;
 use crate::parts::Parts;
 use crate::plugins::Previous;
 use crate::shared_rules::share_rules;
+use crate::table::KnownRules;
 use crate::{Authentications, PluginHost, PluginState, Snapshot, SocketKey, SocketTable};
 
 /// Compiles models one after the other. It lives on the control side.
@@ -107,11 +108,16 @@ impl Compiler {
             registry: &self.registry,
             buckets: &buckets,
         };
+        let mut known = KnownRules::default();
+        let before = previous.into_iter().flat_map(|previous| previous.sockets.values());
+        before.for_each(|table| known.learn(table));
         let sockets = by_socket(&model.listeners)
             .into_iter()
             .map(|(key, listeners)| {
                 let before = previous.and_then(|previous| previous.socket(key));
-                let table = SocketTable::build(listeners, &parts, before.map(|table| &**table));
+                let table =
+                    SocketTable::build(listeners, &parts, before.map(|table| &**table), &known);
+                known.learn(&table);
                 (key, Arc::new(table))
             })
             .collect();

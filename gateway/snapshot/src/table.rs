@@ -106,6 +106,7 @@ impl SocketTable {
         mut all: Vec<Arc<Listener>>,
         parts: &Parts<'_>,
         previous: Option<&SocketTable>,
+        known: &KnownRules,
     ) -> Self {
         let listeners = &*all;
         let tls = TlsTable::build(listeners, previous.map(|table| &table.tls));
@@ -115,11 +116,9 @@ impl SocketTable {
             listeners,
             Chains { plugins: parts.plugins, authentications: parts.authentications, port },
         );
-        let known = known_rules(previous);
         let rules = map_at_once(routes.rules(), FEW_RULES, |rule| {
-            let known = known.get(&Arc::as_ptr(rule).addr()).copied();
-            let known = known.filter(|known| known.is_still_right(parts)).cloned();
-            known.unwrap_or_else(|| Arc::new(CompiledRule::build(rule, &chains, parts)))
+            let known = known.of(rule).filter(|known| known.is_still_right(parts));
+            known.cloned().unwrap_or_else(|| Arc::new(CompiledRule::build(rule, &chains, parts)))
         });
         let protocol =
             listeners.first().map_or(ListenerProtocol::Http, |listener| listener.protocol);
@@ -229,10 +228,24 @@ fn common_head_rules(listeners: &[Arc<Listener>]) -> Option<HeadRules> {
     rules.all(|other| other == first).then_some(first)
 }
 
-/// The compiled rules of a table by the addresses of what they were compiled from.
-fn known_rules(table: Option<&SocketTable>) -> FxHashMap<usize, &Arc<CompiledRule>> {
-    let rules = table.into_iter().flat_map(|table| &table.rules);
-    rules.map(|known| (Arc::as_ptr(&known.rule).addr(), known)).collect()
+/// The compiled rules of other tables: of the sockets before, and of those built so far, for most Gateways have the
+/// same routes on two.
+#[derive(Default)]
+pub(crate) struct KnownRules {
+    /// By the addresses of what they were compiled from.
+    rules: FxHashMap<usize, Arc<CompiledRule>>,
+}
+
+impl KnownRules {
+    /// Takes in those of a table.
+    pub(crate) fn learn(&mut self, table: &SocketTable) {
+        let pair = |rule: &Arc<CompiledRule>| (Arc::as_ptr(&rule.rule).addr(), Arc::clone(rule));
+        self.rules.extend(table.rules.iter().map(pair));
+    }
+
+    fn of(&self, rule: &Arc<Rule>) -> Option<&Arc<CompiledRule>> {
+        self.rules.get(&Arc::as_ptr(rule).addr())
+    }
 }
 
 impl CompiledRule {

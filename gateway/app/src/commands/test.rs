@@ -52,7 +52,8 @@ fn read_cases(paths: &[PathBuf]) -> Result<(Vec<RouteCase>, Vec<Problem>), Comma
         let text = std::fs::read_to_string(path)
             .map_err(|error| CommandError::Usage(format!("{}: {error}", path.display())))?;
         let directory = path.parent().map(Path::to_owned).unwrap_or_default();
-        let file = SourceFile { path: path.display().to_string().into(), directory, text: text.into() };
+        let file =
+            SourceFile { path: path.display().to_string().into(), directory, text: text.into() };
         let (read, wrong) = read_route_tests(&file);
         cases.extend(read);
         problems.extend(wrong);

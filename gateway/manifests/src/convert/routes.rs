@@ -222,7 +222,7 @@ fn build_rule(
         Some(name) => format!("{id}/http[{name}]"),
         None => format!("{id}/http[{}]", written.index),
     };
-    let headers = written.headers.clone().unwrap_or_default();
+    let headers = written.headers.as_deref().cloned().unwrap_or_default();
     let timeout = written.timeout.filter(|timeout| !timeout.is_zero());
     let mirrors = written.mirrors.as_deref().unwrap_or_default();
     Rule {
@@ -233,7 +233,7 @@ fn build_rule(
         request_headers: headers.request,
         response_headers: headers.response,
         timeout,
-        retries: written.retries.clone().unwrap_or_default(),
+        retries: written.retries.as_deref().cloned().unwrap_or_default(),
         mirrors: build_mirrors(id, mirrors, lookup, findings),
         overrides: RequestOverrides::default(),
         plugins: Vec::new(),
@@ -248,7 +248,7 @@ fn build_action(
     findings: &mut Findings,
 ) -> Action {
     let destinations = match &written.action {
-        RouteAction::Redirect(redirect) => return Action::Redirect(redirect.clone()),
+        RouteAction::Redirect(redirect) => return Action::Redirect((**redirect).clone()),
         RouteAction::DirectResponse(response) => return Action::DirectResponse(response.clone()),
         RouteAction::Forward(destinations) => destinations.as_slice(),
         // Those were replaced by the rules of the delegate.
@@ -258,7 +258,7 @@ fn build_action(
         let field = || format!("spec.http[{}].route[{index}].destination", written.index);
         build_destination(id, destination, lookup, &field, findings)
     });
-    let rewrite = written.rewrite.clone().unwrap_or_default();
+    let rewrite = written.rewrite.as_deref().cloned().unwrap_or_default();
     let of_headers = written.headers.as_ref().and_then(|headers| headers.authority.clone());
     Action::Forward {
         destinations: destinations.collect(),
@@ -268,7 +268,7 @@ fn build_action(
 }
 
 fn filters(written: &HttpRule) -> Option<Box<RuleFilters>> {
-    let (cors, fault) = (written.cors.clone(), written.fault.clone());
+    let (cors, fault) = (written.cors.as_deref().cloned(), written.fault.as_deref().cloned());
     let is_some = cors.is_some() || fault.is_some();
     is_some.then(|| Box::new(RuleFilters { cors, fault, ..RuleFilters::default() }))
 }
@@ -337,7 +337,9 @@ pub(crate) fn build_destination(
         }
         _ => {}
     }
-    finish(destination, cluster)
+    // All who name a cluster share its texts.
+    let known = lookup.clusters.get(&cluster).map(|found| found.name.clone());
+    finish(destination, known.unwrap_or(cluster))
 }
 
 fn finish(destination: &RouteDestination, cluster: ClusterName) -> Destination {

@@ -1,7 +1,7 @@
 //! Istio's `Headers`: operations on a request's and a response's head.
 
 use http::header::{HeaderName, HeaderValue};
-use portcullis_filters::HeaderOperations;
+use portcullis_filters::{FieldOperations, HeaderOperations};
 
 use crate::reader::{Cursor, Schema};
 use crate::report::Gravity;
@@ -53,8 +53,8 @@ pub(crate) fn read_headers(cursor: &Cursor<'_>) -> Headers {
 }
 
 fn read_operations(cursor: &Cursor<'_>, authority: &mut Option<Box<str>>) -> HeaderOperations {
-    let mut operations = HeaderOperations::default();
-    let Some(fields) = cursor.fields(&OPERATIONS) else { return operations };
+    let mut operations = FieldOperations::default();
+    let Some(fields) = cursor.fields(&OPERATIONS) else { return operations.into() };
     if let Some(field) = fields.field("set") {
         for (name, value) in field.entries() {
             match is_authority(name) {
@@ -71,7 +71,7 @@ fn read_operations(cursor: &Cursor<'_>, authority: &mut Option<Box<str>>) -> Hea
         let removed = field.items().filter_map(|item| read_name(item.text()?, &item));
         operations.remove.extend(removed);
     }
-    operations
+    operations.into()
 }
 
 fn is_authority(name: &str) -> bool {

@@ -27,14 +27,14 @@ pub(crate) struct HttpRule {
     pub(crate) name: Option<Box<str>>,
     pub(crate) matches: Vec<WrittenMatch>,
     pub(crate) action: RouteAction,
-    pub(crate) rewrite: Option<Rewrite>,
-    pub(crate) headers: Option<Headers>,
+    pub(crate) rewrite: Option<Box<Rewrite>>,
+    pub(crate) headers: Option<Box<Headers>>,
     /// Zero is off.
     pub(crate) timeout: Option<Duration>,
-    pub(crate) retries: Option<RetryPolicy>,
+    pub(crate) retries: Option<Box<RetryPolicy>>,
     pub(crate) mirrors: Option<Vec<RuleMirror>>,
-    pub(crate) fault: Option<Fault>,
-    pub(crate) cors: Option<CorsPolicy>,
+    pub(crate) fault: Option<Box<Fault>>,
+    pub(crate) cors: Option<Box<CorsPolicy>>,
 }
 
 pub(super) static RULE: Schema = Schema {
@@ -97,12 +97,12 @@ pub(super) fn read_rule(
         name: name.filter(|name| !name.is_empty()).map(Into::into),
         matches,
         action,
-        rewrite,
-        headers,
+        rewrite: rewrite.map(Box::new),
+        headers: headers.map(Box::new),
         timeout,
-        retries,
+        retries: retries.map(Box::new),
         mirrors,
-        fault,
-        cors,
+        fault: fault.map(Box::new),
+        cors: cors.map(Box::new),
     })
 }

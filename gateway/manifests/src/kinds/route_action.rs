@@ -22,10 +22,10 @@ use crate::scalars::{self, choice, port};
 #[derive(Clone, Debug)]
 pub(crate) enum RouteAction {
     Forward(Vec<RouteDestination>),
-    Redirect(Redirect),
+    Redirect(Box<Redirect>),
     DirectResponse(DirectResponse),
     /// Another VirtualService has the rules.
-    Delegate(Delegate),
+    Delegate(Box<Delegate>),
 }
 
 /// One entry of `route`.
@@ -71,14 +71,15 @@ pub(super) fn read_action(rule: &Fields<'_>, own: &Arc<str>) -> Option<RouteActi
         return None;
     }
     if let Some(field) = rule.field("redirect") {
-        return read_redirect(&field.fields(&REDIRECT)?).map(RouteAction::Redirect);
+        return read_redirect(&field.fields(&REDIRECT)?)
+            .map(|redirect| RouteAction::Redirect(redirect.into()));
     }
     if let Some(field) = rule.field("directResponse") {
         let response = read_direct_response(&field.fields(&DIRECT_RESPONSE)?)?;
         return Some(RouteAction::DirectResponse(response));
     }
     if let Some(field) = rule.field("delegate") {
-        return read_delegate(&field, own).map(RouteAction::Delegate);
+        return read_delegate(&field, own).map(|delegate| RouteAction::Delegate(delegate.into()));
     }
     let Some(field) = rule.field("route") else {
         rule.missing("route", "a rule needs one of route, redirect, directResponse, delegate");
@@ -110,6 +111,7 @@ pub(crate) fn read_destinations(
         }
         several => check_sum(field, several),
     }
+    destinations.shrink_to_fit();
     Some(destinations)
 }
 

@@ -9,8 +9,8 @@ use super::export_to::{Export, read_export_to};
 use super::http_rule::{HttpRule, RULE, read_rule};
 use super::tcp_rules::{TcpRule, read_tcp_rules};
 use crate::codes;
-use crate::raw_object::RawObject;
 use crate::metadata::{Metadata, OBJECT, read_metadata};
+use crate::raw_object::RawObject;
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::{Gravity, Report};
 use crate::scalars::host_pattern;
@@ -100,6 +100,7 @@ fn read_rules(
             None => rules.push(rule),
         }
     }
+    rules.shrink_to_fit();
     rules
 }
 
@@ -146,6 +147,7 @@ fn read_hosts(spec: &Fields<'_>) -> (Vec<HostPattern>, Origin) {
             hosts.push(pattern);
         }
     }
+    hosts.shrink_to_fit();
     (hosts, field.origin())
 }
 
@@ -171,6 +173,7 @@ fn read_gateways(spec: &Fields<'_>, own: &Arc<str>) -> Vec<GatewayName> {
             });
         }
     }
+    gateways.shrink_to_fit();
     let means_mesh = field.as_ref().is_none_or(|field| field.is_list_of("mesh"));
     if gateways.is_empty() && means_mesh {
         let (origin, place) = match &field {

@@ -1,7 +1,7 @@
 //! `requestHeaderModifier` and `responseHeaderModifier`.
 
 use http::header::{HeaderName, HeaderValue};
-use portcullis_filters::HeaderOperations;
+use portcullis_filters::{FieldOperations, HeaderOperations};
 
 use crate::kinds::header_operations::read_name;
 use crate::reader::{Cursor, Schema};
@@ -18,8 +18,8 @@ static HEADER: Schema =
 
 /// Reads a modifier.
 pub(super) fn read_header_modifier(field: &Cursor<'_>) -> HeaderOperations {
-    let mut operations = HeaderOperations::default();
-    let Some(fields) = field.fields(&MODIFIER) else { return operations };
+    let mut operations = FieldOperations::default();
+    let Some(fields) = field.fields(&MODIFIER) else { return operations.into() };
     if let Some(field) = fields.field("set") {
         operations.set = read_headers(&field);
     }
@@ -30,7 +30,7 @@ pub(super) fn read_header_modifier(field: &Cursor<'_>) -> HeaderOperations {
         operations.remove =
             field.items().filter_map(|item| read_name(item.text()?, &item)).collect();
     }
-    operations
+    operations.into()
 }
 
 /// The first of several with one name counts, as the API has it; who writes two has made a mistake.

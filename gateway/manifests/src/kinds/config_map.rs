@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::raw_object::RawObject;
 use crate::metadata::{Metadata, read_metadata};
+use crate::raw_object::RawObject;
 use crate::report::Report;
 
 /// A ConfigMap.

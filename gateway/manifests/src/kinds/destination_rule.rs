@@ -6,8 +6,8 @@ use super::export_to::{Export, read_export_to};
 use super::health_check::read_health_check;
 use super::traffic_policy::{Detection, TrafficPolicy, read_policy};
 use super::workload_selector::read_match_labels;
-use crate::raw_object::RawObject;
 use crate::metadata::{Metadata, OBJECT, read_metadata};
+use crate::raw_object::RawObject;
 use crate::reader::{Cursor, Schema};
 use crate::report::Report;
 

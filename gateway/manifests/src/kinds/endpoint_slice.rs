@@ -6,8 +6,8 @@ use portcullis_model::{Locality, Readiness};
 
 use super::service::AddressFamily;
 use crate::codes;
-use crate::raw_object::RawObject;
 use crate::metadata::{Metadata, read_metadata};
+use crate::raw_object::RawObject;
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::{Gravity, Report};
 use crate::scalars::{choice, port};

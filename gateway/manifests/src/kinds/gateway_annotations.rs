@@ -4,8 +4,8 @@ use portcullis_model::{ManifestDemand, ProxyProtocol};
 
 use super::edge_setting::{PlacedSetting, Setting};
 use crate::codes;
-use crate::raw_object::RawObject;
 use crate::metadata::annotations;
+use crate::raw_object::RawObject;
 use crate::reader::Cursor;
 use crate::report::{Gravity, Report};
 use crate::scalars::choice;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use portcullis_model::{HealthCheck, Probe, parse_duration};
 
 use crate::codes;
-use crate::raw_object::RawObject;
 use crate::metadata::annotations;
+use crate::raw_object::RawObject;
 use crate::reader::Cursor;
 use crate::report::{Gravity, Report};
 use crate::suggest::closest;

@@ -11,8 +11,8 @@ use super::ingress_annotations::{ForeignAnnotation, class_annotation, foreign_an
 use super::ingress_class::ClassName;
 use super::ingress_path::{IngressBackend, IngressPath, read_backend, read_paths};
 use crate::codes;
-use crate::raw_object::RawObject;
 use crate::metadata::{Metadata, OBJECT, read_metadata};
+use crate::raw_object::RawObject;
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::{Gravity, Report};
 use crate::scalars::host_pattern;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use portcullis_model::Origin;
 
 use super::ingress_class::ClassName;
-use crate::raw_object::RawObject;
 use crate::metadata::annotations;
+use crate::raw_object::RawObject;
 use crate::reader::Cursor;
 use crate::report::Report;
 

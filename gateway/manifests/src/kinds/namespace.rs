@@ -1,7 +1,7 @@
 //! Kubernetes' `Namespace`: its labels.
 
-use crate::raw_object::RawObject;
 use crate::metadata::{Metadata, read_metadata};
+use crate::raw_object::RawObject;
 use crate::report::Report;
 
 /// A Namespace.

@@ -7,8 +7,8 @@ use portcullis_model::RegistryCredentials;
 
 use super::pull_credentials::read_pull_credentials;
 use crate::codes;
-use crate::raw_object::RawObject;
 use crate::metadata::{Metadata, read_metadata};
+use crate::raw_object::RawObject;
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::{Gravity, Report};
 

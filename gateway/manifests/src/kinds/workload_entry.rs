@@ -1,8 +1,8 @@
 //! Istio's `WorkloadEntry`: an endpoint that ServiceEntries of its namespace select by labels.
 
 use super::entry_endpoint::{EntryEndpoint, read_endpoint};
-use crate::raw_object::RawObject;
 use crate::metadata::{Metadata, OBJECT, read_metadata};
+use crate::raw_object::RawObject;
 use crate::reader::Cursor;
 use crate::report::Report;
 

@@ -10,8 +10,8 @@ use super::super::destination_rule_tls::{
 };
 use super::object_ref::{ObjectRef, filled, read_object_ref};
 use crate::codes;
-use crate::raw_object::RawObject;
 use crate::metadata::{Metadata, OBJECT, read_metadata};
+use crate::raw_object::RawObject;
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::{Gravity, Report};
 use crate::scalars::{choice, host_pattern};

@@ -9,10 +9,10 @@ use super::client_validation::{GatewayTls, read_gateway_tls};
 use super::listener::{ApiListener, read_listeners};
 use super::object_ref::filled;
 use crate::codes;
-use crate::raw_object::RawObject;
 use crate::kinds::edge_setting::PlacedSetting;
 use crate::kinds::gateway_annotations::{read_annotations, read_manifest_demand};
 use crate::metadata::{Metadata, OBJECT, read_metadata};
+use crate::raw_object::RawObject;
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::{Gravity, Report};
 

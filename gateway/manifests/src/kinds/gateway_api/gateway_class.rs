@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::object_ref::filled;
 use crate::codes;
-use crate::raw_object::RawObject;
 use crate::metadata::{Metadata, OBJECT, read_metadata};
+use crate::raw_object::RawObject;
 use crate::reader::{Cursor, Schema};
 use crate::report::{Gravity, Report};
 

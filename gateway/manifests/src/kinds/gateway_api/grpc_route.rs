@@ -11,8 +11,8 @@ use super::object_ref::filled;
 use super::parent_ref::read_parent_refs;
 use super::route_filter::{FilterOwner, read_filters};
 use super::route_times::RouteTimes;
-use crate::raw_object::RawObject;
 use crate::metadata::{OBJECT, read_metadata};
+use crate::raw_object::RawObject;
 use crate::reader::{Cursor, Schema};
 use crate::report::Report;
 

@@ -15,8 +15,8 @@ use super::object_ref::filled;
 use super::parent_ref::{ParentRef, read_parent_refs};
 use super::route_filter::{FilterOwner, RouteFilters, read_filters};
 use super::route_times::{RouteTimes, read_times};
-use crate::raw_object::RawObject;
 use crate::metadata::{Metadata, OBJECT, read_metadata};
+use crate::raw_object::RawObject;
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::{Gravity, Report};
 

@@ -2,8 +2,8 @@
 
 use super::listener::{ApiListener, read_listeners};
 use super::object_ref::{GROUP, ObjectRef, read_object_ref};
-use crate::raw_object::RawObject;
 use crate::metadata::{Metadata, OBJECT, read_metadata};
+use crate::raw_object::RawObject;
 use crate::reader::{Cursor, Schema};
 use crate::report::Report;
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::object_ref::{ObjectRef, filled};
-use crate::raw_object::RawObject;
 use crate::metadata::{Metadata, OBJECT, read_metadata};
+use crate::raw_object::RawObject;
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::Report;
 

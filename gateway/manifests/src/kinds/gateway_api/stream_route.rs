@@ -10,8 +10,8 @@ use super::backend_ref::{BackendRef, read_plain_backends};
 use super::listener::read_host;
 use super::parent_ref::{ParentRef, read_parent_refs};
 use crate::codes;
-use crate::raw_object::RawObject;
 use crate::metadata::{Metadata, OBJECT, read_metadata};
+use crate::raw_object::RawObject;
 use crate::reader::{Cursor, Fields, Schema};
 use crate::report::{Gravity, Report};
 

@@ -273,7 +273,12 @@ async fn a_connection_waits_for_a_call_that_lets_it_go_or_ends_it() {
     let mut stream = connect(&let_go).await;
     read(&mut stream, "db\n").await;
     let mut ended = start_with(&db, &[("asks", asks("/status/403"), "")], &[auth_entry]).await;
-    assert!(read_all(connect(&ended).await).await.is_err(), "it is broken off");
+    // Where the answer is quick, the client's own connect may end with it.
+    let is_served = match TcpStream::connect(ended.address("tcp")).await {
+        Ok(stream) => read_all(stream).await.is_ok(),
+        Err(_) => false,
+    };
+    assert!(!is_served, "it is broken off");
     let line = ended.access_line().await;
     assert!(line.contains("wasm_close_stream"), "{line}");
     assert_eq!(auth.seen().requests, 2);

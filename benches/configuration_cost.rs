@@ -28,7 +28,7 @@ fn main() {
         Ok("many") => many_files,
         _ => one_file as fn(&str) -> Vec<SourceFile>,
     };
-    let mut scales = Scales::default();
+    let mut scales = Scales;
     let sources = scales.weigh("text", || files("/api/v1/"));
     let draft = scales.weigh("draft", || Draft::read(sources));
     let first = scales.weigh("conversion", || convert(&draft, &LastGood::default()));
@@ -45,7 +45,7 @@ fn main() {
     drop(status);
     for round in 0..4 {
         println!("one of them changed:");
-        let mut scales = Scales::default();
+        let mut scales = Scales;
         let prefix = format!("/api/w{round}/");
         let changed = scales.weigh("text", || files(&prefix));
         let begin = Instant::now();

@@ -146,7 +146,8 @@ fn load(criterion: &mut Criterion) {
 fn load_kept(criterion: &mut Criterion) {
     let directory = tempfile::tempdir().expect("a directory");
     let shipped = "target/plugins/jwt-auth.wasm";
-    let shipped = std::fs::read(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(shipped));
+    let shipped =
+        std::fs::read(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(shipped));
     let modules = [("small", Some(module(&eleven_calls()))), ("jwt_auth", shipped.ok())];
     for (name, bytes) in modules.into_iter().filter_map(|(name, bytes)| Some((name, bytes?))) {
         let keeping = || {

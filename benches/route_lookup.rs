@@ -12,8 +12,11 @@ use portcullis_message::HostPattern;
 use portcullis_model::{Listener, PathMatch, RequestMatch, Rule, VirtualHost};
 use portcullis_routing::{RouteQuery, RouteTable};
 
-/// What many rules of one host ask of the path, and how many are tried.
-const KINDS: [(&str, fn(String) -> PathMatch, &[usize]); 4] = [
+/// A name, what a rule asks of the path, and how many rules are tried.
+type Kind = (&'static str, fn(String) -> PathMatch, &'static [usize]);
+
+/// What many rules of one host ask of the path.
+const KINDS: [Kind; 4] = [
     ("prefixes", |path| PathMatch::Prefix(path.into()), &[10, 1_000, 100_000]),
     ("segments", |path| PathMatch::Segments(path.into()), &[10, 1_000, 100_000]),
     ("exacts", |path| PathMatch::Exact(path.into()), &[10, 1_000, 100_000]),

@@ -19,11 +19,11 @@ pub(crate) fn write_problems(
 ) -> io::Result<()> {
     match output {
         Output::Json => {
-            let mut report =
-                json!({ "problems": problems.iter().map(problem_json).collect::<Vec<_>>() });
-            if !status.is_empty() {
-                report["status"] = json!(status);
-            }
+            let problems: Vec<_> = problems.iter().map(problem_json).collect();
+            let report = match status {
+                [] => json!({ "problems": problems }),
+                status => json!({ "problems": problems, "status": status }),
+            };
             writeln!(out, "{report:#}")
         }
         Output::Text => write_text(problems, out),

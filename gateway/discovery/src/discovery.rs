@@ -12,8 +12,8 @@ use tokio::runtime::Handle;
 use crate::answer::has_route;
 use crate::dynamic::{DynamicHosts, HostRefused, is_dynamic};
 use crate::health::HealthChecks;
-use crate::name_servers::NameServers;
 use crate::names::Names;
+use crate::system_conf::{RESOLV_CONF, SystemConf};
 
 /// How long a configuration waits for what new names lead to, and for what endpoints answer that were never asked.
 const FIRST_ANSWERS: Duration = Duration::from_secs(2);
@@ -41,10 +41,10 @@ impl Discovery {
         counts: Arc<DiscoveryCounts>,
         runtime: Handle,
     ) -> Self {
-        let (servers, search) = NameServers::new(&settings.dns_servers);
+        let conf = SystemConf::new(RESOLV_CONF, &settings.dns_servers);
         let health = HealthChecks::new(counts.clone(), runtime.clone());
-        let (servers, allowed) = (Arc::new(servers), settings.dynamic_allowed.clone());
-        let names = Names::new(servers, search, has_route, allowed, counts.clone(), runtime);
+        let allowed = settings.dynamic_allowed.clone();
+        let names = Names::new(move || conf.way(), has_route, allowed, counts.clone(), runtime);
         let dynamic = DynamicHosts::new(names.clone(), counts);
         Discovery { names, health, dynamic }
     }

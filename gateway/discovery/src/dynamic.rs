@@ -246,13 +246,14 @@ mod tests {
     use crate::ask::Family;
     use crate::scripted::Scripted;
     use crate::search::Search;
+    use crate::system_conf::Way;
 
     fn hosts(asker: &Arc<Scripted>, allowed: &[&str]) -> DynamicHosts {
         let counts = Arc::<DiscoveryCounts>::default();
         let allowed = allowed.iter().map(|net| net.parse().unwrap()).collect();
+        let search = Search { domains: vec!["svc".to_owned()], ndots: 5 };
         let names = Names::new(
-            asker.clone(),
-            Search { domains: vec!["svc".to_owned()], ndots: 5 },
+            Way::for_test(asker, search),
             |_| true,
             allowed,
             counts.clone(),

@@ -20,6 +20,7 @@ mod resolved;
 #[cfg(test)]
 mod scripted;
 mod search;
+mod system_conf;
 
 pub use discovery::{Discovery, DiscoverySettings};
 pub use dynamic::HostRefused;

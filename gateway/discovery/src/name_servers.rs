@@ -10,7 +10,6 @@ use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::rdata::CNAME;
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
-use hickory_resolver::system_conf::read_system_conf;
 
 use crate::ask::{Ask, Asking, Family, LookupFailure, Records};
 use crate::search::Search;
@@ -21,6 +20,9 @@ const ATTEMPTS: usize = 2;
 /// What all of it may take.
 const ALTOGETHER: Duration = Duration::from_secs(5);
 
+/// What the system says of DNS.
+pub(crate) type System = (ResolverConfig, ResolverOpts);
+
 /// The name servers that are asked.
 pub(crate) struct NameServers {
     /// Why there are none, where there are none.
@@ -28,10 +30,8 @@ pub(crate) struct NameServers {
 }
 
 impl NameServers {
-    /// These servers, or where there are none those of `/etc/resolv.conf`, whose search domains and `ndots` count
-    /// in any case.
-    pub(crate) fn new(servers: &[SocketAddr]) -> (Self, Search) {
-        let system = read_system_conf();
+    /// These servers, or where there are none the system's, whose search domains and `ndots` count in any case.
+    pub(crate) fn new(system: Result<System, String>, servers: &[SocketAddr]) -> (Self, Search) {
         let search = system.as_ref().map_or_else(
             |_| Search::default(),
             |(config, options)| {
@@ -42,7 +42,7 @@ impl NameServers {
         let edns0 = system.as_ref().is_ok_and(|(_, options)| options.edns0);
         let servers = match (servers, system) {
             ([], Ok((config, _))) => Ok(config.name_servers().to_vec()),
-            ([], Err(error)) => Err(format!("/etc/resolv.conf: {error}")),
+            ([], Err(why)) => Err(why),
             (servers, _) => Ok(servers.iter().copied().map(server_at).collect()),
         };
         (NameServers { resolver: servers.and_then(|servers| resolver(servers, edns0)) }, search)
@@ -163,8 +163,12 @@ mod tests {
 
     use super::*;
 
+    fn servers(server: &DnsServer) -> NameServers {
+        NameServers::new(Ok(Default::default()), &[server.address]).0
+    }
+
     async fn ask(server: &DnsServer, name: &str) -> Result<Records, LookupFailure> {
-        NameServers::new(&[server.address]).0.ask(name, Family::V4).await
+        servers(server).ask(name, Family::V4).await
     }
 
     fn addresses(records: &Records) -> Vec<String> {
@@ -178,7 +182,7 @@ mod tests {
         let records = ask(&server, "a.example.").await.unwrap();
         assert_eq!(addresses(&records), ["10.0.0.2", "10.0.0.1"]);
         assert_eq!(records.ttl, Duration::from_secs(7));
-        let asker = NameServers::new(&[server.address]).0;
+        let asker = servers(&server);
         let records = asker.ask("A.EXAMPLE.", Family::V6).await.unwrap();
         assert_eq!(addresses(&records), ["::1"]);
     }

@@ -14,16 +14,15 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use crate::answer::{Answer, MOST_ADDRESSES};
-use crate::ask::{Ask, LookupFailure};
+use crate::ask::LookupFailure;
 use crate::lookup::look_up;
 use crate::pace::{after_answer, after_failures};
 use crate::resolved::{names_of, resolve};
-use crate::search::Search;
+use crate::system_conf::Way;
 
 /// The names, what they lead to, and the clusters that want to know.
 pub(crate) struct Names {
-    asker: Arc<dyn Ask>,
-    search: Search,
+    way: Box<dyn Fn() -> Arc<Way> + Send + Sync>,
     counts: Arc<DiscoveryCounts>,
     /// Whether this machine knows a way to an address.
     reaches: fn(IpAddr) -> bool,
@@ -57,16 +56,15 @@ impl Drop for Lookups {
 
 impl Names {
     pub(crate) fn new(
-        asker: Arc<dyn Ask>,
-        search: Search,
+        way: impl Fn() -> Arc<Way> + Send + Sync + 'static,
         reaches: fn(IpAddr) -> bool,
         allowed: Vec<IpNet>,
         counts: Arc<DiscoveryCounts>,
         runtime: Handle,
     ) -> Arc<Self> {
         let table = Mutex::default();
-        let settled = Notify::new();
-        Arc::new(Names { asker, search, counts, reaches, allowed, runtime, table, settled })
+        let (way, settled) = (Box::new(way), Notify::new());
+        Arc::new(Names { way, counts, reaches, allowed, runtime, table, settled })
     }
 
     /// From now on the names of these clusters are looked up, and no others. What is known already is handed to
@@ -157,7 +155,8 @@ impl Names {
         let task = self.runtime.spawn(async move {
             loop {
                 let before = names.answer_of(&name);
-                let asking = look_up(&*names.asker, &names.search, &name, before.as_deref());
+                let way = (names.way)();
+                let asking = look_up(&*way.asker, &way.search, &name, before.as_deref());
                 let found = asking.await.map(|answer| answer.reachable(names.reaches));
                 let pause = names.take_in(&name, found);
                 tokio::time::sleep(pause).await;
@@ -246,8 +245,7 @@ mod tests {
     fn names(asker: &Arc<Scripted>) -> Arc<Names> {
         let counts = Arc::<DiscoveryCounts>::default();
         Names::new(
-            asker.clone(),
-            Search::default(),
+            Way::for_test(asker, Default::default()),
             |_| true,
             Vec::new(),
             counts,

@@ -56,7 +56,7 @@ pub struct Requested<'r> {
 pub enum RedirectPath {
     /// It stays, query included.
     Keep,
-    /// Another path altogether; the request's query is dropped, as Envoy does where the path has its own.
+    /// Another path altogether. The request's query is kept unless this has its own, as Envoy does.
     Replace(Box<str>),
     /// The matched prefix is replaced, the query kept.
     Prefix(PathRewrite),
@@ -94,7 +94,12 @@ impl Redirect {
         let rewritten;
         let to_path = match &self.path {
             RedirectPath::Keep => path.as_str(),
-            RedirectPath::Replace(replacement) => replacement,
+            RedirectPath::Replace(replacement) => {
+                return format!(
+                    "{to_scheme}://{to_authority}{replacement}{}",
+                    kept_query(replacement, path)
+                );
+            }
             RedirectPath::Prefix(rewrite) => {
                 rewritten = rewrite.apply(path, request.matched);
                 rewritten.as_ref().unwrap_or(path).as_str()
@@ -123,6 +128,12 @@ impl Redirect {
             _ => host.to_owned(),
         }
     }
+}
+
+/// The query of a request, with its `?`, behind a path that has none of its own.
+fn kept_query<'r>(replacement: &str, path: &'r PathAndQuery) -> &'r str {
+    let query = path.as_str().find('?').and_then(|at| path.as_str().get(at..));
+    query.filter(|_| !replacement.contains('?')).unwrap_or_default()
 }
 
 fn split_port(authority: &str) -> (&str, Option<u16>) {
@@ -181,7 +192,12 @@ mod tests {
         };
         assert_eq!(
             location(&redirect, "old", "/v1/x?q", MatchedPath::Whole),
-            "http://new.example.com/gone"
+            "http://new.example.com/gone?q"
+        );
+        let redirect = Redirect { path: RedirectPath::Replace("/gone?own".into()), ..redirect };
+        assert_eq!(
+            location(&redirect, "old", "/v1/x?q", MatchedPath::Whole),
+            "http://new.example.com/gone?own"
         );
     }
 

@@ -324,7 +324,8 @@ impl Flow {
         index: usize,
     ) -> Poll<Result<(), Stop>> {
         let (direction, others) = (self.direction, Others::HoldNothing);
-        let mut place = Place { worker: &self.worker, exchange, direction, others, laps: Laps::default() };
+        let mut place =
+            Place { worker: &self.worker, exchange, direction, others, laps: Laps::default() };
         let Some(step) = self.steps.get_mut(index) else { return Poll::Pending };
         let Poll::Ready(piece) = step.poll_slow(cx, &mut place) else { return Poll::Pending };
         Poll::Ready(self.deliver(exchange, index + 1, piece?))
@@ -338,7 +339,8 @@ impl Flow {
         mut piece: Piece,
     ) -> Result<(), Stop> {
         let (direction, others) = (self.direction, Others::HoldNothing);
-        let mut place = Place { worker: &self.worker, exchange, direction, others, laps: Laps::default() };
+        let mut place =
+            Place { worker: &self.worker, exchange, direction, others, laps: Laps::default() };
         let holding = self.steps.iter().filter(|step| step.hold != Hold::Nothing).count();
         for step in self.steps.iter_mut().skip(from) {
             if piece.data.is_empty() && piece.then == Then::More {

@@ -62,7 +62,7 @@ async fn the_admin_port_explains_what_serves() {
     let told = explainer.json(&[("url", &url)]).await;
     assert_eq!(
         (&told["status"], &told["location"]),
-        (&302.into(), &format!("http://{HOST}/gone").into())
+        (&302.into(), &format!("http://{HOST}/gone?a=b").into())
     );
     assert!(told["considered"][0]["reason"].as_str().unwrap().contains("x-team"), "{told}");
     // A newer configuration is explained as soon as it serves.

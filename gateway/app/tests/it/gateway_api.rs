@@ -48,7 +48,7 @@ impl Estate {
     async fn open(documents: &[String]) -> Estate {
         let upstreams = ["v1", "v2", "v3"].map(Upstream::start);
         let mut all = documents.to_vec();
-        all.extend(upstreams.iter().map(|upstream| service(upstream)));
+        all.extend(upstreams.iter().map(service));
         all.push(
             "apiVersion: v1\nkind: Service\nmetadata: {name: empty}\nspec: {ports: [{port: 80}]}\n"
                 .to_owned(),

@@ -8,6 +8,7 @@
 mod access_log_filter;
 mod admin;
 mod alb_headers;
+mod as_envoy;
 mod attack;
 mod authorization;
 mod bad_input;

@@ -25,7 +25,8 @@ pub(super) fn of_path(
         path: Some(path.path.clone()),
         ..RequestMatch::default()
     }];
-    let rule = Rule::new(id.into(), path.origin.clone(), action(ingress, &path.backend, lookup, findings));
+    let rule =
+        Rule::new(id.into(), path.origin.clone(), action(ingress, &path.backend, lookup, findings));
     Rule { matches, ..rule }
 }
 

@@ -4,5 +4,6 @@ mod clock;
 mod disk;
 mod idle;
 mod loss;
+mod reloads;
 mod slow_http;
 mod tls_scan;

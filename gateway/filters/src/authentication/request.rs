@@ -116,10 +116,14 @@ impl RequestAuthentication {
             return checked.map(|()| (index, known)).map_err(TokenRefusal::Token);
         }
         let mut refusal = TokenRefusal::Token(TokenError::Issuer);
+        let read = || UnverifiedToken::read(token).map_err(TokenRefusal::Token);
+        // Once, however many rules there are: few are of its issuer, and only those use it up.
+        let mut unused = Some(read()?);
         for index in rules {
             let Some(rule) = self.rules.get(*index) else { continue };
-            let unverified = UnverifiedToken::read(token).map_err(TokenRefusal::Token)?;
+            let unverified = unused.take().map_or_else(read, Ok)?;
             if unverified.claimed_issuer() != Some(&*rule.settings.issuer) {
+                unused = Some(unverified);
                 continue;
             }
             match rule.verify(unverified, token, now) {

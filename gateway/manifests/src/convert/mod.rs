@@ -18,6 +18,7 @@ mod edge_targets;
 mod endpoint_labels;
 mod entry_endpoints;
 mod findings;
+mod foreign_class;
 mod gateway_api;
 mod gather;
 mod ingress;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use portcullis_model::ObjectId;
 
-use super::super::findings::{Findings, Spot};
+use super::super::findings::Findings;
+use super::super::foreign_class::ForeignClass;
 use super::super::gather::Objects;
-use crate::codes;
 use crate::kinds::{ApiGateway, CONTROLLER, GatewayClass};
 
 /// The classes by name.
@@ -34,19 +34,13 @@ pub(super) fn report_foreign(objects: &Objects, foreign: &[ObjectId], findings: 
         let is_its = |gateway: &&Arc<ApiGateway>| {
             gateway.class.as_deref() == Some(&*id.name) && foreign.contains(&gateway.metadata.id)
         };
-        let mut left = objects.api_gateways.iter().filter(is_its);
-        let Some(first) = left.next() else { continue };
-        let more = match left.count() {
-            0 => String::new(),
-            more => format!(" and {more} more"),
+        let left = objects.api_gateways.iter().filter(is_its);
+        let class = ForeignClass {
+            metadata: &class.metadata,
+            field: "spec.controllerName",
+            controller: &class.controller,
+            ours: CONTROLLER,
         };
-        let message = format!(
-            "{}{more} is left to the controller `{}`: nothing of it is served here",
-            first.metadata.id, class.controller
-        );
-        let origin = &class.metadata.origin;
-        let spot = Spot { object: id, field: "spec.controllerName".to_owned(), origin };
-        let help = format!("write `{CONTROLLER}` where it is to be served here");
-        findings.warning(codes::CLASS_MISSING, spot, message, &help);
+        class.report(left.map(|gateway| &gateway.metadata.id), findings);
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use portcullis_model::ObjectId;
 
 use super::super::findings::{Findings, Spot};
+use super::super::foreign_class::ForeignClass;
 use super::super::gather::Objects;
 use crate::codes;
 use crate::kinds::{ClassName, INGRESS_CONTROLLER, Ingress, IsDefault, Owner};
@@ -31,20 +32,14 @@ fn report_foreign(objects: &Objects, left: &[&Arc<Ingress>], findings: &mut Find
             Some(name) => name.name == id.name,
             None => class.default == IsDefault::Yes,
         };
-        let mut left = left.iter().filter(is_its);
-        let Some(first) = left.next() else { continue };
-        let more = match left.count() {
-            0 => String::new(),
-            more => format!(" and {more} more"),
+        let left = left.iter().filter(is_its);
+        let class = ForeignClass {
+            metadata: &class.metadata,
+            field: "spec.controller",
+            controller: &class.controller,
+            ours: INGRESS_CONTROLLER,
         };
-        let message = format!(
-            "{}{more} is left to the controller `{}`: nothing of it is served here",
-            first.metadata.id, class.controller
-        );
-        let origin = &class.metadata.origin;
-        let spot = Spot { object: id, field: "spec.controller".to_owned(), origin };
-        let help = format!("write `{INGRESS_CONTROLLER}` where it is to be served here");
-        findings.warning(codes::CLASS_MISSING, spot, message, &help);
+        class.report(left.map(|ingress| &ingress.metadata.id), findings);
     }
 }
 

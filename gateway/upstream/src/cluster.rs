@@ -81,6 +81,9 @@ impl Cluster {
         let mut newest = line.newest.lock();
         let earlier = previous.map(|previous| previous.set.load());
         let earlier = earlier.as_ref().map_or(&[][..], |set| set.members());
+        if settings.pool.max_requests.is_some() {
+            line.standing.limit_requests(earlier);
+        }
         let found = members(known_at_first(settings, earlier), earlier);
         let set =
             EndpointSet::build(found.into(), settings, &home.here, tokio::time::Instant::now());
@@ -106,6 +109,9 @@ impl Cluster {
         let newest = self.line.newest.lock();
         let (earlier, here) = (previous.set.load(), self.set.load());
         self.line.standing.retire(earlier.members(), here.members());
+        if self.settings.pool.max_requests.is_none() {
+            self.line.standing.breakers.end_counting();
+        }
         drop(newest);
         self.ask_the_last(&here);
     }
@@ -225,19 +231,25 @@ impl Cluster {
         }
     }
 
-    /// Takes a place under one of the cluster's limits, which all workers share; it costs nothing where there is
-    /// no such limit.
+    /// Takes a place under one of the cluster's limits, which all workers share; it costs a request nothing where
+    /// there is no such limit.
     ///
     /// # Errors
     /// As much is under way as may be.
     pub fn enter(&self, breaker: Breaker) -> Result<Entered, Overflow> {
-        let limit = breaker.limit(&self.settings.pool);
-        self.line.standing.breakers.enter(breaker, limit)
+        let (limit, standing) = (breaker.limit(&self.settings.pool), &self.line.standing);
+        let uncounted = if limit.is_some() { standing.uncounted_of(breaker) } else { 0 };
+        standing.breakers.enter(breaker, limit, uncounted)
+    }
+
+    /// Takes one although there may be none left.
+    pub(crate) fn enter_beyond(&self, breaker: Breaker) -> Entered {
+        self.line.standing.breakers.enter_beyond(breaker)
     }
 
     /// Whether a place is free under a limit at this moment.
     pub(crate) fn has_room(&self, breaker: Breaker) -> bool {
-        let (now, _) = self.line.standing.breakers.reading(breaker);
+        let (now, _) = self.line.standing.reading(breaker);
         breaker.limit(&self.settings.pool).is_none_or(|limit| now < limit)
     }
 

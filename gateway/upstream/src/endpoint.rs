@@ -25,6 +25,8 @@ pub struct Endpoint {
     place: Place,
     /// Requests on their way to it or not answered to the end.
     pub active: AtomicUsize,
+    /// How many of them the cluster's limit on requests has counted, or does not mean.
+    counted: AtomicUsize,
     /// Open connections to it, idle ones included.
     pub connections: AtomicUsize,
     pub(crate) condition: Condition,
@@ -58,6 +60,7 @@ impl Endpoint {
             id: EndpointId(NEXT_ID.fetch_add(1, Ordering::Relaxed)),
             place,
             active: AtomicUsize::new(0),
+            counted: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
             condition: Condition::default(),
             outcomes: Outcomes::default(),
@@ -105,6 +108,11 @@ impl Endpoint {
         self.active.load(Ordering::Relaxed)
     }
 
+    /// Requests under way that a limit on them means and has not counted.
+    pub(crate) fn uncounted(&self) -> usize {
+        self.active().saturating_sub(self.counted.load(Ordering::Relaxed))
+    }
+
     /// Open connections to it, idle ones included.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
@@ -145,20 +153,53 @@ fn first(addresses: &[SocketAddr]) -> SocketAddr {
 #[derive(Debug)]
 pub(crate) struct ActiveRequest {
     endpoint: Arc<Endpoint>,
-    /// Its place under the cluster's limit.
-    _place: Entered,
+    under_limit: UnderLimit,
+}
+
+/// What an active request is to its cluster's limit on requests.
+#[derive(Debug)]
+enum UnderLimit {
+    /// It is one of those that are limited, and counted where they are.
+    Limited(Entered),
+    /// It is a connection whose bytes are passed on.
+    Apart,
+}
+
+impl UnderLimit {
+    fn is_settled(&self) -> bool {
+        match self {
+            UnderLimit::Limited(place) => place.is_counted(),
+            UnderLimit::Apart => true,
+        }
+    }
 }
 
 impl ActiveRequest {
+    /// Of a request, with its place under the cluster's limit.
     pub(crate) fn begin(endpoint: &Arc<Endpoint>, place: Entered) -> Self {
+        ActiveRequest::with(endpoint, UnderLimit::Limited(place))
+    }
+
+    /// Of a connection whose bytes are passed on, which no limit on requests means.
+    pub(crate) fn begin_apart(endpoint: &Arc<Endpoint>) -> Self {
+        ActiveRequest::with(endpoint, UnderLimit::Apart)
+    }
+
+    fn with(endpoint: &Arc<Endpoint>, under_limit: UnderLimit) -> Self {
         endpoint.active.fetch_add(1, Ordering::Relaxed);
-        ActiveRequest { endpoint: endpoint.clone(), _place: place }
+        if under_limit.is_settled() {
+            endpoint.counted.fetch_add(1, Ordering::Relaxed);
+        }
+        ActiveRequest { endpoint: endpoint.clone(), under_limit }
     }
 }
 
 impl Drop for ActiveRequest {
     fn drop(&mut self) {
         self.endpoint.active.fetch_sub(1, Ordering::Relaxed);
+        if self.under_limit.is_settled() {
+            self.endpoint.counted.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 

@@ -36,6 +36,8 @@ mod http2;
 mod http2_tests;
 mod lease;
 mod limits;
+#[cfg(test)]
+mod limits_tests;
 mod load;
 mod locality;
 mod member;
@@ -86,6 +88,7 @@ mod transport;
 mod tunnel;
 #[cfg(test)]
 mod tunnel_tests;
+mod uncounted;
 mod upkeep;
 #[cfg(test)]
 mod upload_tests;

@@ -17,9 +17,9 @@ use crate::dial::open_socket;
 use crate::endpoint::{Endpoint, OpenConnection};
 use crate::failure::{ConnectError, UpstreamFailure};
 use crate::http1::Http1;
-use crate::pooled::{Bounds, PooledConnection};
+use crate::pooled::{Bounds, Places, PooledConnection};
 use crate::shelf::{Shelf, patience};
-use crate::tally::{Listener, Mine};
+use crate::tally::Listener;
 use crate::terms::Terms;
 use crate::waiting::{Given, InQueue, Waiter};
 
@@ -103,7 +103,7 @@ impl Opening<'_> {
         }
         match self.cluster.enter(Breaker::Connections) {
             Ok(entered) => Some(entered),
-            Err(_) => has_none.then(Entered::default),
+            Err(_) => has_none.then(|| self.cluster.enter_beyond(Breaker::Connections)),
         }
     }
 
@@ -177,11 +177,11 @@ async fn open(
     cluster: Arc<Cluster>,
     endpoint: Arc<Endpoint>,
     terms: Terms,
-    (entered, mine): (Entered, Mine),
+    places: Places,
 ) -> Result<PooledConnection, ConnectError> {
     let socket = open_socket(&cluster, &endpoint, Speaks::Http1, &terms.caller()).await?;
     let counted = OpenConnection::begin(&endpoint);
     let pool = &cluster.settings().pool;
-    let (patience, bounds) = (patience(pool.idle_timeout), Bounds::of(pool, entered, mine));
-    Ok(PooledConnection { http1: Http1::open(socket), counted, terms, patience, bounds })
+    let (patience, bounds) = (patience(pool.idle_timeout), Bounds::of(pool));
+    Ok(PooledConnection { http1: Http1::open(socket), counted, terms, patience, bounds, places })
 }

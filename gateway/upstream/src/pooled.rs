@@ -19,8 +19,9 @@ pub(crate) struct PooledConnection {
     pub(crate) terms: Terms,
     /// How many sweeps it may lie unused.
     pub(crate) patience: u32,
-    /// Where its cluster limits connections.
+    /// Where its cluster limits what one connection serves.
     pub(crate) bounds: Option<Box<Bounds>>,
+    pub(crate) places: Places,
 }
 
 /// Where a leased connection comes from.
@@ -32,29 +33,27 @@ pub(crate) enum Origin {
     Reused,
 }
 
-/// What a connection may still do, and the places that it takes.
+/// A connection's places: among its cluster's connections, and among its worker's.
+pub(crate) type Places = (Entered, Mine);
+
+/// What a connection may still do.
 #[derive(Debug)]
 pub(crate) struct Bounds {
     /// When it takes no further request.
     expires: Option<Instant>,
     /// Requests that it may still take, the present one included.
     requests_left: u32,
-    _entered: Entered,
-    _mine: Mine,
 }
 
 impl Bounds {
     /// Those of a new connection; `None` where its cluster has no limits.
-    pub(crate) fn of(pool: &ConnectionPool, entered: Entered, mine: Mine) -> Option<Box<Self>> {
-        let limited = pool.max_connections.is_some()
-            || pool.max_connection_duration.is_some()
-            || pool.max_requests_per_connection.is_some();
+    pub(crate) fn of(pool: &ConnectionPool) -> Option<Box<Self>> {
+        let limited =
+            pool.max_connection_duration.is_some() || pool.max_requests_per_connection.is_some();
         limited.then(|| {
             Box::new(Bounds {
                 expires: pool.max_connection_duration.map(expiry),
                 requests_left: pool.max_requests_per_connection.unwrap_or(u32::MAX),
-                _entered: entered,
-                _mine: mine,
             })
         })
     }

@@ -224,10 +224,15 @@ fn only_so_many_lie_idle() {
 #[test]
 fn a_place_that_another_worker_gives_up_is_found() {
     on_worker(async {
-        let upstream = Upstream::start(one_connection()).await;
+        let pool = ConnectionPool { max_connections: Some(2), ..one_connection() };
         let (pools, of_another_worker) = (Pools::new(), Pools::new());
-        let theirs = upstream.checkout(&of_another_worker).await.unwrap();
+        let upstream = Upstream::start(pool).await;
+        let theirs = [
+            upstream.checkout(&of_another_worker).await.unwrap(),
+            upstream.checkout(&of_another_worker).await.unwrap(),
+        ];
         let _beyond_the_limit = upstream.checkout(&pools).await.unwrap();
+        assert_eq!(upstream.cluster.limits().next().unwrap().now, 3);
         let (waits, ()) = tokio::join!(upstream.checkout(&pools), async {
             settle().await;
             drop(theirs);

@@ -39,7 +39,7 @@ impl RawConnection {
         endpoint: &Arc<Endpoint>,
         caller: Caller<'_>,
     ) -> Result<Self, ConnectError> {
-        let active = ActiveRequest::begin(endpoint, Entered::default());
+        let active = ActiveRequest::begin_apart(endpoint);
         let place = cluster.place_for(Breaker::Connections, endpoint)?;
         let socket = open_socket(cluster, endpoint, Speaks::Bytes, &caller).await?;
         let open = OpenConnection::begin(endpoint);

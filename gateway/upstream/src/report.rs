@@ -76,7 +76,7 @@ impl Cluster {
     pub fn limits(&self) -> impl Iterator<Item = LimitReport> {
         Breaker::ALL.into_iter().filter_map(|breaker| {
             let limit = breaker.limit(&self.settings().pool)?;
-            let (now, overflows) = self.line().standing.breakers.reading(breaker);
+            let (now, overflows) = self.line().standing.reading(breaker);
             Some(LimitReport { breaker, limit, now, overflows })
         })
     }

@@ -58,14 +58,14 @@ impl UpstreamBody {
 
     /// The connection with what follows on it, after a 101; `None` where it has ended already.
     pub fn into_tunnel(self) -> Option<UpstreamTunnel> {
-        let Stage::Flowing(PooledConnection { http1, counted, bounds, .. }) = self.stage else {
+        let Stage::Flowing(PooledConnection { http1, counted, places, .. }) = self.stage else {
             return None;
         };
         let (socket, read_ahead) = http1.into_stream();
         Some(UpstreamTunnel {
             socket,
             read_ahead,
-            _counted: (counted, bounds),
+            _counted: (counted, places),
             _active: self.active,
         })
     }

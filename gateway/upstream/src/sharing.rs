@@ -171,7 +171,7 @@ impl Sharing {
             Ok(entered) => entered,
             // A worker that has none opens one all the same.
             Err(_) if shared.connections.is_empty() && shared.openings.is_empty() => {
-                Entered::default()
+                cluster.enter_beyond(Breaker::Connections)
             }
             Err(overflow) => {
                 let cause = UpstreamFailure::Overflow(overflow);

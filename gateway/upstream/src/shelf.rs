@@ -67,7 +67,7 @@ impl Shelf {
         let idle = if idle.last()?.connection.terms == *terms {
             idle.pop()?
         } else {
-            // Those that were made under other rules of TLS, or another identity, serve nobody any more.
+            // Those that were made under other rules serve nobody any more.
             idle.retain(|idle| idle.connection.terms.transport == terms.transport);
             let nth = idle.iter().rposition(|idle| idle.connection.terms == *terms)?;
             idle.remove(nth)
@@ -108,7 +108,7 @@ impl Shelf {
         &self.waiting
     }
 
-    /// How many connections there are where they are limited.
+    /// How many connections there are, idle or not.
     pub(crate) fn tally(&self) -> &Rc<Tally> {
         &self.tally
     }
@@ -130,8 +130,11 @@ impl Shelf {
         self.sweeps.set(now);
         let mut shelf = self.idle.borrow_mut();
         shelf.retain(|_, idle| {
+            // Made under other rules than one that came later, it serves nobody any more.
+            let newest = idle.iter().map(|idle| idle.connection.terms.transport).max();
             idle.retain_mut(|idle| {
                 now.wrapping_sub(idle.since) < idle.connection.patience
+                    && Some(idle.connection.terms.transport) == newest
                     && !idle.connection.counted.endpoint().is_removed()
                     && !idle.connection.is_expired()
                     && idle.connection.http1.is_quiet()

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use crate::breakers::Breakers;
+use crate::breakers::{Breaker, Breakers};
 use crate::condition::{Ended, Offence};
 use crate::endpoint::EndpointId;
 use crate::member::Member;
+use crate::uncounted::Uncounted;
 
 /// What all generations of a cluster count together.
 #[derive(Debug, Default)]
@@ -14,6 +15,7 @@ pub(crate) struct Standing {
     /// Whose turn it is.
     pub(crate) turn: AtomicU64,
     pub(crate) breakers: Arc<Breakers>,
+    uncounted: Uncounted,
     /// Whether upkeep was asked for and has not begun.
     pub(crate) asked: AtomicBool,
     ejected: AtomicUsize,
@@ -62,6 +64,24 @@ impl Standing {
         let ended = unreached.filter(|condition| condition.end_ejection() == Ended::Now).count();
         (0..ended).for_each(|_| self.give_place_back());
         if ended > 0 { Ended::Now } else { Ended::Not }
+    }
+
+    /// Requests are limited from here on: those that are under way at these endpoints take places too.
+    pub(crate) fn limit_requests(&self, members: &[Member]) {
+        if self.breakers.begin_counting() {
+            self.uncounted.begin(members.iter().map(|member| member.endpoint.clone()));
+        }
+    }
+
+    /// How many places are taken, and how often there was none left.
+    pub(crate) fn reading(&self, breaker: Breaker) -> (u32, u64) {
+        let (now, refused) = self.breakers.reading(breaker);
+        (now.saturating_add(self.uncounted_of(breaker)), refused)
+    }
+
+    /// How many places are taken by what nobody counts.
+    pub(crate) fn uncounted_of(&self, breaker: Breaker) -> u32 {
+        if breaker == Breaker::Requests { self.uncounted.left() } else { 0 }
     }
 
     /// Tells the endpoints of `earlier` that are not in `newer` that they have left.

@@ -1,4 +1,4 @@
-//! How many connections a worker has to each endpoint, where a cluster limits them.
+//! How many connections of HTTP/1 a worker has to each endpoint.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

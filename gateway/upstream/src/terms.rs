@@ -7,8 +7,8 @@ use crate::transport::Reservation;
 /// What tells connections to one endpoint apart: a request uses only those of its own terms.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Terms {
-    /// The number of the [`Transport`](crate::transport::Transport) that they are made by: other rules of TLS, or
-    /// another identity, have another.
+    /// The number of the [`Transport`](crate::transport::Transport) that they are made by: other rules of TLS, another
+    /// identity, or another lifetime, have another.
     pub(crate) transport: u64,
     /// Whom they serve alone.
     reserved: Option<Box<Reservation>>,

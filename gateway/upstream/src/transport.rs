@@ -1,8 +1,9 @@
-//! What the connections of a cluster are made of below HTTP: a PROXY header, TLS, or neither.
+//! What the connections of a cluster are made of below HTTP: a PROXY header, TLS, or neither; and what each is bound to.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use portcullis_model as model;
 use tokio::io::AsyncWriteExt;
@@ -38,7 +39,31 @@ pub(crate) struct Transport {
     tls: model::UpstreamTls,
     host: Arc<str>,
     proxy_header: Option<model::UpstreamProxyHeader>,
+    /// What else each connection is bound to for as long as it lives.
+    bounds: Bounds,
     protection: Protection,
+}
+
+/// What the pool's settings say of each connection by itself.
+#[derive(Debug, PartialEq)]
+struct Bounds {
+    idle_timeout: Duration,
+    longest: Option<Duration>,
+    most_requests: Option<u32>,
+    most_streams: Option<u32>,
+    probes: (model::Keepalive, Option<model::Http2Keepalive>),
+}
+
+impl Bounds {
+    fn of(pool: &model::ConnectionPool) -> Self {
+        Bounds {
+            idle_timeout: pool.idle_timeout,
+            longest: pool.max_connection_duration,
+            most_requests: pool.max_requests_per_connection,
+            most_streams: pool.max_concurrent_streams,
+            probes: (pool.keepalive, pool.http2_keepalive),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -69,16 +94,18 @@ impl Transport {
             },
         };
         let (tls, proxy_header) = (settings.tls.clone(), settings.proxy_header);
-        Arc::new(Transport { number, tls, host, proxy_header, protection })
+        let bounds = Bounds::of(&settings.pool);
+        Arc::new(Transport { number, tls, host, proxy_header, bounds, protection })
     }
 
     fn is_for(&self, settings: &model::Cluster) -> bool {
         self.tls == settings.tls
             && self.proxy_header == settings.proxy_header
             && self.host == settings.name.host
+            && self.bounds == Bounds::of(&settings.pool)
     }
 
-    /// Tells connections apart that were made by other rules, or under another identity.
+    /// Tells connections apart that were made by other rules, or under another identity; a later one's is higher.
     pub(crate) fn number(&self) -> u64 {
         self.number
     }

@@ -8,7 +8,7 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::endpoint::{ActiveRequest, OpenConnection};
-use crate::pooled::Bounds;
+use crate::pooled::Places;
 use crate::socket::Socket;
 
 /// An upstream connection after its 101. It never goes back to a pool; dropping it closes it. The request
@@ -18,7 +18,7 @@ pub struct UpstreamTunnel {
     pub(crate) socket: Socket,
     /// What came with the 101.
     pub(crate) read_ahead: BytesMut,
-    pub(crate) _counted: (OpenConnection, Option<Box<Bounds>>),
+    pub(crate) _counted: (OpenConnection, Places),
     pub(crate) _active: ActiveRequest,
 }
 

@@ -12,6 +12,7 @@ use crate::compatibility::Compatibility;
 use crate::locality::LocalityArgument;
 use crate::memory::Bytes;
 use crate::offline::OfflineArguments;
+use crate::plugin_arguments::PluginCommand;
 use crate::workload::WorkloadArguments;
 
 /// An ingress gateway whose filters are WebAssembly plugins.
@@ -34,6 +35,9 @@ pub(crate) enum Command {
     Explain(ExplainArguments),
     /// Hold requests against what is expected of them: route, cluster, status; and say which rules none reaches.
     Test(TestArguments),
+    /// Begin, build and look into plugins.
+    #[command(subcommand)]
+    Plugin(PluginCommand),
     /// Print version, commit, features and engine version.
     Version,
 }

@@ -1,12 +1,14 @@
 //! The commands, one file each.
 
 mod explain;
+mod plugin;
 mod serve;
 mod test;
 mod validate;
 mod version;
 
 pub(crate) use explain::explain;
+pub(crate) use plugin::plugin;
 pub(crate) use serve::serve;
 pub(crate) use test::test;
 pub(crate) use validate::validate;

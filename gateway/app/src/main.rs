@@ -18,6 +18,7 @@ mod memory;
 mod offline;
 mod overload;
 mod own_binary;
+mod plugin_arguments;
 mod plugin_supply;
 mod process;
 mod proxy_headers;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         Command::Validate(validate) => commands::validate(&validate),
         Command::Explain(explain) => commands::explain(&explain),
         Command::Test(test) => commands::test(&test),
+        Command::Plugin(plugin) => commands::plugin(&plugin),
         Command::Version => commands::version(),
     };
     match outcome {

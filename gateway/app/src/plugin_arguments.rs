@@ -1,0 +1,76 @@
+//! `portcullis plugin …`: what authors of plugins write on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use portcullis_authoring::Template;
+
+use crate::args::Output;
+
+/// What to do with a plugin.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginCommand {
+    /// Begin a filter's project in ./NAME.
+    New(NewArguments),
+    /// Compile the project to a module: ./target/portcullis/NAME.wasm.
+    Build(BuildArguments),
+    /// Say what a module is, what it needs, and whether the gateway would take it.
+    Inspect(InspectArguments),
+}
+
+/// `portcullis plugin new`
+#[derive(Debug, Args)]
+pub(crate) struct NewArguments {
+    /// The plugin's name, a plain crate name; never a path.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// What it begins with.
+    #[arg(long, value_enum, default_value = "blank")]
+    pub template: TemplateArgument,
+}
+
+/// `portcullis plugin build`
+#[derive(Debug, Args)]
+pub(crate) struct BuildArguments {
+    /// The project's folder.
+    #[arg(value_name = "PATH", default_value = ".")]
+    pub path: PathBuf,
+}
+
+/// `portcullis plugin inspect`
+#[derive(Debug, Args)]
+pub(crate) struct InspectArguments {
+    /// The module.
+    #[arg(value_name = "FILE.wasm")]
+    pub module: PathBuf,
+    /// How to say it.
+    #[arg(long, value_enum, default_value = "text")]
+    pub output: Output,
+}
+
+/// The templates by their names.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum TemplateArgument {
+    /// A filter that lets everything pass.
+    Blank,
+    /// Headers of requests and responses, by configuration.
+    Header,
+    /// Requests refused without a key.
+    Auth,
+    /// Bodies read and replaced.
+    Body,
+    /// Another service asked before a request goes on.
+    Callout,
+}
+
+impl From<TemplateArgument> for Template {
+    fn from(template: TemplateArgument) -> Self {
+        match template {
+            TemplateArgument::Blank => Template::Blank,
+            TemplateArgument::Header => Template::Header,
+            TemplateArgument::Auth => Template::Auth,
+            TemplateArgument::Body => Template::Body,
+            TemplateArgument::Callout => Template::Callout,
+        }
+    }
+}

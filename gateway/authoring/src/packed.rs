@@ -1,0 +1,3 @@
+//! What the binary carries for new projects; `build.rs` packs it.
+
+include!(concat!(env!("OUT_DIR"), "/packed.rs"));

@@ -1,0 +1,136 @@
+//! A plugin's project: a crate that compiles to one module.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde::Deserialize;
+
+use crate::author_error::AuthorError;
+
+/// A crate that is compiled to a plugin.
+#[derive(Clone, Debug)]
+pub struct Project {
+    /// Where its manifest is.
+    pub folder: PathBuf,
+    /// Its name: of the crate and of the module.
+    pub name: String,
+    /// Where cargo leaves what it builds.
+    pub(crate) target: PathBuf,
+    /// What it may call, as `[package.metadata.portcullis] upstreams` says; `None`: every cluster that is named.
+    pub(crate) upstreams: Option<Vec<String>>,
+}
+
+/// The part of `cargo metadata` that is looked at.
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+    target_directory: PathBuf,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    manifest_path: PathBuf,
+    targets: Vec<Target>,
+    #[serde(default)]
+    metadata: Option<PackageMetadata>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    crate_types: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct PackageMetadata {
+    portcullis: Option<PluginMetadata>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PluginMetadata {
+    upstreams: Option<Vec<String>>,
+}
+
+impl Project {
+    /// The project in this folder.
+    ///
+    /// # Errors
+    /// There is no cargo, no crate, or one that makes no module.
+    pub fn find(folder: &Path) -> Result<Self, AuthorError> {
+        let manifest = folder.join("Cargo.toml");
+        if !manifest.is_file() {
+            return Err(AuthorError::Usage(format!(
+                "{} is no plugin's project, it has no Cargo.toml; begin one with `portcullis plugin new NAME`, or name its folder",
+                folder.display()
+            )));
+        }
+        let manifest =
+            manifest.canonicalize().map_err(|error| AuthorError::file(&manifest, &error))?;
+        let metadata = read_metadata(&manifest)?;
+        let package = metadata
+            .packages
+            .into_iter()
+            .find(|package| package.manifest_path == manifest)
+            .ok_or_else(|| {
+                AuthorError::Usage(format!(
+                    "{} holds a workspace and no crate; name the crate's folder",
+                    manifest.display()
+                ))
+            })?;
+        if !package
+            .targets
+            .iter()
+            .any(|target| target.crate_types.iter().any(|kind| kind == "cdylib"))
+        {
+            return Err(AuthorError::Usage(format!(
+                "{} makes no module; write `crate-type = [\"cdylib\", \"rlib\"]` under [lib]",
+                manifest.display()
+            )));
+        }
+        let plugin = package.metadata.and_then(|metadata| metadata.portcullis);
+        Ok(Project {
+            folder: manifest.parent().map(Path::to_owned).unwrap_or_default(),
+            name: package.name,
+            target: metadata.target_directory,
+            upstreams: plugin.and_then(|plugin| plugin.upstreams),
+        })
+    }
+
+    /// Where `plugin build` leaves the module.
+    pub fn module(&self) -> PathBuf {
+        self.folder.join("target/portcullis").join(&self.name).with_extension("wasm")
+    }
+
+    /// Where cargo leaves it, in lower-case with `_`.
+    pub(crate) fn compiled(&self, triple: &str) -> PathBuf {
+        let file = format!("{}.wasm", self.name.replace('-', "_"));
+        self.target.join(triple).join("release").join(file)
+    }
+}
+
+fn read_metadata(manifest: &Path) -> Result<Metadata, AuthorError> {
+    let run = Command::new("cargo")
+        .args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"])
+        .arg(manifest)
+        .output()
+        .map_err(|error| {
+            AuthorError::Failure(format!(
+                "cargo does not start ({error}); install Rust, as https://rustup.rs says"
+            ))
+        })?;
+    if !run.status.success() {
+        let said = String::from_utf8_lossy(&run.stderr);
+        return Err(AuthorError::Failure(format!(
+            "{}: {}",
+            manifest.display(),
+            said.trim().replace('\n', " ")
+        )));
+    }
+    serde_json::from_slice(&run.stdout).map_err(|error| {
+        AuthorError::Usage(format!(
+            "{}: {error}; see [package.metadata.portcullis]",
+            manifest.display()
+        ))
+    })
+}

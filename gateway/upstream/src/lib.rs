@@ -50,7 +50,6 @@ mod pooled;
 mod pools;
 #[cfg(test)]
 mod pools_tests;
-mod probe_connection;
 mod proxy_header;
 mod random;
 mod raw_connection;
@@ -109,9 +108,8 @@ pub use member::{Member, ResolvedEndpoint, ResolvedPlace};
 pub use outcome::Outcome;
 pub use pick::{Pick, hash_of};
 pub use pools::Pools;
-pub use probe_connection::{ProbeConnection, ProbeSpeaks};
 pub use random::{draw, draw_below};
-pub use raw_connection::RawConnection;
+pub use raw_connection::{ProbeSpeaks, RawConnection};
 pub use recording::Recording;
 pub use repeats::{Cost, RepeatUnderWay, Repeats};
 pub use report::{EndpointReport, LimitReport, Role};

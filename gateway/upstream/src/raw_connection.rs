@@ -1,4 +1,4 @@
-//! Connections whose bytes are passed on as they come.
+//! Connections that are no pool's: for bytes that are passed on as they come, and for health checks.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -19,18 +19,28 @@ use crate::endpoint::{ActiveRequest, Endpoint, OpenConnection};
 use crate::failure::ConnectError;
 use crate::socket::Socket;
 
-/// A connection to an endpoint that is nobody else's; it counts at the endpoint for as long as it lives.
+/// A connection to an endpoint that is nobody else's.
 #[derive(Debug)]
 pub struct RawConnection {
     socket: Socket,
-    _active: ActiveRequest,
-    _open: OpenConnection,
-    /// Its place under the cluster's limit.
-    _place: Entered,
+    /// What it counts as at its endpoint and under the cluster's limit, for as long as it lives.
+    _counted: Option<(ActiveRequest, OpenConnection, Entered)>,
+}
+
+/// What a health check speaks on its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProbeSpeaks {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+    /// Nothing: that it comes about is enough.
+    Nothing,
 }
 
 impl RawConnection {
-    /// Connects within the cluster's connect timeout. From here on it counts as active at the endpoint.
+    /// Connects within the cluster's connect timeout, for bytes that are passed on. From here on it counts as active at
+    /// the endpoint.
     ///
     /// # Errors
     /// No connection came about; another endpoint may be tried.
@@ -43,7 +53,28 @@ impl RawConnection {
         let place = cluster.place_for(Breaker::Connections, endpoint)?;
         let socket = open_socket(cluster, endpoint, Speaks::Bytes, &caller).await?;
         let open = OpenConnection::begin(endpoint);
-        Ok(RawConnection { socket, _active: active, _open: open, _place: place })
+        Ok(RawConnection { socket, _counted: Some((active, open, place)) })
+    }
+
+    /// Connects as the cluster's requests do, TLS and PROXY header included, to ask whether an endpoint is well. It
+    /// counts nowhere.
+    ///
+    /// # Errors
+    /// No connection came about, or its TLS handshake failed.
+    pub async fn open_probe(
+        cluster: &Cluster,
+        endpoint: &Endpoint,
+        speaks: ProbeSpeaks,
+        authority: &str,
+    ) -> Result<Self, ConnectError> {
+        let speaks = match speaks {
+            ProbeSpeaks::Http1 => Speaks::Http1,
+            ProbeSpeaks::Http2 => Speaks::Http2,
+            ProbeSpeaks::Nothing => Speaks::Bytes,
+        };
+        let caller = Caller { authority: Some(authority), connection: None };
+        let socket = open_socket(cluster, endpoint, speaks, &caller).await?;
+        Ok(RawConnection { socket, _counted: None })
     }
 
     /// Where it goes to. An endpoint that is a name may lead elsewhere by now.

@@ -1,7 +1,7 @@
 //! Asking one endpoint once.
 
 use portcullis_model::{HealthCheck, Probe, UpstreamProtocol, UpstreamTls};
-use portcullis_upstream::{Cluster, Endpoint, ProbeConnection, ProbeSpeaks};
+use portcullis_upstream::{Cluster, Endpoint, ProbeSpeaks, RawConnection};
 use tokio::time::timeout;
 
 use super::http_probe::ask_http1;
@@ -38,7 +38,7 @@ async fn ask_in_time(
         Probe::Http { .. } if settings.protocol == UpstreamProtocol::Http2 => ProbeSpeaks::Http2,
         Probe::Http { .. } => ProbeSpeaks::Http1,
     };
-    let opened = ProbeConnection::open(cluster, endpoint, speaks, host).await;
+    let opened = RawConnection::open_probe(cluster, endpoint, speaks, host).await;
     let connection = opened.map_err(|error| error.cause.to_string())?;
     let scheme = if settings.tls == UpstreamTls::Plain { "http" } else { "https" };
     match (&check.probe, speaks) {

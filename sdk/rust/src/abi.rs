@@ -1,10 +1,48 @@
 //! Numbers of the ABI that both hosts, the real one and the mock, are asked with.
 
-/// The header maps in use.
+/// Header maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MapKind {
     RequestHeaders = 0,
+    RequestTrailers = 1,
     ResponseHeaders = 2,
+    ResponseTrailers = 3,
+    GrpcInitialMetadata = 4,
+    GrpcTrailingMetadata = 5,
+    CallResponseHeaders = 6,
+    CallResponseTrailers = 7,
+}
+
+/// Buffers of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BufferKind {
+    RequestBody = 0,
+    ResponseBody = 1,
+    CallResponseBody = 4,
+    GrpcMessage = 5,
+    PluginConfiguration = 7,
+}
+
+/// The two directions of an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StreamKind {
+    Request = 0,
+    Response = 1,
+}
+
+/// Whether more messages of ours follow on a gRPC stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    More = 0,
+    Last = 1,
+}
+
+/// What became of a write to the shared data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stored {
+    Done,
+    /// Somebody else wrote since the value was read.
+    Conflict,
 }
 
 /// Kinds of metrics.

@@ -45,6 +45,14 @@ impl HostError {
     pub(crate) const NOT_FOUND: u32 = 1;
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) const BAD_ARGUMENT: u32 = 2;
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) const PARSE_FAILURE: u32 = 4;
+    #[cfg(target_arch = "wasm32")]
+    pub(crate) const EMPTY: u32 = 7;
+    #[cfg(target_arch = "wasm32")]
+    pub(crate) const CAS_MISMATCH: u32 = 8;
+    #[cfg(target_arch = "wasm32")]
+    pub(crate) const INTERNAL_FAILURE: u32 = 10;
 
     pub(crate) fn new(call: &'static str, status: u32) -> Self {
         HostError { call, status }

@@ -11,3 +11,11 @@ pub use native::Metrics;
 pub(crate) use native::*;
 #[cfg(target_arch = "wasm32")]
 pub(crate) use wasm::*;
+
+use crate::HostError;
+use crate::abi::BufferKind;
+
+/// The configuration of the plugin object that is being configured; empty when it has none.
+pub(crate) fn plugin_configuration(size: usize) -> Result<Vec<u8>, HostError> {
+    buffer(BufferKind::PluginConfiguration, 0, size)
+}

@@ -34,12 +34,14 @@
 //! }
 //! ```
 
+#[allow(dead_code)]
 mod abi;
 mod configuration;
 pub mod crypto;
 mod error;
 mod filter;
 mod headers;
+#[allow(dead_code, unused_imports, reason = "the calls of the API in the making")]
 mod host;
 pub mod log;
 pub mod metrics;

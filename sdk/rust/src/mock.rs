@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use crate::abi::{Level, MapKind};
 pub use crate::host::Metrics;
-use crate::host::{Trap, reset, with_state};
+use crate::host::{Reach, State, Stream, Trap, reset, with_state};
 use crate::request::Body;
 use crate::runtime::Runtime;
 use crate::{Filter, HostError, Reply, Request, Response, Verdict};
@@ -61,8 +61,10 @@ impl<F: Filter> Plugin<F> {
     /// Begins a request with these headers. One exchange at a time: the mock has one pair of header maps.
     pub fn exchange(&self, request_headers: &[(&str, &str)]) -> Exchange<'_, F> {
         with_state(|state| {
-            state.set_map(MapKind::RequestHeaders, request_headers);
-            state.set_map(MapKind::ResponseHeaders, &[]);
+            state.streams.insert(STREAM, Stream::new(ROOT));
+            set_map(state, MapKind::RequestHeaders, request_headers);
+            set_map(state, MapKind::ResponseHeaders, &[]);
+            let _ = state.enter(STREAM);
         });
         self.runtime.on_context_create(STREAM, ROOT);
         Exchange { plugin: self }
@@ -83,7 +85,7 @@ impl<F: Filter> Exchange<'_, F> {
 
     /// Runs the filter's `on_response_headers` on these headers.
     pub fn on_response_headers(&self, response_headers: &[(&str, &str)]) -> Outcome {
-        with_state(|state| state.set_map(MapKind::ResponseHeaders, response_headers));
+        with_state(|state| set_map(state, MapKind::ResponseHeaders, response_headers));
         let mut response = Response::new(Body::None);
         Outcome::of(|| self.plugin.runtime.decide_response(STREAM, &mut response))
     }
@@ -98,12 +100,12 @@ impl<F: Filter> Exchange<'_, F> {
 
     /// All values of a request header as it now is.
     pub fn request_header(&self, name: &str) -> Vec<String> {
-        with_state(|state| state.values(MapKind::RequestHeaders, name))
+        values(MapKind::RequestHeaders, name)
     }
 
     /// All values of a response header as it now is.
     pub fn response_header(&self, name: &str) -> Vec<String> {
-        with_state(|state| state.values(MapKind::ResponseHeaders, name))
+        values(MapKind::ResponseHeaders, name)
     }
 }
 
@@ -111,6 +113,25 @@ impl<F: Filter> Drop for Exchange<'_, F> {
     fn drop(&mut self) {
         self.plugin.runtime.on_delete(STREAM);
     }
+}
+
+fn set_map(state: &mut State, map: MapKind, headers: &[(&str, &str)]) {
+    let stream = state.streams.entry(STREAM).or_default();
+    if let Some(part) = stream.map(map) {
+        part.reach = Reach::Change;
+        part.content = headers
+            .iter()
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.as_bytes().to_vec()))
+            .collect();
+    }
+}
+
+fn values(map: MapKind, name: &str) -> Vec<String> {
+    with_state(|state| {
+        let headers = state.readable_map(map, "").cloned().unwrap_or_default();
+        let matching = headers.iter().filter(|(found, _)| found.eq_ignore_ascii_case(name));
+        matching.map(|(_, value)| String::from_utf8_lossy(value).into_owned()).collect()
+    })
 }
 
 /// How a callback ended.
@@ -194,9 +215,7 @@ impl Host {
         name: &str,
         function: impl Fn(&[u8]) -> Result<Vec<u8>, HostError> + 'static,
     ) {
-        with_state(|state| {
-            state.foreign_functions.insert(name.to_owned(), std::rc::Rc::new(function))
-        });
+        with_state(|state| state.functions.insert(name.to_owned(), std::rc::Rc::new(function)));
     }
 
     /// Drops lines below a level, as a real host does; all are kept at first.

@@ -32,17 +32,22 @@ impl Packed {
         })
     }
 
-    /// Packs pairs, for local replies.
-    pub(crate) fn pack(pairs: &[(&[u8], &[u8])]) -> Vec<u8> {
+    /// Packs pairs, for local replies and calls; no pairs are no bytes.
+    pub(crate) fn pack<N: AsRef<[u8]>, V: AsRef<[u8]>>(pairs: &[(N, V)]) -> Vec<u8> {
         let mut bytes = Vec::new();
+        if pairs.is_empty() {
+            return bytes;
+        }
         write_length(&mut bytes, pairs.len());
         for (name, value) in pairs {
-            write_length(&mut bytes, name.len());
-            write_length(&mut bytes, value.len());
+            write_length(&mut bytes, name.as_ref().len());
+            write_length(&mut bytes, value.as_ref().len());
         }
-        for part in pairs.iter().flat_map(|(name, value)| [name, value]) {
-            bytes.extend_from_slice(part);
-            bytes.push(0);
+        for (name, value) in pairs {
+            for part in [name.as_ref(), value.as_ref()] {
+                bytes.extend_from_slice(part);
+                bytes.push(0);
+            }
         }
         bytes
     }
@@ -68,7 +73,7 @@ mod tests {
 
     #[test]
     fn what_was_packed_is_found_again() {
-        let packed = Packed::pack(&[(b"a", b"1"), (b"b", b""), (b"A", b"2")]);
+        let packed = Packed::pack(&[("a", "1"), ("b", ""), ("A", "2")]);
         assert_eq!(unpacked(&packed).len(), 3);
         let packed = Packed(packed);
         assert_eq!(packed.values("a").collect::<Vec<_>>(), [b"1", b"2"]);
@@ -77,11 +82,12 @@ mod tests {
 
     #[test]
     fn cut_or_lying_bytes_end_the_map() {
-        let packed = Packed::pack(&[(b"name", b"value"), (b"other", b"thing")]);
+        let packed = Packed::pack(&[("name", "value"), ("other", "thing")]);
         for length in 0..packed.len() {
             assert!(unpacked(&packed[..length]).len() <= 2);
         }
         assert!(unpacked(&[0]).is_empty());
+        assert!(Packed::pack::<&str, &str>(&[]).is_empty());
         assert!(unpacked(&[255; 16]).is_empty());
     }
 }

@@ -1,14 +1,31 @@
 //! The same calls, answered by the mock host of [`crate::mock`].
 
+mod call;
+mod calls;
+mod events;
+mod grpc;
+mod messages;
 mod metrics;
+mod properties;
+mod shared;
 mod state;
+mod stream;
 
+pub use call::{Answer, Call};
+pub(crate) use call::{Delivered, first_text};
+pub(crate) use calls::*;
+pub(crate) use events::Event;
+pub use grpc::{GrpcAnswer, GrpcCall};
+pub(crate) use messages::*;
 pub use metrics::Metrics;
-pub(crate) use state::{Trap, reset, with_state};
+pub(crate) use properties::{property, set_property};
+pub(crate) use state::{State, Trap, reset, with_state};
+pub(crate) use stream::{Headers, LocalReply, Reach, Stream};
+
+use std::time::Duration;
 
 use crate::HostError;
-use crate::abi::{Level, MapKind, MetricKind};
-use crate::packed::Packed;
+use crate::abi::{Level, MetricKind, Stored};
 
 /// Unwinds to the mock, which reports it as the host would.
 pub(crate) fn trap() -> ! {
@@ -27,47 +44,16 @@ pub(crate) fn now_nanoseconds() -> u64 {
     with_state(|state| u64::try_from(state.now.as_nanos()).unwrap_or(u64::MAX))
 }
 
-pub(crate) fn plugin_configuration(size: usize) -> Result<Vec<u8>, HostError> {
-    with_state(|state| Ok(state.configuration.iter().copied().take(size).collect()))
+pub(crate) fn set_effective_context(context: u32) -> Result<(), HostError> {
+    with_state(|state| state.enter(context))
 }
 
-pub(crate) fn header_pairs(map: MapKind) -> Result<Vec<u8>, HostError> {
+pub(crate) fn set_tick_period(milliseconds: u32) -> Result<(), HostError> {
+    let period = (milliseconds > 0).then(|| Duration::from_millis(milliseconds.into()));
     with_state(|state| {
-        let pairs: Vec<_> =
-            state.map(map).iter().map(|(name, value)| (name.as_bytes(), &**value)).collect();
-        Ok(Packed::pack(&pairs))
-    })
-}
-
-pub(crate) fn header_value(map: MapKind, name: &str) -> Result<Option<Vec<u8>>, HostError> {
-    with_state(|state| {
-        let mut values =
-            state.map(map).iter().filter(|(found, _)| found.eq_ignore_ascii_case(name));
-        Ok(values.next().map(|(_, value)| value.clone()))
-    })
-}
-
-pub(crate) fn add_header(map: MapKind, name: &str, value: &[u8]) -> Result<(), HostError> {
-    let forbidden = |byte: &u8| matches!(byte, b'\r' | b'\n' | 0);
-    if name.is_empty() || name.as_bytes().iter().chain(value).any(forbidden) {
-        return Err(HostError::new("add_header_map_value", HostError::BAD_ARGUMENT));
-    }
-    with_state(|state| state.map(map).push((name.to_ascii_lowercase(), value.to_vec())));
-    Ok(())
-}
-
-pub(crate) fn replace_header(map: MapKind, name: &str, value: &[u8]) -> Result<(), HostError> {
-    remove_header(map, name)?;
-    add_header(map, name, value)
-}
-
-pub(crate) fn remove_header(map: MapKind, name: &str) -> Result<(), HostError> {
-    with_state(|state| state.map(map).retain(|(found, _)| !found.eq_ignore_ascii_case(name)));
-    Ok(())
-}
-
-/// The mock takes the reply from the verdict itself.
-pub(crate) fn send_reply(_: u32, _: &str, _: &[u8], _: &[u8]) -> Result<(), HostError> {
+        let (root, now) = (state.root(), state.now);
+        state.events.set_tick_period(root, now, period);
+    });
     Ok(())
 }
 
@@ -87,19 +73,62 @@ pub(crate) fn metric_value(id: u32) -> Result<u64, HostError> {
     with_state(|state| state.metrics.value(id))
 }
 
-pub(crate) fn property(path: &str) -> Result<Option<Vec<u8>>, HostError> {
-    with_state(|state| Ok(state.properties.get(&path.replace('\0', ".")).cloned()))
-}
-
-pub(crate) fn set_property(path: &str, value: &[u8]) -> Result<(), HostError> {
-    with_state(|state| state.properties.insert(path.replace('\0', "."), value.to_vec()));
-    Ok(())
-}
-
+/// A foreign function is called without a borrow of the state: it may ask the host itself.
 pub(crate) fn call_foreign_function(name: &str, arguments: &[u8]) -> Result<Vec<u8>, HostError> {
-    let function = with_state(|state| state.foreign_functions.get(name).cloned());
+    let function = with_state(|state| state.functions.get(name).cloned());
     match function {
         Some(function) => function(arguments),
         None => Err(HostError::new("call_foreign_function", HostError::NOT_FOUND)),
     }
+}
+
+pub(crate) fn shared_data(key: &str) -> Result<Option<(Vec<u8>, u32)>, HostError> {
+    with_state(|state| Ok(state.shared.read(key)))
+}
+
+pub(crate) fn set_shared_data(
+    key: &str,
+    value: &[u8],
+    version: Option<u32>,
+) -> Result<Stored, HostError> {
+    with_state(|state| Ok(state.shared.write(key, value, version)))
+}
+
+pub(crate) fn register_queue(name: &str) -> Result<u32, HostError> {
+    with_state(|state| {
+        let root = state.root();
+        Ok(state.queues.register(name, root))
+    })
+}
+
+/// All plugins of a thread have one VM id, whatever it is.
+pub(crate) fn resolve_queue(_: &str, name: &str) -> Result<Option<u32>, HostError> {
+    with_state(|state| Ok(state.queues.resolve(name)))
+}
+
+pub(crate) fn enqueue(queue: u32, value: &[u8]) -> Result<(), HostError> {
+    with_state(|state| {
+        let root = state.queues.push(queue, value)?;
+        state.events.announce(state.now, Event::QueueReady { root, queue });
+        Ok(())
+    })
+}
+
+pub(crate) fn dequeue(queue: u32) -> Result<Option<Vec<u8>>, HostError> {
+    with_state(|state| state.queues.pop(queue))
+}
+
+/// The same bytes in every run: splitmix64 over a seed that the test may set.
+pub(crate) fn random(bytes: &mut [u8]) -> Result<(), HostError> {
+    with_state(|state| {
+        for part in bytes.chunks_mut(8) {
+            state.seed = state.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut mixed = state.seed;
+            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            let mixed = (mixed ^ (mixed >> 31)).to_le_bytes();
+            part.iter_mut().zip(mixed).for_each(|(byte, random)| *byte = random);
+        }
+    });
+    Ok(())
 }

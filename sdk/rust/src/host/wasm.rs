@@ -1,16 +1,19 @@
-//! Proxy-Wasm 0.2.1 as it is: the raw imports, and the only `unsafe` of the SDK around them.
+//! Proxy-Wasm 0.2.1 as it is: the raw imports, and the only `unsafe` of the SDK around them, here and in `calls`.
 //!
 //! What the host hands over lies in memory that it asked [`allocate`] for; [`Delivery`] takes it over as a `Vec`.
 
 #![allow(unsafe_code)]
 
+mod calls;
+
 use std::alloc::{Layout, alloc};
 use std::ptr;
 
-use crate::HostError;
-use crate::abi::{Level, MapKind, MetricKind};
+pub(crate) use calls::*;
 
-const PLUGIN_CONFIGURATION: u32 = 7;
+use crate::HostError;
+use crate::abi::{BufferKind, Level, MapKind, MetricKind, StreamKind};
+
 const NO_GRPC_STATUS: u32 = u32::MAX;
 
 #[link(wasm_import_module = "env")]
@@ -25,6 +28,19 @@ unsafe extern "C" {
         data: *mut *mut u8,
         size: *mut usize,
     ) -> u32;
+    fn proxy_set_buffer_bytes(
+        kind: u32,
+        start: usize,
+        replaced: usize,
+        data: *const u8,
+        size: usize,
+    ) -> u32;
+    fn proxy_get_buffer_status(kind: u32, size: *mut usize, flags: *mut u32) -> u32;
+    safe fn proxy_continue_stream(stream: u32) -> u32;
+    safe fn proxy_close_stream(stream: u32) -> u32;
+    safe fn proxy_set_effective_context(context: u32) -> u32;
+    safe fn proxy_done() -> u32;
+    safe fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
     fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
     fn proxy_get_header_map_value(
         map: u32,
@@ -141,16 +157,61 @@ pub(crate) fn now_nanoseconds() -> u64 {
     time
 }
 
-pub(crate) fn plugin_configuration(size: usize) -> Result<Vec<u8>, HostError> {
+/// At most `max` bytes of a buffer from `start` on; nothing where the host has no such buffer now.
+pub(crate) fn buffer(kind: BufferKind, start: usize, max: usize) -> Result<Vec<u8>, HostError> {
     let mut bytes = Delivery::new();
     // SAFETY: the out-pointers outlive the call.
     let status = unsafe {
-        proxy_get_buffer_bytes(PLUGIN_CONFIGURATION, 0, size, &mut bytes.data, &mut bytes.size)
+        proxy_get_buffer_bytes(kind as u32, start, max, &mut bytes.data, &mut bytes.size)
     };
     match status {
         HostError::NOT_FOUND => Ok(Vec::new()),
         _ => accepted("get_buffer_bytes", status).map(|()| bytes.take()),
     }
+}
+
+/// Replaces `size` bytes from `start` on. Hosts agree on all of it, before it and after it, not on a part in the middle.
+pub(crate) fn set_buffer(
+    kind: BufferKind,
+    start: usize,
+    size: usize,
+    bytes: &[u8],
+) -> Result<(), HostError> {
+    // SAFETY: the bytes outlive the call.
+    let status =
+        unsafe { proxy_set_buffer_bytes(kind as u32, start, size, bytes.as_ptr(), bytes.len()) };
+    accepted("set_buffer_bytes", status)
+}
+
+pub(crate) fn buffer_size(kind: BufferKind) -> Result<usize, HostError> {
+    let (mut size, mut flags) = (0, 0);
+    // SAFETY: the out-pointers outlive the call.
+    let status = unsafe { proxy_get_buffer_status(kind as u32, &mut size, &mut flags) };
+    accepted("get_buffer_status", status).map(|()| size)
+}
+
+/// Lets a paused message go on.
+pub(crate) fn continue_stream(stream: StreamKind) -> Result<(), HostError> {
+    accepted("continue_stream", proxy_continue_stream(stream as u32))
+}
+
+pub(crate) fn close_stream(stream: StreamKind) -> Result<(), HostError> {
+    accepted("close_stream", proxy_close_stream(stream as u32))
+}
+
+/// Makes the following calls speak of another context than the one that was called.
+pub(crate) fn set_effective_context(context: u32) -> Result<(), HostError> {
+    accepted("set_effective_context", proxy_set_effective_context(context))
+}
+
+/// Ends a context whose `on_done` asked for time.
+pub(crate) fn done() -> Result<(), HostError> {
+    accepted("done", proxy_done())
+}
+
+/// Has the root context ticked every so often; 0 ends it.
+pub(crate) fn set_tick_period(milliseconds: u32) -> Result<(), HostError> {
+    accepted("set_tick_period_milliseconds", proxy_set_tick_period_milliseconds(milliseconds))
 }
 
 pub(crate) fn header_pairs(map: MapKind) -> Result<Vec<u8>, HostError> {

@@ -13,7 +13,8 @@ mod token;
 pub use algorithm::Algorithm;
 pub use key_set::{KeySet, KeySetError, LeftOutKey};
 pub use token::{
-    Claims, Expected, TokenError, UnverifiedToken, Validity, VerifiedToken, verify_token,
+    Attempts, Claims, Expected, Signed, TokenError, UnverifiedToken, Validity, VerifiedToken,
+    verify_token,
 };
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ pub struct FaultAbort {
 pub enum AbortStatus {
     /// `httpStatus`
     Http(StatusCode),
-    /// `grpcStatus`, by its number; clients that do not speak gRPC get the status of HTTP that Envoy has for it.
+    /// `grpcStatus`, by its number; clients that do not speak gRPC get 200, as from Envoy.
     Grpc(u32),
 }
 
@@ -68,29 +68,10 @@ impl Fault {
         }
         let (status, grpc_status) = match abort.status {
             AbortStatus::Http(status) => (status, None),
-            AbortStatus::Grpc(status) => (http_status(status), Some(status)),
+            AbortStatus::Grpc(status) => (StatusCode::OK, Some(status)),
         };
         Some(Aborted { reply: Reply::text(status, "fault filter abort"), grpc_status })
     }
-}
-
-/// Envoy's table, the other way round from gRPC's own.
-fn http_status(grpc: u32) -> StatusCode {
-    let status = match grpc {
-        0 => 200,
-        1 => 499,
-        3 | 9 | 11 => 400,
-        4 => 504,
-        5 => 404,
-        6 | 10 => 409,
-        7 => 403,
-        8 => 429,
-        12 => 501,
-        14 => 503,
-        16 => 401,
-        _ => 500,
-    };
-    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 #[cfg(test)]
@@ -122,14 +103,9 @@ mod tests {
     }
 
     #[test]
-    fn a_status_of_grpc_has_one_of_http() {
-        for (grpc, status) in
-            [(0, 200), (1, 499), (2, 500), (5, 404), (8, 429), (14, 503), (16, 401), (99, 500)]
-        {
-            let abort =
-                FaultAbort { status: AbortStatus::Grpc(grpc), parts_per_million: ALL_PARTS };
-            let aborted = Fault { delay: None, abort: Some(abort) }.abort(|| 0).unwrap();
-            assert_eq!((aborted.reply.status.as_u16(), aborted.grpc_status), (status, Some(grpc)));
-        }
+    fn a_status_of_grpc_is_for_those_who_speak_it() {
+        let abort = FaultAbort { status: AbortStatus::Grpc(14), parts_per_million: ALL_PARTS };
+        let aborted = Fault { delay: None, abort: Some(abort) }.abort(|| 0).unwrap();
+        assert_eq!((aborted.reply.status.as_u16(), aborted.grpc_status), (200, Some(14)));
     }
 }

@@ -40,6 +40,33 @@ impl HeaderOperations {
             headers.append(name, value.clone());
         }
     }
+
+    /// One list of both, as Envoy applies the operations of one route: all removals, then what this one sets and adds,
+    /// then what the other does.
+    #[must_use]
+    pub fn joined_with(&self, other: &HeaderOperations) -> HeaderOperations {
+        let is_set = |name: &HeaderName| other.set.iter().any(|(set, _)| set == name);
+        let stays = |fields: &[(HeaderName, HeaderValue)]| {
+            let stay = fields.iter().filter(|(name, _)| !is_set(name)).cloned();
+            stay.collect::<Vec<_>>()
+        };
+        FieldOperations {
+            remove: [&self.remove[..], &other.remove].concat(),
+            set: [stays(&self.set), other.set.clone()].concat(),
+            add: [stays(&self.add), other.add.clone()].concat(),
+        }
+        .into()
+    }
+
+    /// What is the same as both, this one first.
+    #[must_use]
+    pub fn followed_by(&self, other: &HeaderOperations) -> HeaderOperations {
+        let mut first = (**self).clone();
+        let is_kept = |(name, _): &(HeaderName, HeaderValue)| !other.remove.contains(name);
+        first.set.retain(is_kept);
+        first.add.retain(is_kept);
+        HeaderOperations::from(first).joined_with(other)
+    }
 }
 
 /// To what there is to do.
@@ -62,6 +89,8 @@ impl From<FieldOperations> for HeaderOperations {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -79,5 +108,63 @@ mod tests {
         operations.apply(&mut headers);
         assert_eq!(headers.get_all("x-one").iter().collect::<Vec<_>>(), ["new", "more"]);
         assert_eq!(headers.get("x-old").unwrap(), "back");
+    }
+
+    fn field() -> impl Strategy<Value = (HeaderName, HeaderValue)> {
+        let name = prop_oneof![Just("a"), Just("b"), Just("c")].prop_map(HeaderName::from_static);
+        (name, 0..9_u16).prop_map(|(name, value)| (name, value.into()))
+    }
+
+    fn fields() -> impl Strategy<Value = Vec<(HeaderName, HeaderValue)>> {
+        proptest::collection::vec(field(), 0..3)
+    }
+
+    fn operations() -> impl Strategy<Value = HeaderOperations> {
+        (fields(), fields(), fields()).prop_map(|(remove, set, add)| {
+            let remove = remove.into_iter().map(|(name, _)| name).collect();
+            FieldOperations { remove, set, add }.into()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_follows_what_is_the_same_as_one_after_the_other(
+            first in operations(),
+            second in operations(),
+            sent in fields(),
+        ) {
+            let mut headers = HeaderMap::new();
+            for (name, value) in sent {
+                headers.append(name, value);
+            }
+            let mut once = headers.clone();
+            first.followed_by(&second).apply(&mut once);
+            first.apply(&mut headers);
+            second.apply(&mut headers);
+            prop_assert_eq!(once, headers);
+        }
+    }
+
+    #[test]
+    fn of_one_list_removals_come_first() {
+        let field = |name: &'static str, value: &'static str| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        let first = FieldOperations {
+            set: vec![field("x-set", "1"), field("x-gone", "1")],
+            add: vec![field("x-set", "2"), field("x-add", "1")],
+            ..FieldOperations::default()
+        };
+        let second = FieldOperations {
+            remove: vec![HeaderName::from_static("x-gone")],
+            set: vec![field("x-set", "own")],
+            add: vec![field("x-add", "own")],
+        };
+        let mut headers: HeaderMap = [field("x-gone", "0")].into_iter().collect();
+        HeaderOperations::from(first).joined_with(&second.into()).apply(&mut headers);
+        let values = |name| headers.get_all(name).iter().collect::<Vec<_>>();
+        assert_eq!(values("x-set"), ["own"]);
+        assert_eq!(values("x-gone"), ["1"]);
+        assert_eq!(values("x-add"), ["1", "own"]);
     }
 }

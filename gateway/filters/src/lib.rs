@@ -19,6 +19,7 @@ mod header_operations;
 mod path_rewrite;
 mod pattern;
 mod rate_limit;
+mod re2;
 mod redirect;
 mod substitution;
 

@@ -9,6 +9,8 @@ use crate::Substitution;
 pub enum PathRewrite {
     /// This stands in the place of the prefix that the rule matched, or of the whole path where the rule matched exactly.
     Matched(Box<str>),
+    /// The same, but byte for byte: what becomes of the joint is the writer's matter (`--compat istio`).
+    Joined(Box<str>),
     /// This stands in the place of the whole path (Gateway API's `ReplaceFullPath`).
     Whole(Box<str>),
     /// Every part of the path that an expression fits is replaced (Istio's `uriRegexRewrite`).
@@ -34,13 +36,18 @@ impl PathRewrite {
             (PathRewrite::Pattern(substitution), _) => {
                 return with_query(substitution.apply(path.path())?, path.query());
             }
-            (PathRewrite::Matched(replacement), MatchedPath::Prefix(length)) => {
-                (replacement, path.path().get(length..)?)
-            }
-            (PathRewrite::Matched(replacement), MatchedPath::Whole)
+            (
+                PathRewrite::Matched(replacement) | PathRewrite::Joined(replacement),
+                MatchedPath::Prefix(length),
+            ) => (replacement, path.path().get(length..)?),
+            (
+                PathRewrite::Matched(replacement) | PathRewrite::Joined(replacement),
+                MatchedPath::Whole,
+            )
             | (PathRewrite::Whole(replacement), _) => (replacement, ""),
         };
-        let head = if replacement.ends_with('/') && rest.starts_with('/') {
+        let is_mended = !matches!(self, PathRewrite::Joined(_));
+        let head = if is_mended && replacement.ends_with('/') && rest.starts_with('/') {
             replacement.strip_suffix('/')?
         } else {
             replacement
@@ -90,6 +97,20 @@ mod tests {
         assert_eq!(rewrite("/v2", "/foo", MatchedPath::Prefix(1)), "/v2foo");
         assert_eq!(rewrite("/v2/", "/foo", MatchedPath::Prefix(1)), "/v2/foo");
         assert_eq!(rewrite("/v2", "*", MatchedPath::Prefix(1)), "/v2");
+    }
+
+    #[test]
+    fn a_joint_may_be_left_as_it_is() {
+        for (replacement, path, joined) in [
+            ("/", "/foo/bar?a", "//bar?a"),
+            ("/x/", "/foo/bar", "/x//bar"),
+            ("/x", "/foobar", "/xbar"),
+            ("/", "/foo", "/"),
+        ] {
+            let rewrite = PathRewrite::Joined(replacement.into());
+            let found = rewrite.apply(&path.parse().unwrap(), MatchedPath::Prefix(4));
+            assert_eq!(found.unwrap(), joined);
+        }
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub struct Redirect {
 /// What becomes of the port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RedirectPort {
-    /// That of the authority written; else the request's, where the scheme stays as it is.
+    /// That of the authority written; else the request's, unless it is the old scheme's own (as Envoy does).
     #[default]
     Kept,
     /// This one.
@@ -69,7 +69,8 @@ impl Redirect {
             status: StatusCode::MOVED_PERMANENTLY,
             scheme: Some("https".into()),
             authority: None,
-            port: RedirectPort::Kept,
+            // No socket speaks both: the plain one's port cannot be meant.
+            port: RedirectPort::OfScheme,
             path: RedirectPath::Keep,
         }
     }
@@ -110,8 +111,7 @@ impl Redirect {
         format!("{to_scheme}://{to_authority}{to_path}")
     }
 
-    /// The authority of the target. The request's port means something else under another scheme, so it
-    /// goes when the scheme changes.
+    /// The authority of the target.
     fn to_authority(&self, to_scheme: &str, request: Requested<'_>) -> String {
         let kept = self.authority.as_deref().unwrap_or(request.authority);
         let (host, port) = split_port(kept);
@@ -120,8 +120,7 @@ impl Redirect {
             (RedirectPort::OfScheme, _) => None,
             (RedirectPort::OfListener, _) => Some(request.port),
             (RedirectPort::Kept, Some(_)) => port,
-            (RedirectPort::Kept, None) if to_scheme == request.scheme => port,
-            (RedirectPort::Kept, None) => None,
+            (RedirectPort::Kept, None) => port.filter(|_| port != default_port(request.scheme)),
         };
         match port {
             Some(port) if Some(port) != default_port(to_scheme) => format!("{host}:{port}"),
@@ -168,6 +167,12 @@ mod tests {
             location(&Redirect::to_https(), "shop.example.com:80", "/a?b", MatchedPath::Whole),
             "https://shop.example.com/a?b"
         );
+        assert_eq!(
+            location(&Redirect::to_https(), "shop.example.com:8080", "/", MatchedPath::Whole),
+            "https://shop.example.com/"
+        );
+        let kept = Redirect { port: RedirectPort::Kept, ..Redirect::to_https() };
+        assert_eq!(location(&kept, "old:80", "/", MatchedPath::Whole), "https://old/");
         let star = location(&Redirect::to_https(), "shop.example.com", "*", MatchedPath::Whole);
         assert_eq!(star, "https://shop.example.com");
     }
@@ -213,7 +218,7 @@ mod tests {
         use RedirectPort::{Kept, OfListener, OfScheme, This};
         for (scheme, authority, port, expected) in [
             (None, None, Kept, "http://old:81/"),
-            (Some("https"), None, Kept, "https://old/"),
+            (Some("https"), None, Kept, "https://old:81/"),
             (None, Some("new:82"), Kept, "http://new:82/"),
             (None, None, OfListener, "http://old:8080/"),
             (None, Some("new"), OfListener, "http://new:8080/"),

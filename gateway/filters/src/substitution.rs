@@ -2,14 +2,18 @@
 
 use std::fmt;
 
-use regex::{Captures, Regex};
+use regex_automata::PatternID;
+use regex_automata::meta::Regex;
+use regex_automata::util::captures::Captures;
 
-use crate::pattern::{PatternError, compile};
+use crate::pattern::{PatternError, search};
 
 /// No longer result is made, in bytes: a path beyond it could not be sent.
 const LONGEST: usize = 60 << 10;
 /// No more occurrences are replaced: looking for each may read the text to its end, and clients choose the text.
 const MOST_OCCURRENCES: usize = 1000;
+/// What a thread remembers of the texts that an expression was sought in, about, in bytes.
+const REMEMBERED: usize = 1 << 14;
 
 /// An expression, and what stands in the place of each part of a text that it fits.
 #[derive(Clone)]
@@ -35,8 +39,8 @@ impl Substitution {
     /// # Errors
     /// One of them is none; see [`PatternError`].
     pub fn parse(pattern: &str, template: &str) -> Result<Self, PatternError> {
-        let regex = compile(pattern)?;
-        let pieces = read_template(template, regex.captures_len())?;
+        let regex = search(pattern)?;
+        let pieces = read_template(template, regex.group_info().group_len(PatternID::ZERO))?;
         Ok(Substitution { pattern: pattern.into(), template: template.into(), regex, pieces })
     }
 
@@ -46,9 +50,9 @@ impl Substitution {
         let mut result = String::with_capacity(text.len());
         let mut copied = 0;
         for (number, found) in self.regex.captures_iter(text).enumerate() {
-            let whole = found.get(0)?;
+            let whole = found.get_match()?;
             result.push_str(text.get(copied..whole.start())?);
-            self.append(&found, &mut result);
+            self.append(&found, text, &mut result);
             copied = whole.end();
             if result.len() > LONGEST || number == MOST_OCCURRENCES {
                 return None;
@@ -63,13 +67,19 @@ impl Substitution {
         &self.pattern
     }
 
-    fn append(&self, found: &Captures<'_>, result: &mut String) {
+    /// What it takes, in bytes, with what a thread remembers of texts.
+    pub fn bytes(&self) -> usize {
+        self.regex.memory_usage() + REMEMBERED
+    }
+
+    fn append(&self, found: &Captures, text: &str, result: &mut String) {
         for piece in &self.pieces {
             match piece {
-                Piece::Text(text) => result.push_str(text),
+                Piece::Text(written) => result.push_str(written),
                 // A group that took no part in the match holds nothing.
                 Piece::Group(number) => {
-                    result.push_str(found.get(*number).map_or("", |held| held.as_str()));
+                    let held = found.get_group(*number).and_then(|span| text.get(span.range()));
+                    result.push_str(held.unwrap_or_default());
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! The rules for tokens of all listeners with their keys. What did not change is carried over: keys that were fetched, and
 //! with the rules what workers know of tokens.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use portcullis_filters::{
@@ -89,17 +89,26 @@ impl Authentications {
     }
 
     fn build(&self, settings: &Authentication) -> Arc<RequestAuthentication> {
-        let rules = settings.rules.iter().map(|rule| (rule.clone(), self.source(&rule.keys)));
+        // A token is held against the same keys once, so that what is written twice has to be known as the same.
+        let mut inline = HashMap::new();
+        let rules =
+            settings.rules.iter().map(|rule| (rule.clone(), self.source(&rule.keys, &mut inline)));
         Arc::new(RequestAuthentication::new(rules.collect()))
     }
 
-    fn source(&self, location: &KeyLocation) -> KeySource {
+    fn source<'k>(
+        &self,
+        location: &'k KeyLocation,
+        inline: &mut HashMap<&'k [u8], Arc<NumberedKeys>>,
+    ) -> KeySource {
         match location {
             KeyLocation::Inline(text) => {
                 // Who made the model has read them; without any its tokens are refused.
-                let keys =
-                    NumberedKeys::parse(text.as_bytes()).unwrap_or_else(|_| NumberedKeys::none());
-                KeySource::Inline(Arc::new(keys))
+                let read = || {
+                    NumberedKeys::parse(text.as_bytes()).unwrap_or_else(|_| NumberedKeys::none())
+                };
+                let keys = inline.entry(text.as_bytes()).or_insert_with(|| Arc::new(read()));
+                KeySource::Inline(keys.clone())
             }
             KeyLocation::Remote(location) => {
                 let keys = self.remote.get(location).cloned();

@@ -7,7 +7,7 @@ use super::strict_json::read_object;
 
 /// A larger set is not read.
 const MOST_BYTES: usize = 1 << 20;
-/// Nor one of more keys: a token without a `kid` is tried with each.
+/// Nor one of more keys.
 const MOST_KEYS: usize = 128;
 
 /// Keys that verify tokens.

@@ -12,6 +12,8 @@ use super::strict_json::read_object;
 
 /// Far above what identity providers make.
 const LONGEST: usize = 16 << 10;
+/// A token that names its key has one attempt, or two while a key is replaced.
+const MOST_ATTEMPTS: u32 = 8;
 
 /// Why a token is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +33,9 @@ pub enum TokenError {
     /// No key has its `kid` and goes with its algorithm.
     #[error("no key is meant for the token")]
     NoKey,
+    /// It was signed by none of the first keys that could have, and there are more.
+    #[error("more keys could have signed the token than are tried; it has to name its key")]
+    Attempts,
     /// It was signed by none of the keys.
     #[error("the token's signature does not match")]
     Signature,
@@ -88,10 +93,34 @@ pub struct VerifiedToken {
     pub payload: Vec<u8>,
 }
 
+/// How many signatures may still be checked for one request: each costs up to a millisecond, and who sends tokens
+/// chooses how many there are, and with how many keys they have to be tried.
+#[derive(Debug)]
+pub struct Attempts(u32);
+
+impl Default for Attempts {
+    fn default() -> Self {
+        Attempts(MOST_ATTEMPTS)
+    }
+}
+
+impl Attempts {
+    fn take(&mut self) -> Result<(), TokenError> {
+        self.0 = self.0.checked_sub(1).ok_or(TokenError::Attempts)?;
+        Ok(())
+    }
+}
+
 /// Verifies a token's signature with the keys that are meant for it. Nothing of an unverified token is given away.
 pub fn verify_token(token: &str, keys: &KeySet) -> Result<VerifiedToken, TokenError> {
-    UnverifiedToken::read(token)?.verified_by(keys)
+    let unverified = UnverifiedToken::read(token)?;
+    let signed = unverified.check_signature(keys, &mut Attempts::default())?;
+    Ok(unverified.into_verified(signed))
 }
+
+/// Says of the token that it was made for that its signature is good.
+#[derive(Clone, Copy, Debug)]
+pub struct Signed(());
 
 /// A token that is well formed; whether what it says is true is not known yet.
 pub struct UnverifiedToken<'t> {
@@ -121,20 +150,39 @@ impl<'t> UnverifiedToken<'t> {
         self.claims.text("iss")
     }
 
-    /// The token, where one of the keys that are meant for it has signed it.
-    pub fn verified_by(self, keys: &KeySet) -> Result<VerifiedToken, TokenError> {
-        let UnverifiedToken { header: Header { algorithm, key_id }, claims, payload, .. } = self;
+    /// Whether one of the keys that are meant for it has signed it.
+    ///
+    /// # Errors
+    /// None has, or too many could have.
+    pub fn check_signature(
+        &self,
+        keys: &KeySet,
+        attempts: &mut Attempts,
+    ) -> Result<Signed, TokenError> {
+        let Header { algorithm, key_id } = &self.header;
         let mut error = TokenError::NoKey;
         for key in &keys.keys {
-            if !key.answers_to(key_id.as_deref()) || !key.allows(algorithm) {
+            if !key.answers_to(key_id.as_deref()) || !key.allows(*algorithm) {
                 continue;
             }
-            if key.verifies(algorithm, self.signed.as_bytes(), &self.signature) {
-                return Ok(VerifiedToken { algorithm, key_id, claims, payload });
+            attempts.take()?;
+            if key.verifies(*algorithm, self.signed.as_bytes(), &self.signature) {
+                return Ok(Signed(()));
             }
             error = TokenError::Signature;
         }
         Err(error)
+    }
+
+    /// What it says, once its signature is known to be good.
+    pub fn claims(&self, _: Signed) -> &Claims {
+        &self.claims
+    }
+
+    /// The token, once its signature is known to be good.
+    pub fn into_verified(self, _: Signed) -> VerifiedToken {
+        let UnverifiedToken { header: Header { algorithm, key_id }, claims, payload, .. } = self;
+        VerifiedToken { algorithm, key_id, claims, payload }
     }
 }
 
@@ -232,19 +280,14 @@ impl Claims {
     }
 
     /// Whether the value at the end of a path of names, or one of its items where it is a list, fulfils a condition.
-    /// Numbers and booleans are compared as they are written; an object fulfils nothing.
+    /// As before Istio's gateways, numbers, booleans and objects fulfil nothing.
     pub fn fulfil(&self, path: &[Box<str>], condition: impl Fn(&str) -> bool) -> bool {
         let Some((first, rest)) = path.split_first() else { return false };
         let mut value = self.0.get(&**first);
         for name in rest {
             value = value.and_then(|value| value.get(&**name));
         }
-        let fits = |value: &Value| match value {
-            Value::String(text) => condition(text),
-            Value::Number(number) => condition(&number.to_string()),
-            Value::Bool(truth) => condition(if *truth { "true" } else { "false" }),
-            Value::Null | Value::Array(_) | Value::Object(_) => false,
-        };
+        let fits = |value: &Value| value.as_str().is_some_and(&condition);
         match value {
             Some(Value::Array(items)) => items.iter().any(fits),
             Some(value) => fits(value),

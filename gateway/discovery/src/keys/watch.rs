@@ -10,9 +10,9 @@ use portcullis_filters::{RemoteKeys, RemoteLocation};
 use portcullis_supply::{DocumentSource, SupplyError};
 use portcullis_telemetry::KeyCounts;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::fetch::{fetch, read};
 use super::schedule::Schedule;
@@ -20,8 +20,6 @@ use crate::guard::may_fetch;
 
 /// How long a configuration waits for keys that are new to it.
 const FIRST_ANSWERS: Duration = Duration::from_secs(2);
-/// How often is looked whether a token named a key that is not there.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// What is told when keys begin to be missing, or no longer are.
 pub type KeyNews = Arc<dyn Fn() + Send + Sync>;
@@ -127,6 +125,9 @@ impl Drop for Keys {
 /// Fetches keys, again and again.
 async fn keep_fresh(parts: Arc<Parts>, keys: Arc<RemoteKeys>, tell: watch::Sender<bool>) {
     let (mut schedule, mut last) = (Schedule::new(), Vec::new());
+    let missed = Arc::new(Notify::new());
+    let told = missed.clone();
+    keys.watch(move || told.notify_one());
     loop {
         let was_failing = keys.failure().is_some();
         parts.fetch_once(&keys, &mut schedule, &mut last).await;
@@ -134,26 +135,22 @@ async fn keep_fresh(parts: Arc<Parts>, keys: Arc<RemoteKeys>, tell: watch::Sende
         if keys.failure().is_some() != was_failing {
             (parts.news)();
         }
-        wait(&keys, &schedule).await;
+        wait(&keys, &schedule, &missed).await;
     }
 }
 
-/// Until the keys are to be fetched again.
-async fn wait(keys: &RemoteKeys, schedule: &Schedule) {
+/// Until the keys are to be fetched again: in time, or sooner where a token names a key that is not there.
+async fn wait(keys: &RemoteKeys, schedule: &Schedule, missed: &Notify) {
     let since = Instant::now();
     // Who asked before the fetch has had it.
     keys.take_wanted();
-    let mut is_wanted = false;
-    loop {
-        let waited = since.elapsed();
-        let Some(left) = schedule.next.checked_sub(waited).filter(|left| !left.is_zero()) else {
-            return;
-        };
-        is_wanted |= keys.take_wanted();
-        if is_wanted && waited >= schedule.soonest {
-            return;
+    let miss = async {
+        while !keys.take_wanted() {
+            missed.notified().await;
         }
-        sleep(left.min(LOOK)).await;
+    };
+    if timeout(schedule.next, miss).await.is_ok() {
+        sleep_until(since + schedule.soonest.min(schedule.next)).await;
     }
 }
 

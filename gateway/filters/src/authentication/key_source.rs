@@ -57,7 +57,17 @@ pub struct RemoteKeys {
     location: RemoteLocation,
     keys: ArcSwapOption<NumberedKeys>,
     wanted: AtomicBool,
+    watcher: ArcSwapOption<Watcher>,
     failure: ArcSwapOption<String>,
+}
+
+/// Who is told that a token names a key that is not there.
+struct Watcher(Box<dyn Fn() + Send + Sync>);
+
+impl fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Watcher")
+    }
 }
 
 /// Where a rule finds its keys.
@@ -88,8 +98,12 @@ impl KeySource {
 
     /// A token names a key that is not among them.
     pub(super) fn miss(&self) {
-        if let KeySource::Remote(remote) = self {
-            remote.wanted.store(true, Ordering::Relaxed);
+        let KeySource::Remote(remote) = self else { return };
+        // Told once, until somebody has looked.
+        if !remote.wanted.swap(true, Ordering::Relaxed)
+            && let Some(watcher) = &*remote.watcher.load()
+        {
+            (watcher.0)();
         }
     }
 }
@@ -125,6 +139,7 @@ impl RemoteKeys {
             location,
             keys: ArcSwapOption::empty(),
             wanted: AtomicBool::new(false),
+            watcher: ArcSwapOption::empty(),
             failure: ArcSwapOption::empty(),
         }
     }
@@ -158,6 +173,12 @@ impl RemoteKeys {
     /// Whether there are keys.
     pub fn has_keys(&self) -> bool {
         self.keys.load().is_some()
+    }
+
+    /// From now on `told` is called when a token names a key that is not among them: once, until
+    /// [`Self::take_wanted`] is asked. It is called on workers, and may neither block nor fail.
+    pub fn watch(&self, told: impl Fn() + Send + Sync + 'static) {
+        self.watcher.store(Some(Arc::new(Watcher(Box::new(told)))));
     }
 
     /// Whether a token named a key that is not among them, since this was last asked.

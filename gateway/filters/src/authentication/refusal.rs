@@ -16,6 +16,8 @@ pub enum TokenRefusal {
     Token(TokenError),
     /// There is nothing yet to verify it by.
     NoKeys,
+    /// The request brings more than sixteen.
+    TooManyTokens,
 }
 
 /// What becomes of a token that is good, but for others.
@@ -52,8 +54,13 @@ impl TokenRefusal {
 
     /// In the words that Envoy has for it, where it has some.
     pub fn text(self) -> &'static str {
-        let TokenRefusal::Token(error) = self else { return "Jwks remote fetch is failed" };
+        let error = match self {
+            TokenRefusal::Token(error) => error,
+            TokenRefusal::NoKeys => return "Jwks remote fetch is failed",
+            TokenRefusal::TooManyTokens => return "Jwts are too many",
+        };
         match error {
+            TokenError::Attempts => "Jwt does not say which key of many has signed it",
             TokenError::TooLong => "Jwt is too long",
             TokenError::Malformed => {
                 "Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections"

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
 
 use http::header::HeaderName;
-use portcullis_crypto::jose::{Expected, TokenError, UnverifiedToken};
+use portcullis_crypto::jose::{Attempts, Expected, Signed, TokenError, UnverifiedToken};
 use portcullis_exchange::{Authenticated, Exchange};
 
 use super::cache::{TokenCache, Verified};
-use super::key_source::KeySource;
+use super::key_source::{KeySource, NumberedKeys};
 use super::outputs::Outputs;
 use super::place::TokenPlace;
 use super::refusal::TokenRefusal;
@@ -18,6 +18,8 @@ use crate::is_preflight;
 
 /// By how many seconds clocks may differ (Envoy's default).
 const LEEWAY: u64 = 60;
+/// A request with more tokens is refused: each has to be looked at, and one is what clients send.
+const MOST_TOKENS: usize = 16;
 
 /// All `jwtRules` for a listener.
 #[derive(Debug)]
@@ -87,14 +89,17 @@ impl RequestAuthentication {
         exchange: &Exchange,
         cache: &mut TokenCache,
     ) -> Result<Vec<Good>, TokenRefusal> {
-        let mut good = Vec::new();
+        let (mut good, mut attempts) = (Vec::new(), Attempts::default());
         let now = || {
             let since = exchange.timings.started_at.duration_since(UNIX_EPOCH);
             since.map_or(0, |since| since.as_secs())
         };
         for (place, rules) in &self.places {
             place.each_token(&exchange.request, |token| {
-                good.push(self.verify(token, rules, cache, now())?);
+                if good.len() == MOST_TOKENS {
+                    return Err(TokenRefusal::TooManyTokens);
+                }
+                good.push(self.verify(token, rules, (cache, &mut attempts), now())?);
                 Ok(())
             })?;
         }
@@ -106,7 +111,7 @@ impl RequestAuthentication {
         &self,
         token: &str,
         rules: &[usize],
-        cache: &mut TokenCache,
+        (cache, attempts): (&mut TokenCache, &mut Attempts),
         now: u64,
     ) -> Result<Good, TokenRefusal> {
         if let Some(known) = cache.find(token)
@@ -115,18 +120,14 @@ impl RequestAuthentication {
             let checked = known.validity.check(now, LEEWAY);
             return checked.map(|()| (index, known)).map_err(TokenRefusal::Token);
         }
+        let mut presented = Presented::read(token, attempts).map_err(TokenRefusal::Token)?;
         let mut refusal = TokenRefusal::Token(TokenError::Issuer);
-        let read = || UnverifiedToken::read(token).map_err(TokenRefusal::Token);
-        // Once, however many rules there are: few are of its issuer, and only those use it up.
-        let mut unused = Some(read()?);
         for index in rules {
             let Some(rule) = self.rules.get(*index) else { continue };
-            let unverified = unused.take().map_or_else(read, Ok)?;
-            if unverified.claimed_issuer() != Some(&*rule.settings.issuer) {
-                unused = Some(unverified);
+            if presented.unverified.claimed_issuer() != Some(&*rule.settings.issuer) {
                 continue;
             }
-            match rule.verify(unverified, token, now) {
+            match rule.verify(&mut presented, now) {
                 Ok(verified) => {
                     let verified = Arc::new(verified);
                     cache.keep(token, verified.clone());
@@ -177,28 +178,54 @@ impl Rule {
 
     fn verify(
         &self,
-        unverified: UnverifiedToken<'_>,
-        token: &str,
+        presented: &mut Presented<'_, '_>,
         now: u64,
     ) -> Result<Verified, TokenRefusal> {
         let keys = self.keys.current().ok_or(TokenRefusal::NoKeys)?;
-        let verified = unverified.verified_by(keys.set()).map_err(|error| {
+        let signed = presented.check_signature(&keys).map_err(|error| {
             if error == TokenError::NoKey {
                 self.keys.miss();
             }
             TokenRefusal::Token(error)
         })?;
-        let mut claims = verified.claims;
+        let claims = presented.unverified.claims(signed);
         let audiences: Vec<&str> = self.settings.audiences.iter().map(|name| &**name).collect();
         let issuer = Some(&*self.settings.issuer);
         let expected = Expected { now, leeway: LEEWAY, issuer, audiences: &audiences };
         claims.check(&expected).map_err(TokenRefusal::Token)?;
         let validity = claims.validity().map_err(TokenRefusal::Token)?;
-        let outputs = Outputs::of(&self.settings, token, &claims);
+        let outputs = Outputs::of(&self.settings, presented.text, claims);
         let subject = claims.text("sub").filter(|subject| !subject.is_empty());
         let principal = subject.map(|subject| format!("{}/{subject}", self.settings.issuer).into());
+        let mut claims = claims.clone();
         claims.split_words(self.settings.words());
         let identity = Arc::new(Authenticated { principal, claims });
         Ok(Verified { rule: self.number, keys: keys.number(), validity, identity, outputs })
+    }
+}
+
+/// A token that a request brings. It is read once, and held against the same keys once, however many rules there are.
+struct Presented<'t, 'a> {
+    text: &'t str,
+    unverified: UnverifiedToken<'t>,
+    /// By the number of the keys, what came of it.
+    checked: Vec<(u64, Result<Signed, TokenError>)>,
+    attempts: &'a mut Attempts,
+}
+
+impl<'t, 'a> Presented<'t, 'a> {
+    fn read(text: &'t str, attempts: &'a mut Attempts) -> Result<Self, TokenError> {
+        let unverified = UnverifiedToken::read(text)?;
+        Ok(Presented { text, unverified, checked: Vec::new(), attempts })
+    }
+
+    fn check_signature(&mut self, keys: &NumberedKeys) -> Result<Signed, TokenError> {
+        let known = self.checked.iter().find(|(number, _)| *number == keys.number());
+        if let Some((_, known)) = known {
+            return *known;
+        }
+        let checked = self.unverified.check_signature(keys.set(), self.attempts);
+        self.checked.push((keys.number(), checked));
+        checked
     }
 }

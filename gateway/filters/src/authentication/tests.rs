@@ -290,3 +290,64 @@ fn of_several_tokens_one_says_who_it_is_and_what_the_upstream_hears() {
         assert!(!exchange.request.headers.contains_key("x-role"));
     }
 }
+
+#[test]
+fn a_token_that_names_no_key_is_tried_with_few() {
+    let key = |secret: &[u8]| format!(r#"{{"kty":"oct","k":"{}"}}"#, encode(secret));
+    let others = |many: u8| (0..many).map(|n| key(&[n; 32]));
+    let set = |many| {
+        let keys: Vec<String> = others(many).chain([key(A)]).collect();
+        format!(r#"{{"keys":[{}]}}"#, keys.join(","))
+    };
+    let of = |many| rules(&[JwtRule::for_test("https://a", &set(many))]);
+    assert_eq!(verdict(&of(7), &mut bearer(&good())), Ok(()));
+    assert_eq!(verdict(&of(8), &mut bearer(&good())), refused(TokenError::Attempts));
+    // All tokens of a request have those attempts together.
+    let places = ["x-a", "x-b"]
+        .map(|name| TokenPlace::Header { name: HeaderName::from_static(name), prefix: "".into() });
+    let rule = JwtRule { places: places.to_vec(), ..JwtRule::for_test("https://a", &set(5)) };
+    let second = token(r#"{"iss":"https://a","sub":"bob"}"#);
+    let mut both = asked("/", &[("x-a", &good()), ("x-b", &second)]);
+    assert_eq!(verdict(&rules(&[rule]), &mut both), refused(TokenError::Attempts));
+}
+
+#[test]
+fn rules_with_the_same_keys_check_a_signature_once() {
+    let keys = inline(&jwks(A, "a"));
+    let rule = |audience: u32| {
+        let audiences = vec![audience.to_string().into()];
+        (JwtRule { audiences, ..rule_a() }, keys.clone())
+    };
+    let filter = RequestAuthentication::new((0..100).map(rule).collect());
+    let of =
+        |audience: u32| bearer(&token(&format!(r#"{{"iss":"https://a","aud":"{audience}"}}"#)));
+    assert_eq!(verdict(&filter, &mut of(99)), Ok(()));
+    assert_eq!(verdict(&filter, &mut of(100)), refused(TokenError::Audience));
+}
+
+#[test]
+fn only_so_many_tokens_are_read() {
+    let filter = rules(&[rule_a()]);
+    let good = good();
+    let query = |many: usize| format!("/?{}", vec![format!("access_token={good}"); many].join("&"));
+    assert_eq!(verdict(&filter, &mut asked(&query(16), &[])), Ok(()));
+    assert_eq!(verdict(&filter, &mut asked(&query(17), &[])), Err(TokenRefusal::TooManyTokens));
+}
+
+#[test]
+fn who_watches_is_told_of_a_missing_key_once() {
+    let (filter, keys) = remote();
+    keys.replace(NumberedKeys::parse(jwks(B, "b").as_bytes()).unwrap());
+    let told = Arc::<std::sync::atomic::AtomicUsize>::default();
+    let count = told.clone();
+    keys.watch(move || {
+        count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+    });
+    let miss = || {
+        assert_eq!(verdict(&filter, &mut bearer(&good())), refused(TokenError::NoKey));
+        told.load(std::sync::atomic::Ordering::SeqCst)
+    };
+    assert_eq!([miss(), miss()], [1, 1]);
+    assert!(keys.take_wanted());
+    assert_eq!(miss(), 2);
+}

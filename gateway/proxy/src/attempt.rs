@@ -43,7 +43,7 @@ async fn send_within(
     flight: &mut Flight,
     outbound: &mut Outbound,
 ) -> Result<Response<UpstreamBody>, Failed> {
-    let timeout = RouteTimeout::new(limit, flight.upload.clone(), Instant::now());
+    let timeout = RouteTimeout::begin(limit, flight.upload.clone());
     if let Some(result) = within(&timeout, send(flight, outbound)).await {
         return result;
     }

@@ -70,7 +70,7 @@ impl Flight {
             worker,
             snapshot: Some(snapshot),
             exchange,
-            choice: Choice { listener: None, rule: None },
+            choice: Choice::NONE,
             destination: None,
             steps: RunningSteps::default(),
             chain: None,
@@ -170,7 +170,7 @@ impl Flight {
         }
         if let Some(upload) = &self.upload {
             self.exchange.bytes_received = upload.bytes();
-            self.exchange.timings.request_ended = upload.ended_at();
+            self.exchange.timings.request_ended = upload.ended_at().map(Into::into);
         }
         let chain = self.chain.as_deref().unwrap_or_default();
         self.steps.close(&self.worker, chain, &mut self.exchange);

@@ -41,7 +41,7 @@ async fn send_within(
     flight: &mut Flight,
     outbound: &mut Outbound,
 ) -> Result<Response<UpstreamBody>, ProxyError> {
-    let timeout = RouteTimeout::new(timeout, flight.upload.clone(), Instant::now());
+    let timeout = RouteTimeout::begin(timeout, flight.upload.clone());
     let result = within(&timeout, send(flight, outbound)).await;
     flight.timeout = Some(timeout);
     result.unwrap_or_else(|| {

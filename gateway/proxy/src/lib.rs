@@ -30,6 +30,8 @@ mod decision;
 mod drain;
 mod dynamic_host;
 mod error;
+#[cfg(test)]
+mod fault_tests;
 mod flight;
 mod flow;
 mod flow_step;
@@ -84,6 +86,8 @@ mod tcp_filters;
 mod tcp_record;
 mod tcp_step;
 mod terms;
+#[cfg(test)]
+mod test_worker;
 mod tunnel;
 mod under_way;
 mod upgrade;

@@ -3,14 +3,13 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Instant;
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use portcullis_exchange::ResponseFlag;
 use portcullis_message::{Body, BodyError};
 use portcullis_upstream::{Outcome, UpstreamBody, UpstreamTunnel};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use crate::ProxyError;
 use crate::error::details_of;
@@ -110,7 +109,7 @@ impl Deadline {
     /// Looks when the timeout says to.
     pub(crate) fn new(timeout: RouteTimeout) -> Self {
         let look = timeout.next_look(Instant::now());
-        Deadline { timeout, timer: Box::pin(tokio::time::sleep_until(look.into())) }
+        Deadline { timeout, timer: Box::pin(tokio::time::sleep_until(look)) }
     }
 
     /// The timeout, which runs on.
@@ -125,7 +124,7 @@ impl Deadline {
             if self.timeout.has_passed(now) {
                 return Poll::Ready(());
             }
-            self.timer.as_mut().reset(self.timeout.next_look(now).into());
+            self.timer.as_mut().reset(self.timeout.next_look(now));
         }
         Poll::Pending
     }

@@ -2,9 +2,10 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use portcullis_upstream::RequestProgress;
+use tokio::time::Instant;
 
 /// So late that it never comes; also where a timeout is longer than clocks go.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -19,12 +20,12 @@ pub(crate) struct RouteTimeout {
 }
 
 impl RouteTimeout {
-    /// For a request that is sent at `began`.
-    pub(crate) fn new(
-        timeout: Duration,
-        progress: Option<Arc<RequestProgress>>,
-        began: Instant,
-    ) -> Self {
+    /// For a request that is sent now.
+    pub(crate) fn begin(timeout: Duration, progress: Option<Arc<RequestProgress>>) -> Self {
+        RouteTimeout::new(timeout, progress, Instant::now())
+    }
+
+    fn new(timeout: Duration, progress: Option<Arc<RequestProgress>>, began: Instant) -> Self {
         RouteTimeout { timeout: timeout.min(NEVER), progress, began }
     }
 
@@ -57,7 +58,7 @@ pub(crate) async fn within<T>(
     let mut awaited = pin!(awaited);
     loop {
         let look = timeout.next_look(Instant::now());
-        match tokio::time::timeout_at(look.into(), &mut awaited).await {
+        match tokio::time::timeout_at(look, &mut awaited).await {
             Ok(result) => return Some(result),
             Err(_) if timeout.has_passed(Instant::now()) => return None,
             Err(_) => {}

@@ -4,11 +4,11 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use portcullis_message::{Body, BodyError};
+use tokio::time::Instant;
 
 use crate::feed::{FeedReader, FeedWatch, feed};
 use crate::recording::{Read, Reader, Recording};

@@ -9,7 +9,7 @@ use http::{HeaderMap, Response, StatusCode};
 use portcullis_message::{BodySender, Demand, body_channel};
 use portcullis_telemetry::CallProtocol;
 use portcullis_upstream::UpstreamBody;
-use portcullis_wasm::{Begun, Call, CallLine, GrpcFrames};
+use portcullis_wasm::{Begun, Call, CallLine, GrpcFrames, Message, Room};
 use tokio::task::spawn_local;
 
 use crate::Worker;
@@ -72,7 +72,7 @@ async fn one_message(worker: &Worker, call: &Call) -> Result<Bytes, Status> {
     while let Some(piece) = next_piece(&mut body).await? {
         match piece {
             Piece::Data(data) => {
-                frames.push(&data);
+                take_in(&mut frames, &data, &call.room)?;
                 while let Some(next) = frames.next_message().map_err(|_| Status::malformed())? {
                     // One that sends several has misunderstood what was asked.
                     if message.replace(next).is_some() {
@@ -111,7 +111,7 @@ pub(crate) async fn stream(worker: &Worker, begun: Begun) {
     };
     let work = async {
         let response = send_call(worker, &call, receiver.into()).await?;
-        listen(response, &tell).await
+        listen(response, &tell, &call.room).await
     };
     let status = match first_of(line.hung_up(), work).await {
         Err(hangup) => match Ended::from(hangup) {
@@ -136,7 +136,11 @@ enum Told {
     Status(Status),
 }
 
-async fn listen(response: Response<UpstreamBody>, tell: &impl Fn(Told)) -> Result<Status, Status> {
+async fn listen(
+    response: Response<UpstreamBody>,
+    tell: &impl Fn(Told),
+    room: &Room,
+) -> Result<Status, Status> {
     if let Some(status) = status_in(response.headers()) {
         tell(Told::Trailing(response.headers().clone()));
         return Ok(status);
@@ -148,7 +152,7 @@ async fn listen(response: Response<UpstreamBody>, tell: &impl Fn(Told)) -> Resul
     while let Some(piece) = next_piece(&mut body).await? {
         match piece {
             Piece::Data(data) => {
-                frames.push(&data);
+                take_in(&mut frames, &data, room)?;
                 while let Some(message) = frames.next_message().map_err(|_| Status::malformed())? {
                     tell(Told::Message(message));
                 }
@@ -163,13 +167,22 @@ async fn listen(response: Response<UpstreamBody>, tell: &impl Fn(Told)) -> Resul
     Err(Status::missing())
 }
 
-/// Sends what the guest sends, as the upstream takes it.
+/// What came of messages, where the plugin has room for it.
+fn take_in(frames: &mut GrpcFrames, data: &[u8], room: &Room) -> Result<(), CallFailure> {
+    room.hold(frames.len() + data.len()).map_err(|_| CallFailure::TooLarge)?;
+    frames.push(data);
+    Ok(())
+}
+
+/// Sends what the guest sends, as the upstream takes it. A message has its room until the next one is wanted.
 async fn feed(line: Rc<CallLine>, mut sender: BodySender) {
-    while let Some(message) = line.next_message().await {
+    let mut _under_way = None;
+    while let Some(Message { bytes, room }) = line.next_message().await {
         match poll_fn(|cx| sender.poll_demand(cx)).await {
             Demand::Gone => return,
-            Demand::Frame | Demand::None => sender.send(message),
+            Demand::Frame | Demand::None => sender.send(bytes),
         }
+        _under_way = Some(room);
     }
     sender.finish();
 }

@@ -68,7 +68,7 @@ async fn await_reply(worker: &Worker, call: &Call, line: &CallLine) -> Result<Ca
 async fn exchange(worker: &Worker, call: &Call) -> Result<CallReply, CallFailure> {
     let response = send_call(worker, call, whole_body(call)).await?;
     let (head, body) = response.into_parts();
-    let (body, trailers) = gather(body, MOST_REPLY_BYTES).await?;
+    let (body, trailers) = gather(body, MOST_REPLY_BYTES, &call.room).await?;
     Ok(CallReply { status: head.status, headers: head.headers, body, trailers })
 }
 

@@ -11,7 +11,7 @@ use http_body::Body as _;
 use portcullis_message::Body;
 use portcullis_telemetry::PluginPhase;
 use portcullis_upstream::{RequestBody, SendError, Spoken, UpstreamBody};
-use portcullis_wasm::{Call, CallKind, Caller};
+use portcullis_wasm::{Call, CallKind, Caller, Room};
 use smallvec::SmallVec;
 
 use crate::Worker;
@@ -134,18 +134,22 @@ pub(crate) async fn next_piece(body: &mut UpstreamBody) -> Result<Option<Piece>,
     }
 }
 
-/// A reply's whole body and its trailers, of at most so many bytes.
+/// A reply's whole body and its trailers, of at most so many bytes, and no more than the plugin has room for.
 pub(crate) async fn gather(
     mut body: UpstreamBody,
     most: usize,
+    room: &Room,
 ) -> Result<(Bytes, HeaderMap), CallFailure> {
     let (mut gathered, mut trailers) = (BytesMut::new(), HeaderMap::new());
     while let Some(piece) = next_piece(&mut body).await? {
         match piece {
-            Piece::Data(data) if gathered.len() + data.len() > most => {
-                return Err(CallFailure::TooLarge);
+            Piece::Data(data) => {
+                let length = gathered.len() + data.len();
+                if length > most || room.hold(length).is_err() {
+                    return Err(CallFailure::TooLarge);
+                }
+                gathered.extend_from_slice(&data);
             }
-            Piece::Data(data) => gathered.extend_from_slice(&data),
             Piece::Trailers(more) => trailers = more,
         }
     }

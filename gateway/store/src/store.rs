@@ -70,10 +70,10 @@ impl Store {
         }
         let path = self.path(name);
         self.make_room(size, path.file_name());
-        let unfinished = self.unfinished();
-        let written = write_new(&unfinished, &file).and_then(|()| fs::rename(&unfinished, &path));
+        let (unfinished, mut opened) = self.begin()?;
+        let written = opened.write_all(&file).and_then(|()| fs::rename(&unfinished, &path));
         written.map_err(|error| {
-            // It may never have come to be.
+            // It may be gone already.
             let _ = fs::remove_file(&unfinished);
             StoreError::of(&unfinished, &error)
         })
@@ -90,11 +90,19 @@ impl Store {
         self.directory.join(hex(&sha256(name.as_bytes())))
     }
 
-    /// A name for a file that is being written, of this process and moment alone.
-    fn unfinished(&self) -> PathBuf {
+    /// A file to be written, which is nobody else's: processes in containers that share the directory may have the same
+    /// number, and one that was killed may have left a file of that name.
+    fn begin(&self) -> Result<(PathBuf, File), StoreError> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let nth = NEXT.fetch_add(1, Ordering::Relaxed);
-        self.directory.join(format!("{UNFINISHED}{}-{nth}", std::process::id()))
+        loop {
+            let nth = NEXT.fetch_add(1, Ordering::Relaxed);
+            let path = self.directory.join(format!("{UNFINISHED}{}-{nth}", std::process::id()));
+            match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+                Ok(file) => return Ok((path, file)),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(StoreError::of(&path, &error)),
+            }
+        }
     }
 
     /// Lets the oldest go until so many bytes more fit; the file that is about to be replaced does not count.
@@ -130,11 +138,6 @@ struct Kept {
     name: std::ffi::OsString,
     used: SystemTime,
     size: u64,
-}
-
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(bytes)
 }
 
 #[cfg(test)]
@@ -182,6 +185,19 @@ mod tests {
     }
 
     #[test]
+    fn what_another_process_is_writing_is_left_alone() {
+        let (_directory, store) = store(1 << 20);
+        let next =
+            |nth: u64| store.directory.join(format!("{UNFINISHED}{}-{nth}", std::process::id()));
+        // Tests of this process count up beside this one.
+        let theirs: Vec<_> = (0..1000).map(next).collect();
+        let theirs: Vec<_> = theirs.iter().filter(|path| fs::write(path, "half").is_ok()).collect();
+        store.write("a", b"contents").unwrap();
+        assert_eq!(store.read("a").unwrap(), b"contents");
+        assert!(theirs.iter().all(|path| fs::read(path).is_ok_and(|bytes| bytes == b"half")));
+    }
+
+    #[test]
     fn a_good_file_under_another_name_is_not_read() {
         let (_directory, store) = store(1 << 20);
         store.write("a", b"contents").unwrap();
@@ -225,9 +241,7 @@ mod tests {
     #[test]
     fn what_was_left_unfinished_goes_after_a_while() {
         let (_directory, store) = store(1000);
-        let (stale, fresh) = (store.unfinished(), store.unfinished());
-        write_new(&stale, b"x").unwrap();
-        write_new(&fresh, b"x").unwrap();
+        let ((stale, _), (fresh, _)) = (store.begin().unwrap(), store.begin().unwrap());
         let file = File::open(&stale).unwrap();
         file.set_modified(SystemTime::now() - Duration::from_secs(7200)).unwrap();
         Store::open(&store.directory, 1000).unwrap();

@@ -45,11 +45,17 @@ impl Cache {
         (hex(&sha256(&module)) == digest).then_some(module)
     }
 
-    /// Keeps what was fetched. A cache that is full or broken holds up nothing.
-    pub(crate) fn keep(&self, request: &ModuleRequest, lead: &Lead, module: &[u8]) {
+    /// Keeps what was fetched. A cache that is full or broken holds up nothing. Whoever vouched for the same module
+    /// before has not ceased to: objects that demand different keys share what is kept.
+    pub(crate) fn keep(&self, request: &ModuleRequest, mut lead: Lead, module: &[u8]) {
         let Some(store) = &self.store else { return };
+        if let Some(before) = self.lead(request).filter(|before| before.module == lead.module) {
+            let more = before.signed_by.into_iter().filter(|key| !lead.signed_by.contains(key));
+            let more: Vec<_> = more.collect();
+            lead.signed_by.extend(more);
+        }
         let kept = store.write(&module_name(&lead.module), module).and_then(|()| {
-            let text = serde_json::to_vec(lead).unwrap_or_default();
+            let text = serde_json::to_vec(&lead).unwrap_or_default();
             store.write(&lead_name(request), &text)
         });
         if let Err(error) = kept {

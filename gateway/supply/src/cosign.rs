@@ -10,14 +10,19 @@ use crate::SupplyError;
 use crate::manifest::{Descriptor, Document};
 use crate::registry::Repository;
 
-/// A signature is small.
-const MOST_BYTES: usize = 1 << 20;
-/// So many signatures of one image are looked at.
+/// A signature is small, with all that vouches for it.
+const MOST_BYTES: usize = 128 << 10;
+/// So many signatures of one image are looked at, of each version.
 const MOST_SIGNATURES: usize = 32;
 const BUNDLE: &str = "application/vnd.dev.sigstore.bundle";
 const SIMPLE_SIGNATURE: &str = "dev.cosignproject.cosign/signature";
 /// What is signed within an envelope.
 const STATEMENT: &str = "application/vnd.in-toto+json";
+/// What a signature states of its image. Other statements by the same key (what was found in it, how it was built) say
+/// nothing of whether it may run.
+const SIGNED: &str = "https://sigstore.dev/cosign/sign/v1";
+/// What version 2 says for the same.
+const SIGNED_SIMPLY: &str = "cosign container image signature";
 
 /// Whether one of these keys has signed the image that is known by one of these digests.
 ///
@@ -33,14 +38,9 @@ pub(crate) async fn check_signature(
     for digest in digests {
         for signed in find_signatures(repository, digest).await? {
             seen += 1;
-            match keys
-                .iter()
-                .map(|key| signed.names(digest, key).map(|()| key))
-                .find_map(keep(&mut last))
-            {
-                Some(key) => return Ok(key.clone()),
-                None if seen >= MOST_SIGNATURES => break,
-                None => {}
+            let mut verdicts = keys.iter().map(|key| signed.names(digest, key).map(|()| key));
+            if let Some(key) = verdicts.find_map(keep(&mut last)) {
+                return Ok(key.clone());
             }
         }
     }
@@ -71,11 +71,23 @@ impl Signed {
     }
 }
 
+/// At most so many, however many there are: each may be large, and all are held. One that is broken stands in no other's
+/// way.
 async fn find_signatures(
     repository: &mut Repository<'_>,
     digest: &str,
 ) -> Result<Vec<Signed>, SupplyError> {
     let mut found = Vec::new();
+    find_bundles(repository, digest, &mut found).await?;
+    find_simple_ones(repository, digest, &mut found).await?;
+    Ok(found)
+}
+
+async fn find_bundles(
+    repository: &mut Repository<'_>,
+    digest: &str,
+    found: &mut Vec<Signed>,
+) -> Result<(), SupplyError> {
     let referrers = repository.referrers(digest).await?;
     // A registry that tells no types is asked for each.
     let may_sign = |entry: &&Descriptor| match entry.artifact_type.as_deref() {
@@ -83,29 +95,47 @@ async fn find_signatures(
         None => true,
     };
     for entry in referrers.manifests.iter().filter(may_sign).take(MOST_SIGNATURES) {
-        let Document::Manifest(manifest) = repository.manifest(&entry.digest).await?.document
-        else {
+        let known = unless_broken(repository.manifest(&entry.digest).await)?;
+        let Some(Document::Manifest(manifest)) = known.map(|known| known.document) else {
             continue;
         };
         for layer in manifest.layers.iter().filter(|layer| layer.media_type.starts_with(BUNDLE)) {
-            let text = repository.blob(layer, MOST_BYTES).await?;
-            found.extend(Bundle::parse(&text).map(Signed::Bundle));
-        }
-    }
-    let tag = format!("{}.sig", digest.replace(':', "-"));
-    match repository.manifest(&tag).await.map(|known| known.document) {
-        Ok(Document::Manifest(manifest)) => {
-            for layer in manifest.layers.iter().take(MOST_SIGNATURES) {
-                let Some(signature) = layer.annotations.get(SIMPLE_SIGNATURE) else { continue };
-                let payload = repository.blob(layer, MOST_BYTES).await?;
-                found.extend(SimpleSigning::new(payload, signature).map(Signed::Simple));
+            if found.len() >= MOST_SIGNATURES {
+                return Ok(());
             }
+            let text = unless_broken(repository.blob(layer, MOST_BYTES).await)?;
+            found.extend(text.and_then(|text| Bundle::parse(&text)).map(Signed::Bundle));
         }
-        Ok(Document::Index(_)) => {}
-        Err(error) if error.is_missing() => {}
-        Err(error) => return Err(error),
     }
-    Ok(found)
+    Ok(())
+}
+
+async fn find_simple_ones(
+    repository: &mut Repository<'_>,
+    digest: &str,
+    found: &mut Vec<Signed>,
+) -> Result<(), SupplyError> {
+    let tag = format!("{}.sig", digest.replace(':', "-"));
+    let known = unless_broken(repository.manifest(&tag).await)?;
+    let Some(Document::Manifest(manifest)) = known.map(|known| known.document) else {
+        return Ok(());
+    };
+    for layer in manifest.layers.iter().take(MOST_SIGNATURES) {
+        let Some(signature) = layer.annotations.get(SIMPLE_SIGNATURE) else { continue };
+        let payload = unless_broken(repository.blob(layer, MOST_BYTES).await)?;
+        let simple = payload.and_then(|payload| SimpleSigning::new(payload, signature));
+        found.extend(simple.map(Signed::Simple));
+    }
+    Ok(())
+}
+
+/// What is not there, too large or not what it says is no signature. Only where nobody answers it is not known.
+fn unless_broken<T>(result: Result<T, SupplyError>) -> Result<Option<T>, SupplyError> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(error @ (SupplyError::Unreachable(_) | SupplyError::Unauthorized { .. })) => Err(error),
+        Err(_) => Ok(None),
+    }
 }
 
 /// A signature of version 2: a payload that names the image, and a signature over it.
@@ -133,6 +163,8 @@ impl SimpleSigning {
         #[derive(Deserialize)]
         struct Critical {
             image: Named,
+            #[serde(rename = "type")]
+            kind: String,
         }
         #[derive(Deserialize)]
         struct Named {
@@ -142,6 +174,9 @@ impl SimpleSigning {
         key.verify(&self.payload, &self.signature).map_err(|_| "it is by another key")?;
         let payload: Payload =
             serde_json::from_slice(&self.payload).map_err(|_| "its payload names no image")?;
+        if payload.critical.kind != SIGNED_SIMPLY {
+            return Err("its payload is no signature of an image");
+        }
         (payload.critical.image.digest == digest).then_some(()).ok_or("it is for another image")
     }
 }
@@ -189,8 +224,10 @@ impl Bundle {
     /// Why it does not.
     pub fn names(&self, digest: &str, key: &PublicKey) -> Result<(), &'static str> {
         #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
         struct Statement {
             subject: Vec<Subject>,
+            predicate_type: String,
         }
         #[derive(Deserialize)]
         struct Subject {
@@ -209,6 +246,9 @@ impl Bundle {
         }
         let statement: Statement =
             serde_json::from_slice(&self.payload).map_err(|_| "its statement names no image")?;
+        if statement.predicate_type != SIGNED {
+            return Err("it states something else of the image than that it is signed");
+        }
         let wanted = digest.strip_prefix("sha256:");
         let named =
             |subject: &Subject| wanted.is_some() && subject.digest.sha256.as_deref() == wanted;
@@ -270,8 +310,11 @@ mod tests {
         assert_eq!(other.names(&digest('a'), &key), Err("its payload is no statement"));
         let empty = read(STATEMENT, "{}");
         assert_eq!(empty.names(&digest('a'), &key), Err("its statement names no image"));
-        let nobody = read(STATEMENT, r#"{"subject":[{"digest":{}}]}"#);
+        let nobody = read(STATEMENT, &statement.replace(&format!(r#""sha256":"{bare}""#), ""));
         assert_eq!(nobody.names("", &key), Err("it is for another image"));
+        let attested = read(STATEMENT, &statement.replace(SIGNED, "https://spdx.dev/Document"));
+        let something_else = "it states something else of the image than that it is signed";
+        assert_eq!(attested.names(&digest('a'), &key), Err(something_else));
     }
 
     #[test]
@@ -286,6 +329,11 @@ mod tests {
         assert_eq!(good.names(&digest('a'), &key), Ok(()));
         assert_eq!(good.names(&digest('b'), &key), Err("it is for another image"));
         assert_eq!(good.names(&digest('a'), &pair().1), Err("it is by another key"));
+        let text = String::from_utf8(payload(&digest('a'))).unwrap();
+        let text = text.replace(SIGNED_SIMPLY, "atomic container signature").into_bytes();
+        let signature_of_other = sign(&signer, &text);
+        let other = SimpleSigning::new(text, &signature_of_other).unwrap();
+        assert_eq!(other.names(&digest('a'), &key), Err("its payload is no signature of an image"));
         let swapped = SimpleSigning::new(payload(&digest('b')), &signature).unwrap();
         assert_eq!(swapped.names(&digest('b'), &key), Err("it is by another key"));
     }

@@ -269,7 +269,7 @@ impl Work {
             let what = "the module".to_owned();
             return Err(SupplyError::Digest { what, wanted: wanted.clone(), found });
         }
-        self.cache.keep(request, &Lead { module: found, signed_by }, &bytes);
+        self.cache.keep(request, Lead { module: found, signed_by }, &bytes);
         Ok(Fetched { bytes, digest })
     }
 

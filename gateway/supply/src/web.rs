@@ -17,7 +17,7 @@ pub(crate) async fn get(transport: &Transport, first: Ask) -> Result<Answer, Sup
     for _ in 0..=MOST_REDIRECTS {
         let answer = transport.get(&ask).await?;
         if !is_redirect(answer.status) {
-            return good(answer, &ask.url);
+            return good(answer, &ask);
         }
         let target = answer.headers.get(LOCATION).and_then(|target| target.to_str().ok());
         let url = target.and_then(|target| resolve(&ask.url, target)).ok_or_else(|| {
@@ -40,11 +40,12 @@ fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
 
-fn good(answer: Answer, url: &Uri) -> Result<Answer, SupplyError> {
-    let asked = || shown(url);
+fn good(answer: Answer, ask: &Ask) -> Result<Answer, SupplyError> {
+    let asked = || shown(&ask.url);
     match answer.status.as_u16() {
         200 => Ok(answer),
-        401 => {
+        // Whoever the answer of another leads to is not told who asks, nor says where that is to be told.
+        401 if ask.named_by == NamedBy::Configuration => {
             let fields = answer.headers.get_all(WWW_AUTHENTICATE);
             let readable = fields.iter().filter_map(|value| value.to_str().ok());
             let challenges: Vec<Challenge> = readable.flat_map(read_challenges).collect();
@@ -60,6 +61,7 @@ fn good(answer: Answer, url: &Uri) -> Result<Answer, SupplyError> {
 
 fn hint(status: u16) -> &'static str {
     match status {
+        401 => ": it wants to know who asks, and a redirect led there, after which nobody is told",
         403 => ": who asks may not have it",
         404 => ": there is no such thing, or who asks may not know of it",
         _ => "",
@@ -84,6 +86,23 @@ fn resolve(base: &Uri, target: &str) -> Option<Uri> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_who_was_meant_says_how_it_wants_to_be_told_who_asks() {
+        let result = |named_by| {
+            let mut headers = http::HeaderMap::new();
+            headers.insert(WWW_AUTHENTICATE, r#"Bearer realm="https://thief/""#.parse().unwrap());
+            let answer = Answer { status: StatusCode::UNAUTHORIZED, headers, body: Vec::new() };
+            let url = "https://a.example/x".parse().unwrap();
+            let ask = Ask { url, accept: "", authorization: None, limit: 0, named_by };
+            good(answer, &ask).err().unwrap()
+        };
+        assert!(matches!(
+            result(NamedBy::Configuration),
+            SupplyError::Unauthorized { challenges, .. } if challenges.len() == 1
+        ));
+        assert!(matches!(result(NamedBy::Answer), SupplyError::Status { status: 401, .. }));
+    }
 
     #[test]
     fn redirects_lead_to_urls_or_paths() {

@@ -7,8 +7,20 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
+use crate::call_memory::Room;
+
 /// What may wait to be sent on one call, in bytes; more ends the call.
 const MOST_WAITING: usize = 1 << 20;
+
+/// A message to be sent, framed as gRPC has it, and its room in the plugin's memory for calls, to be held until it is
+/// gone.
+#[derive(Debug)]
+pub struct Message {
+    /// What is sent.
+    pub bytes: Bytes,
+    /// Its room.
+    pub room: Room,
+}
 
 /// Why a call is broken off from the guest's side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +37,7 @@ pub enum Hangup {
 #[derive(Default)]
 pub struct CallLine {
     hangup: Cell<Option<Hangup>>,
-    messages: RefCell<VecDeque<Bytes>>,
+    messages: RefCell<VecDeque<Message>>,
     waiting: Cell<usize>,
     ended: Cell<bool>,
     awaits_hangup: Cell<Option<Waker>>,
@@ -48,10 +60,10 @@ impl CallLine {
     }
 
     /// The next message that the guest sends; `None` once it sends no more.
-    pub async fn next_message(&self) -> Option<Bytes> {
+    pub async fn next_message(&self) -> Option<Message> {
         poll_fn(|cx| {
             if let Some(message) = self.messages.borrow_mut().pop_front() {
-                self.waiting.set(self.waiting.get().saturating_sub(message.len()));
+                self.waiting.set(self.waiting.get().saturating_sub(message.bytes.len()));
                 return Poll::Ready(Some(message));
             }
             if self.ended.get() {
@@ -63,8 +75,8 @@ impl CallLine {
         .await
     }
 
-    pub(crate) fn send(&self, message: Bytes) {
-        let waiting = self.waiting.get() + message.len();
+    pub(crate) fn send(&self, message: Message) {
+        let waiting = self.waiting.get() + message.bytes.len();
         if waiting > MOST_WAITING && !self.messages.borrow().is_empty() {
             return self.hang_up(Hangup::TooMuchWaiting);
         }
@@ -105,6 +117,15 @@ mod tests {
     use std::pin::pin;
 
     use super::*;
+    use crate::call_memory::CallMemory;
+
+    fn message(bytes: impl Into<Bytes>) -> Message {
+        Message { bytes: bytes.into(), room: CallMemory::beside(0).take(0).unwrap() }
+    }
+
+    fn next(line: &CallLine) -> Poll<Option<Bytes>> {
+        poll(line.next_message()).map(|next| next.map(|message| message.bytes))
+    }
 
     fn poll<T>(future: impl Future<Output = T>) -> Poll<T> {
         pin!(future).poll(&mut Context::from_waker(Waker::noop()))
@@ -113,13 +134,13 @@ mod tests {
     #[test]
     fn messages_come_in_order_and_then_the_end() {
         let line = CallLine::default();
-        assert_eq!(poll(line.next_message()), Poll::Pending);
-        line.send("one".into());
-        line.send("two".into());
+        assert_eq!(next(&line), Poll::Pending);
+        line.send(message("one"));
+        line.send(message("two"));
         line.end_sending();
-        assert_eq!(poll(line.next_message()), Poll::Ready(Some("one".into())));
-        assert_eq!(poll(line.next_message()), Poll::Ready(Some("two".into())));
-        assert_eq!(poll(line.next_message()), Poll::Ready(None));
+        assert_eq!(next(&line), Poll::Ready(Some("one".into())));
+        assert_eq!(next(&line), Poll::Ready(Some("two".into())));
+        assert_eq!(next(&line), Poll::Ready(None));
     }
 
     #[test]
@@ -134,9 +155,9 @@ mod tests {
     #[test]
     fn what_waits_is_bounded() {
         let line = CallLine::default();
-        line.send(vec![0; MOST_WAITING + 1].into());
+        line.send(message(vec![0; MOST_WAITING + 1]));
         assert_eq!(poll(line.hung_up()), Poll::Pending);
-        line.send("x".into());
+        line.send(message("x"));
         assert_eq!(poll(line.hung_up()), Poll::Ready(Hangup::TooMuchWaiting));
     }
 }

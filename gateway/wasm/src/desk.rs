@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 
 use crate::agenda::{Agenda, Begun, Caller};
 use crate::call_line::{CallLine, Hangup};
-use crate::errands::{CallId, CallKind, Errand};
+use crate::errands::{Brought, CallId, CallKind, Errand};
 use crate::shared::{Doorbell, Scope};
 use crate::state::GuestState;
 
@@ -38,6 +38,7 @@ struct Line {
     /// The stream in which it was made, while that lasts; `None` for the root context's.
     stream: Option<u32>,
     kind: CallKind,
+    brought: Brought,
     line: Rc<CallLine>,
 }
 
@@ -82,14 +83,15 @@ impl Desk {
 
     fn take_up(&self, errand: Errand, stream: Option<u32>) {
         match errand {
-            Errand::Begin(call) => {
+            Errand::Begin(call, brought) => {
                 let line = Rc::new(CallLine::default());
-                let kept = Line { stream, kind: call.kind, line: line.clone() };
+                let kept = Line { stream, kind: call.kind, brought, line: line.clone() };
                 self.lines.borrow_mut().insert(call.id.0, kept);
                 let caller = self.caller.clone();
                 self.agenda.begin(Begun { caller, call: *call, line });
             }
             Errand::Send(call, message) => self.on_line(call, |line| line.send(message)),
+            Errand::Overrun(call) => self.break_off(call),
             Errand::EndSending(call) => self.on_line(call, CallLine::end_sending),
             Errand::Cancel(call) => {
                 if let Some(line) = self.lines.borrow_mut().remove(&call.0) {
@@ -105,14 +107,19 @@ impl Desk {
         }
     }
 
-    /// The call is over; `false` where nobody awaits it any more.
-    pub(crate) fn end_call(&self, call: CallId) -> bool {
-        self.lines.borrow_mut().remove(&call.0).is_some()
+    /// The call is over. Who brought it about; `None` where nobody awaits it any more.
+    pub(crate) fn end_call(&self, call: CallId) -> Option<Brought> {
+        self.lines.borrow_mut().remove(&call.0).map(|line| line.brought)
     }
 
-    /// What kind of call the guest still awaits; `None` where it does not.
-    pub(crate) fn awaited(&self, call: CallId) -> Option<CallKind> {
-        self.lines.borrow().get(&call.0).map(|line| line.kind)
+    /// What kind of call the guest still awaits, and who brought it about; `None` where it does not.
+    pub(crate) fn awaited(&self, call: CallId) -> Option<(CallKind, Brought)> {
+        self.lines.borrow().get(&call.0).map(|line| (line.kind, line.brought))
+    }
+
+    /// The guest is sent more than it may take: the call fails.
+    pub(crate) fn break_off(&self, call: CallId) {
+        self.on_line(call, |line| line.hang_up(Hangup::TooMuchWaiting));
     }
 
     /// Whether calls are under way that end by themselves.
@@ -123,7 +130,11 @@ impl Desk {
     /// Nobody needs the results of the calls of streams that are over. The guest waits for them still, so it is told
     /// that they failed, on its root context.
     fn hang_up_for_the_gone(&self, state: &GuestState) {
-        for line in self.lines.borrow_mut().values_mut() {
+        let mut lines = self.lines.borrow_mut();
+        if lines.is_empty() {
+            return;
+        }
+        for line in lines.values_mut() {
             if line.stream.is_some_and(|stream| !state.streams.contains(&stream)) {
                 line.stream = None;
                 line.line.hang_up(Hangup::StreamClosed);

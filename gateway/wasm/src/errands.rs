@@ -8,6 +8,8 @@ use http::{HeaderMap, Method, StatusCode, uri::PathAndQuery};
 use portcullis_model::ClusterName;
 use rustc_hash::FxHashMap;
 
+use crate::call_line::Message;
+use crate::call_memory::Room;
 use crate::shared::Doorbell;
 
 /// Calls that one instance may have in flight.
@@ -17,13 +19,24 @@ pub(crate) const MOST_CALLS: usize = 128;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CallId(pub(crate) u32);
 
+/// Who brought a call about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Brought {
+    /// A request or connection, which ends.
+    ByRequest,
+    /// The plugin itself, by what it was told on its root context, or by one call after the other: that has no end.
+    ByItself,
+}
+
 /// What shall be carried out for a guest, after the callback in which it was asked for.
 #[derive(Debug)]
 pub(crate) enum Errand {
     /// Begin a call.
-    Begin(Box<Call>),
+    Begin(Box<Call>, Brought),
     /// Send a message on a stream of gRPC.
-    Send(CallId, Bytes),
+    Send(CallId, Message),
+    /// There was no room for a message: the stream of gRPC fails.
+    Overrun(CallId),
     /// Nothing more will be sent on it.
     EndSending(CallId),
     /// Nobody awaits the call any more.
@@ -51,6 +64,8 @@ pub struct Call {
     pub timeout: Option<Duration>,
     /// What is awaited.
     pub kind: CallKind,
+    /// What of the plugin's memory for calls it takes, to be held as long as anything of it is.
+    pub room: Room,
 }
 
 /// The kinds of calls.
@@ -112,6 +127,10 @@ pub(crate) struct Errands {
     /// Whether there is news in the outbox or the period was set.
     pub(crate) has_news: bool,
     pub(crate) calls: FxHashMap<u32, KnownCall>,
+    /// How many calls of a stream were made because an earlier one was answered.
+    pub(crate) links: FxHashMap<u32, u32>,
+    /// The plugin has to cool down on this worker: it makes no calls that no request brings.
+    pub(crate) must_rest: bool,
     pub(crate) delivered: Delivered,
     /// For `get_status`: how the last call of gRPC ended.
     pub(crate) grpc_status: (u32, Bytes),
@@ -127,6 +146,8 @@ impl Default for Errands {
             outbox: Vec::new(),
             has_news: false,
             calls: FxHashMap::default(),
+            links: FxHashMap::default(),
+            must_rest: false,
             delivered: Delivered::default(),
             grpc_status: (0, Bytes::new()),
             next_call: 1,
@@ -141,18 +162,15 @@ impl Errands {
         self.has_news = true;
     }
 
-    /// A number for a call of this kind; `None` where too many are in flight.
-    pub(crate) fn open_call(&mut self, kind: CallKind) -> Option<CallId> {
-        if self.calls.len() >= MOST_CALLS {
-            return None;
-        }
+    /// A number for a call of this kind, of which there may be so many.
+    pub(crate) fn open_call(&mut self, kind: CallKind) -> CallId {
         while self.calls.contains_key(&self.next_call) || self.next_call == 0 {
             self.next_call = self.next_call.wrapping_add(1);
         }
         let id = self.next_call;
         self.next_call = id.wrapping_add(1);
         self.calls.insert(id, KnownCall { kind, sends: kind == CallKind::GrpcStream });
-        Some(CallId(id))
+        CallId(id)
     }
 
     /// Puts something into the outbox for a context.

@@ -65,9 +65,14 @@ impl GrpcFrames {
         Ok(Some(self.gathered.split_to(length).freeze()))
     }
 
-    /// Whether a message has begun and not ended.
-    pub fn is_amid_a_message(&self) -> bool {
-        !self.gathered.is_empty()
+    /// How many bytes it holds.
+    pub fn len(&self) -> usize {
+        self.gathered.len()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.gathered.is_empty()
     }
 }
 
@@ -103,7 +108,7 @@ mod tests {
                 }
             }
             prop_assert_eq!(received, messages);
-            prop_assert!(!frames.is_amid_a_message());
+            prop_assert!(frames.is_empty());
         }
     }
 }

@@ -12,7 +12,7 @@ use portcullis_exchange::Exchange;
 use rustc_hash::FxHashSet;
 
 use crate::agenda::Agenda;
-use crate::background::Background;
+use crate::background::{Background, Lane};
 use crate::breaker::Opened;
 use crate::budget::UNSEEN;
 use crate::desk::{Desk, Role};
@@ -227,6 +227,11 @@ impl Instance {
         let plugin = &*self.facts.name;
         match spent {
             Spent::Within => return,
+    /// The same of what a callback cost beside its own time.
+    pub(crate) fn charge_cost(&self, now: Instant, cost: Duration) {
+        self.tell_spent(self.usage.charge_unasked(now, cost));
+    }
+
             Spent::RequestBudget => {
                 tracing::error!(
                     plugin,
@@ -376,7 +381,7 @@ impl Instance {
             fault.message
         );
         self.count_failure();
-        let _ = self.background.try_run(move || drop(vm));
+        let _ = self.background.try_run(Lane::Quick, move || drop(vm));
     }
 }
 
@@ -387,7 +392,7 @@ impl Drop for Instance {
         if let Lasting::Beyond = self.lasting
             && let Some(vm) = self.vm.take()
         {
-            let _ = self.background.try_run(move || drop(vm));
+            let _ = self.background.try_run(Lane::Quick, move || drop(vm));
         }
     }
 }

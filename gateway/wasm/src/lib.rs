@@ -18,6 +18,8 @@ mod breaker;
 mod budget;
 mod call_end;
 mod call_line;
+mod call_memory;
+mod call_opening;
 mod call_targets;
 mod calls;
 mod capability_gate;
@@ -49,6 +51,7 @@ mod network_callbacks;
 mod node;
 mod plugin;
 mod quotas;
+mod restocking;
 mod root_callbacks;
 mod sandbox_engine;
 mod shared;
@@ -64,7 +67,8 @@ mod worker_instances;
 
 pub use abi::{AbiVersion, MapError, Pair, decode_pairs, encode_pairs};
 pub use agenda::{Begun, Caller};
-pub use call_line::{CallLine, Hangup};
+pub use call_line::{CallLine, Hangup, Message};
+pub use call_memory::{NoRoom, Room};
 pub use call_targets::{CallTarget, CallTargets};
 pub use capability_manifest::read_capability_manifest;
 pub use effects::{

@@ -1,8 +1,8 @@
 //! One plugin object: its settings, its module, and the instances started for the workers.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Instant, SystemTime};
 
 use portcullis_model::Isolation;
 use portcullis_telemetry::PluginMetrics;
@@ -10,6 +10,7 @@ use portcullis_telemetry::PluginMetrics;
 use crate::abi::AbiVersion;
 use crate::background::Background;
 use crate::breaker::Breaker;
+use crate::call_memory::CallMemory;
 use crate::capability_manifest::settle_capabilities;
 use crate::engine::Engine;
 use crate::fault_log::{FaultLog, FaultRecord};
@@ -17,6 +18,7 @@ use crate::frozen::Frozen;
 use crate::load_error::LoadError;
 use crate::mailbox::Mailbox;
 use crate::module::Module;
+use crate::restocking::Restocking;
 use crate::state::PluginFacts;
 use crate::ticker::Watch;
 use crate::vm::Vm;
@@ -35,8 +37,7 @@ pub struct Plugin {
     /// From which its requests' sandboxes are made, where each has its own.
     frozen: Option<Frozen>,
     mailbox: Mailbox,
-    restocking: AtomicBool,
-    retry: Retry,
+    restocking: Restocking,
 }
 
 /// A plugin as `/plugins` shows it.
@@ -94,6 +95,7 @@ impl Plugin {
             node: engine.node().clone(),
             targets: engine.call_targets().clone(),
             scope: engine.scopes().of(settings),
+            call_memory: CallMemory::beside(settings.limits.memory),
             abi: module.abi(),
             breaker: Breaker::new(settings.limits.breaker),
             faults: FaultLog::default(),
@@ -110,8 +112,7 @@ impl Plugin {
             facts,
             frozen,
             mailbox: Mailbox::new(workers),
-            restocking: AtomicBool::new(false),
-            retry: Retry::default(),
+            restocking: Restocking::default(),
         };
         if plugin.has_lasting_instances() {
             plugin.fill_mailbox()?;
@@ -190,30 +191,29 @@ impl Plugin {
         self.engine.background()
     }
 
-    /// Has what is missing started in the background; at most one such job of a plugin waits at a time.
+    /// Has what is missing started in the background: one instance, then others have their turn.
     fn restock(self: &Arc<Self>) {
-        if !self.mailbox.lacks_any()
-            || self.retry.is_too_early()
-            || self.restocking.swap(true, Ordering::AcqRel)
-        {
+        if !self.mailbox.lacks_any() || !self.restocking.queue() {
             return;
         }
         let plugin = Arc::downgrade(self);
-        let queued = self.background().try_run(move || {
+        let queued = self.background().try_run(self.restocking.lane(), move || {
             if let Some(plugin) = plugin.upgrade() {
-                plugin.restock_now();
+                plugin.restock_one();
+                plugin.restocking.leave_queue();
+                plugin.restock();
             }
         });
         if queued.is_err() {
-            self.restocking.store(false, Ordering::Release);
+            self.restocking.leave_queue();
         }
     }
 
-    fn restock_now(&self) {
-        match self.fill_mailbox() {
-            Ok(()) => self.retry.succeeded(),
+    fn restock_one(&self) {
+        match self.start_one() {
+            Ok(()) => self.restocking.succeeded(),
             Err(error) => {
-                let pause = self.retry.failed();
+                let pause = self.restocking.failed();
                 tracing::error!(
                     plugin = &*self.facts.name,
                     ?pause,
@@ -221,16 +221,21 @@ impl Plugin {
                 );
             }
         }
-        self.restocking.store(false, Ordering::Release);
     }
 
     fn fill_mailbox(&self) -> Result<(), LoadError> {
         while self.mailbox.lacks_any() {
-            let vm = Vm::start(self.module.pre(), self.facts.clone(), self.engine.watch())?;
-            if self.mailbox.put(vm).is_err() {
-                break;
-            }
+            self.start_one()?;
         }
+        Ok(())
+    }
+
+    /// One that is wanted nowhere any more is dropped again.
+    fn start_one(&self) -> Result<(), LoadError> {
+        let began = Instant::now();
+        let started = Vm::start(self.module.pre(), self.facts.clone(), self.watch());
+        self.restocking.took(began.elapsed());
+        drop(self.mailbox.put(started?));
         Ok(())
     }
 }
@@ -238,46 +243,5 @@ impl Plugin {
 impl std::fmt::Debug for Plugin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Plugin({} #{})", self.facts.name, self.id.0)
-    }
-}
-
-/// When to try again after a replacement failed to start: after 1 s, then twice as long up to 32 s.
-struct Retry {
-    origin: Instant,
-    not_before_ms: AtomicU64,
-    failures: AtomicU32,
-}
-
-impl Default for Retry {
-    fn default() -> Self {
-        Retry {
-            origin: Instant::now(),
-            not_before_ms: AtomicU64::new(0),
-            failures: AtomicU32::new(0),
-        }
-    }
-}
-
-impl Retry {
-    fn is_too_early(&self) -> bool {
-        let not_before = self.not_before_ms.load(Ordering::Relaxed);
-        not_before != 0 && self.now_ms() < not_before
-    }
-
-    fn failed(&self) -> Duration {
-        let failures = self.failures.fetch_add(1, Ordering::Relaxed).min(5);
-        let pause = Duration::from_secs(1 << failures);
-        let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-        self.not_before_ms.store(self.now_ms() + pause_ms, Ordering::Relaxed);
-        pause
-    }
-
-    fn succeeded(&self) {
-        self.failures.store(0, Ordering::Relaxed);
-        self.not_before_ms.store(0, Ordering::Relaxed);
-    }
-
-    fn now_ms(&self) -> u64 {
-        u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }

@@ -15,6 +15,7 @@ use wasmtime::{Memory, TypedFunc};
 use crate::abi::AbiVersion;
 use crate::breaker::Breaker;
 use crate::budget::TimeBudget;
+use crate::call_memory::CallMemory;
 use crate::call_targets::CallTargets;
 use crate::effects::{Direction, EndOfStream, LocalReply};
 use crate::errands::Errands;
@@ -51,6 +52,8 @@ pub(crate) struct PluginFacts {
     /// With whom it shares data and queues.
     pub(crate) scope: Arc<Scope>,
     pub(crate) abi: AbiVersion,
+    /// What its calls hold.
+    pub(crate) call_memory: Arc<CallMemory>,
     /// What it may touch.
     pub(crate) capabilities: Capabilities,
     /// Whether that is less than the compatible set.

@@ -2,6 +2,7 @@
 
 mod body_calls;
 mod budgets;
+mod call_quotas;
 mod conformance;
 mod containment;
 mod foreign_functions;

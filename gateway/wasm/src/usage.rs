@@ -94,6 +94,11 @@ impl Usage {
         }
     }
 
+    /// Whether the plugin has to cool down on this worker.
+    pub(crate) fn must_rest(&self) -> bool {
+        self.share.is_cooling()
+    }
+
     /// Whether a stream has had its time.
     pub(crate) fn is_over_budget(&self, stream: u32) -> bool {
         let spent = self.spent.borrow();

@@ -96,6 +96,9 @@ pub(crate) fn delete_context(
 /// Gives the guest its whole time budget from now on.
 pub(crate) fn arm(store: &mut Store<GuestState>) {
     let ticks = store.data_mut().time.arm();
+    if !state.errands.links.is_empty() {
+        state.errands.links.remove(&context);
+    }
     store.set_epoch_deadline(ticks);
 }
 

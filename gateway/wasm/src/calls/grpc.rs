@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::Method;
 use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue, TE, USER_AGENT};
 use http::uri::PathAndQuery;
 use wasmtime::Linker;
 
-use super::http_call::{Range, cluster, fields, pairs, timeout, too_many};
+use super::header_edit::weight;
+use super::http_call::{Range, cluster, fields, pairs, timeout};
 use crate::abi::Status;
 use crate::call_end::{CallError, CallResult, bad_argument};
+use crate::call_line::Message;
+use crate::call_opening::{Opened, open_call, room_for_message};
 use crate::errands::{Call, CallId, CallKind, Errand};
 use crate::grpc_frames::frame;
 use crate::guest::{Guest, Slots, bytes, give, memory_and_state, run, write_u32};
@@ -99,7 +101,7 @@ fn link_stream(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
                 out,
             };
             run(guest, "proxy_grpc_stream", |guest| {
-                begin(guest, &asked, CallKind::GrpcStream, Bytes::new(), None)
+                begin(guest, &asked, CallKind::GrpcStream, None, None)
             })
         },
     )?;
@@ -117,15 +119,15 @@ struct Asked {
 fn unary(guest: &mut Guest<'_>, asked: &Asked, message: Range, milliseconds: u32) -> CallResult {
     let (memory, state) = memory_and_state(guest)?;
     let timeout = timeout(state, milliseconds);
-    let message = frame(message_bytes(memory, message)?);
-    begin(guest, asked, CallKind::GrpcUnary, message, Some(timeout))
+    message_bytes(memory, message)?;
+    begin(guest, asked, CallKind::GrpcUnary, Some(message), Some(timeout))
 }
 
 fn begin(
     guest: &mut Guest<'_>,
     asked: &Asked,
     kind: CallKind,
-    body: Bytes,
+    message: Option<Range>,
     timeout: Option<Duration>,
 ) -> CallResult {
     let (memory, state) = memory_and_state(guest)?;
@@ -137,10 +139,13 @@ fn begin(
     })?;
     let headers = headers(metadata, &cluster.host, timeout);
     write_u32(memory, asked.out, 0)?;
-    let id = state.errands.open_call(kind).ok_or_else(too_many)?;
+    let message = message.map(|range| message_bytes(memory, range)).transpose()?;
+    let size = weight(&headers) + message.map_or(0, <[u8]>::len);
+    let Opened { id, room, brought } = open_call(state, kind, size)?;
+    let body = message.map(frame).unwrap_or_default();
     let (method, trailers) = (Method::POST, HeaderMap::new());
-    let call = Call { id, cluster, method, path, headers, body, trailers, timeout, kind };
-    state.errands.ask(state.effective, Errand::Begin(Box::new(call)));
+    let call = Call { id, cluster, method, path, headers, body, trailers, timeout, kind, room };
+    state.errands.ask(state.effective, Errand::Begin(Box::new(call), brought));
     write_u32(memory, asked.out, id.0)
 }
 
@@ -194,16 +199,22 @@ fn message_bytes(memory: &[u8], range: Range) -> Result<&[u8], CallError> {
     bytes(memory, range.0, range.1)
 }
 
+/// Where there is no room for a message the stream fails, which the guest is told: SDKs panic on a refusal.
 fn send(guest: &mut Guest<'_>, call: u32, message: Range, end: u32) -> CallResult {
     let (memory, state) = memory_and_state(guest)?;
     let message = message_bytes(memory, message)?;
+    let room = room_for_message(state, message.len());
     let known = state.errands.calls.get_mut(&call).filter(|known| known.sends);
     let known = known.ok_or_else(|| bad_argument("no stream of this id can be sent on"))?;
-    known.sends = end == 0;
-    let (context, framed) = (state.effective, frame(message));
-    state.errands.ask(context, Errand::Send(CallId(call), framed));
+    known.sends = end == 0 && room.is_ok();
+    let (context, id) = (state.effective, CallId(call));
+    let Ok(room) = room else {
+        state.errands.ask(context, Errand::Overrun(id));
+        return Err(CallError::Refused(Status::Ok, "the plugin's calls hold too much memory"));
+    };
+    state.errands.ask(context, Errand::Send(id, Message { bytes: frame(message), room }));
     if end != 0 {
-        state.errands.ask(context, Errand::EndSending(CallId(call)));
+        state.errands.ask(context, Errand::EndSending(id));
     }
     Ok(())
 }
@@ -233,8 +244,10 @@ fn close(guest: &mut Guest<'_>, call: u32) -> CallResult {
     let state = guest.data_mut();
     match state.errands.calls.get_mut(&call) {
         Some(known) if known.kind == CallKind::GrpcStream => {
-            known.sends = false;
-            state.errands.ask(state.effective, Errand::EndSending(CallId(call)));
+            // Once is enough, however often it is asked for.
+            if std::mem::take(&mut known.sends) {
+                state.errands.ask(state.effective, Errand::EndSending(CallId(call)));
+            }
             Ok(())
         }
         _ => cancel(guest, call),

@@ -4,7 +4,7 @@
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery};
 use http::{Method, StatusCode};
-use portcullis_exchange::{Exchange, ResponseHead};
+use portcullis_exchange::{Exchange, HeadChange, ResponseHead};
 
 use super::header_view::MapKind;
 use crate::abi::{Pair, Status};
@@ -154,7 +154,7 @@ impl<'a> HeadEdit<'a> {
 
     fn mark_changed(&mut self) {
         if let HeadEdit::Request(exchange) = self {
-            exchange.request_changed = true;
+            exchange.change_head(HeadChange::Fields);
         }
     }
 
@@ -166,7 +166,7 @@ impl<'a> HeadEdit<'a> {
         match self {
             HeadEdit::Request(exchange) => {
                 put_request_pseudo(exchange, name, value)?;
-                exchange.request_changed = true;
+                exchange.change_head(HeadChange::Line);
             }
             HeadEdit::Response(head) if name == b":status" => head.status = status(value)?,
             HeadEdit::Response(_) => return Err(bad_argument("a reply has no such pseudo-header")),
@@ -187,7 +187,8 @@ pub(super) fn field(name: &[u8], value: &[u8]) -> Result<(HeaderName, HeaderValu
     Ok((name, value))
 }
 
-fn weight(fields: &HeaderMap) -> usize {
+/// What a map's names and values weigh, in bytes.
+pub(super) fn weight(fields: &HeaderMap) -> usize {
     fields.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
 }
 

@@ -9,9 +9,10 @@ use http::{HeaderName, Method};
 use portcullis_model::{CallableUpstreams, ClusterName};
 use wasmtime::Linker;
 
-use super::header_edit::{authority, field, is_ours, path};
+use super::header_edit::{authority, field, is_ours, path, weight};
 use crate::abi::{Pair, Status, decode_pairs};
 use crate::call_end::{CallError, CallResult, bad_argument};
+use crate::call_opening::{Opened, open_call};
 use crate::errands::{Call, CallKind, Errand};
 use crate::guest::{Guest, bytes, memory_and_state, run, write_u32};
 use crate::state::GuestState;
@@ -72,15 +73,16 @@ fn call(guest: &mut Guest<'_>, asked: &Asked) -> CallResult {
     if asked.body.1 > MOST_BODY_BYTES {
         return Err(CallError::Refused(Status::InternalFailure, "the call's body is too large"));
     }
-    let body = Bytes::copy_from_slice(bytes(memory, asked.body.0, asked.body.1)?);
     // Written first: an address outside of its memory must not leave a call behind that nobody knows of.
     write_u32(memory, asked.out, 0)?;
-    let id = state.errands.open_call(CallKind::Http).ok_or_else(too_many)?;
-    let timeout = Some(timeout(state, asked.timeout));
+    let body = bytes(memory, asked.body.0, asked.body.1)?;
     let Head { method, path, headers } = head;
-    let kind = CallKind::Http;
-    let call = Call { id, cluster, method, path, headers, body, trailers, timeout, kind };
-    state.errands.ask(state.effective, Errand::Begin(Box::new(call)));
+    let (kind, size) = (CallKind::Http, weight(&headers) + weight(&trailers) + body.len());
+    let Opened { id, room, brought } = open_call(state, kind, size)?;
+    let body = Bytes::copy_from_slice(body);
+    let timeout = Some(timeout(state, asked.timeout));
+    let call = Call { id, cluster, method, path, headers, body, trailers, timeout, kind, room };
+    state.errands.ask(state.effective, Errand::Begin(Box::new(call), brought));
     write_u32(memory, asked.out, id.0)
 }
 
@@ -108,11 +110,6 @@ pub(super) fn timeout(state: &GuestState, milliseconds: u32) -> Duration {
         0 => state.facts.settings.limits.call,
         asked => Duration::from_millis(asked.into()).min(LONGEST),
     }
-}
-
-/// SDKs take this for what it is: the call was not made.
-pub(super) fn too_many() -> CallError {
-    CallError::Refused(Status::InternalFailure, "too many calls are in flight")
 }
 
 pub(super) fn pairs(memory: &[u8], range: Range) -> Result<Vec<Pair<'_>>, CallError> {

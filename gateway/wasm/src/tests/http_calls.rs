@@ -235,7 +235,7 @@ fn a_stream_of_grpc_takes_messages_until_it_is_closed() {
     while let Poll::Ready(Some(message)) =
         pin!(begun.line.next_message()).poll(&mut Context::from_waker(Waker::noop()))
     {
-        sent.push(message);
+        sent.push(message.bytes);
     }
     assert_eq!(sent, [&b"\0\0\0\0\x03one"[..], b"\0\0\0\0\x03two"]);
     caller.on_grpc_trailing_metadata(begun.call.id, trailers);

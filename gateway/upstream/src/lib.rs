@@ -33,6 +33,8 @@ mod feed;
 mod http1;
 mod http2;
 #[cfg(test)]
+mod http2_attack_tests;
+#[cfg(test)]
 mod http2_tests;
 mod lease;
 mod limits;

@@ -82,8 +82,9 @@ async fn ten_thousand_gets_race_with_the_end_of_their_connections() {
         clients.spawn(async move {
             let mut client = Client::http1(address).await.unwrap();
             for turn in 0..10_000 / CONNECTIONS {
-                let reply = client.get(HOST, &format!("/{connection}/{turn}")).await;
-                if reply.status != 200 {
+                let path = format!("/{connection}/{turn}");
+                let reply = client.get(HOST, &path).await;
+                if reply.status != 200 || reply.json()["path"] != path.as_str() {
                     failed.fetch_add(1, Ordering::Relaxed);
                 }
             }

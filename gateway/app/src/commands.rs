@@ -2,6 +2,7 @@
 
 mod explain;
 mod plugin;
+mod plugin_test;
 mod serve;
 mod test;
 mod validate;

@@ -14,6 +14,8 @@ pub(crate) enum PluginCommand {
     New(NewArguments),
     /// Compile the project to a module: ./target/portcullis/NAME.wasm.
     Build(BuildArguments),
+    /// Send the cases of tests/*.yaml through the plugin, in this gateway or an Envoy.
+    Test(PluginTestArguments),
     /// Say what a module is, what it needs, and whether the gateway would take it.
     Inspect(InspectArguments),
 }
@@ -35,6 +37,29 @@ pub(crate) struct BuildArguments {
     /// The project's folder.
     #[arg(value_name = "PATH", default_value = ".")]
     pub path: PathBuf,
+}
+
+/// `portcullis plugin test`
+#[derive(Debug, Args)]
+pub(crate) struct PluginTestArguments {
+    /// The project's folder; it is built first.
+    #[arg(value_name = "PATH", default_value = ".")]
+    pub path: PathBuf,
+    /// A suite; may be repeated. Default: PATH/tests/*.yaml.
+    #[arg(long, value_name = "FILE")]
+    pub suite: Vec<PathBuf>,
+    /// A module that is there already, of whatever language; nothing is built.
+    #[arg(long, value_name = "FILE.wasm")]
+    pub module: Option<PathBuf>,
+    /// Refuse what Envoy refuses, so that what passes here runs in Istio.
+    #[arg(long)]
+    pub envoy_strict: bool,
+    /// Run in this Envoy instead (the program itself).
+    #[arg(long, value_name = "PROGRAM", conflicts_with = "envoy_strict")]
+    pub envoy: Option<PathBuf>,
+    /// How to say it.
+    #[arg(long, value_enum, default_value = "text")]
+    pub output: Output,
 }
 
 /// `portcullis plugin inspect`

@@ -3,6 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_saphyr::Spanned;
+
+use crate::none_or::NoneOr;
+use crate::one_or_more::OneOrMore;
 
 /// Headers by name; what is expected of a header may be that it is not there.
 pub(crate) type Headers<V> = BTreeMap<String, V>;
@@ -10,18 +14,18 @@ pub(crate) type Headers<V> = BTreeMap<String, V>;
 /// A file of cases for one filter.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Suite {
+pub(crate) struct Suite {
     /// The filter's configuration where a case has none of its own: a struct, or a string as it is.
     #[serde(default)]
     pub configuration: Option<serde_json::Value>,
-    /// The cases, each on a filter that has just been started.
-    pub cases: Vec<Case>,
+    /// The cases, each on a filter that has just been started, with their places in the file.
+    pub cases: Vec<Spanned<Case>>,
 }
 
 /// One request, from the client to the upstream and back.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Case {
+pub(crate) struct Case {
     /// What it shows; it names the case in reports.
     pub name: String,
     /// The filter's configuration, in the place of the suite's.
@@ -43,7 +47,7 @@ pub struct Case {
 /// What a client sends.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Request {
+pub(crate) struct Request {
     /// The method.
     pub method: String,
     /// The host that is asked for.
@@ -53,7 +57,7 @@ pub struct Request {
     /// Further headers.
     pub headers: Headers<OneOrMore>,
     /// The body; a list is sent in pieces.
-    pub body: Body,
+    pub body: OneOrMore,
 }
 
 impl Default for Request {
@@ -63,7 +67,7 @@ impl Default for Request {
             host: "example.test".to_owned(),
             path: "/".to_owned(),
             headers: Headers::new(),
-            body: Body::default(),
+            body: OneOrMore::default(),
         }
     }
 }
@@ -71,95 +75,45 @@ impl Default for Request {
 /// What an upstream or another service answers.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Response {
+pub(crate) struct Response {
     /// The status.
     pub status: u16,
     /// Its headers.
     pub headers: Headers<OneOrMore>,
     /// The body; a list is sent in pieces.
-    pub body: Body,
+    pub body: OneOrMore,
     /// How long it takes, as in `20ms`.
     pub after: Option<String>,
 }
 
 impl Default for Response {
     fn default() -> Self {
-        Response { status: 200, headers: Headers::new(), body: Body::default(), after: None }
-    }
-}
-
-/// One value, or several lines of the same name.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-#[serde(untagged)]
-pub enum OneOrMore {
-    /// One line.
-    One(String),
-    /// Several, in this order.
-    More(Vec<String>),
-}
-
-/// A body whole or in pieces.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-#[serde(untagged)]
-pub enum Body {
-    /// At once; an empty one is none.
-    Whole(String),
-    /// Piece by piece.
-    Pieces(Vec<String>),
-}
-
-impl Default for Body {
-    fn default() -> Self {
-        Body::Whole(String::new())
+        Response { status: 200, headers: Headers::new(), body: OneOrMore::default(), after: None }
     }
 }
 
 /// How another service answers a call of the filter.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ScriptedCall {
+pub(crate) struct ScriptedCall {
     /// The cluster that the filter names.
     pub cluster: String,
     /// What the call has to look like; a case fails where one does not.
     #[serde(default)]
     pub expect: ExpectedMessage,
-    /// The answer, or `none`: the service is silent until the filter gives up.
+    /// The answer, 200 where nothing is said; `none`: the service is silent until the filter gives up.
     #[serde(default)]
-    pub answer: Answer,
-}
-
-/// What a service answers.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
-pub enum Answer {
-    /// A response.
-    Response(Response),
-    /// Nothing, ever.
-    Silence(Nothing),
-}
-
-impl Default for Answer {
-    fn default() -> Self {
-        Answer::Response(Response::default())
-    }
-}
-
-/// The word `none`.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-pub enum Nothing {
-    /// As it is written.
-    #[serde(rename = "none")]
-    None,
+    pub answer: Option<NoneOr<Response>>,
 }
 
 /// What has to come out; what is not named is not looked at.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Expectations {
+pub(crate) struct Expectations {
     /// The configuration is refused, with this in the reason.
     pub refused: Option<String>,
     /// What the upstream got; `none`: it was not asked.
-    pub request: Option<ExpectedRequest>,
+    pub request: Option<NoneOr<ExpectedMessage>>,
     /// What the client got.
     pub response: Option<ExpectedMessage>,
     /// What the filter's log lines have to contain, each in some line.
@@ -170,20 +124,10 @@ pub struct Expectations {
     pub calls: Option<usize>,
 }
 
-/// What the upstream got.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
-pub enum ExpectedRequest {
-    /// It was not asked.
-    NotSent(Nothing),
-    /// A request that looks like this.
-    Sent(ExpectedMessage),
-}
-
 /// What a message has to look like; what is not named is not looked at.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
-pub struct ExpectedMessage {
+pub(crate) struct ExpectedMessage {
     /// The method, of a request.
     pub method: Option<String>,
     /// The path with its query, of a request.

@@ -9,6 +9,7 @@ use portcullis_wasm::Engine;
 
 use crate::args::Output;
 use crate::command_error::CommandError;
+use crate::commands::plugin_test::plugin_test;
 use crate::plugin_arguments::{BuildArguments, InspectArguments, NewArguments, PluginCommand};
 
 /// Does what was asked.
@@ -16,6 +17,7 @@ pub(crate) fn plugin(command: &PluginCommand) -> Result<ExitCode, CommandError> 
     match command {
         PluginCommand::New(arguments) => new(arguments),
         PluginCommand::Build(arguments) => build(arguments),
+        PluginCommand::Test(arguments) => plugin_test(arguments),
         PluginCommand::Inspect(arguments) => inspect(arguments),
     }
 }
@@ -48,7 +50,8 @@ fn inspect(arguments: &InspectArguments) -> Result<ExitCode, CommandError> {
     Ok(if found.refused.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn engine() -> Result<Arc<Engine>, CommandError> {
+/// The engine that serves.
+pub(super) fn engine() -> Result<Arc<Engine>, CommandError> {
     Engine::new().map_err(|error| CommandError::Failure(error.to_string()))
 }
 

@@ -1,0 +1,112 @@
+//! `portcullis plugin test`: suites through a plugin, and how they ended.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use portcullis_authoring::{Progress, Project, Stand, Strictness, Verdict, run_suite};
+use serde_json::json;
+
+use crate::args::Output;
+use crate::command_error::CommandError;
+use crate::commands::plugin::engine;
+use crate::plugin_arguments::PluginTestArguments;
+
+/// Exit status 1 where a case fails.
+pub(super) fn plugin_test(arguments: &PluginTestArguments) -> Result<ExitCode, CommandError> {
+    let suites = suites(arguments)?;
+    let module = module(arguments)?;
+    let stand = stand(arguments)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CommandError::failure("the runtime", error))?;
+    let mut verdicts = Vec::new();
+    for suite in &suites {
+        verdicts.extend(runtime.block_on(run_suite(suite, &module, &stand))?);
+    }
+    report(&verdicts, arguments.output)
+        .map_err(|error| CommandError::failure("standard output", error))?;
+    let passed = verdicts.iter().all(|verdict| verdict.failures.is_empty());
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn suites(arguments: &PluginTestArguments) -> Result<Vec<PathBuf>, CommandError> {
+    if !arguments.suite.is_empty() {
+        return Ok(arguments.suite.clone());
+    }
+    let folder = arguments.path.join("tests");
+    let entries = std::fs::read_dir(&folder).map_err(|error| {
+        CommandError::Usage(format!(
+            "{}: {error}; write a suite there, or name one with --suite",
+            folder.display()
+        ))
+    })?;
+    let is_suite =
+        |path: &PathBuf| path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
+    let mut suites: Vec<PathBuf> =
+        entries.flatten().map(|entry| entry.path()).filter(is_suite).collect();
+    suites.sort();
+    if suites.is_empty() {
+        return Err(CommandError::Usage(format!("{} holds no suite (*.yaml)", folder.display())));
+    }
+    Ok(suites)
+}
+
+fn module(arguments: &PluginTestArguments) -> Result<PathBuf, CommandError> {
+    let module = match &arguments.module {
+        Some(module) => module.clone(),
+        None => Project::find(&arguments.path)?.build(&*engine()?, &Progress::shown())?.path,
+    };
+    module
+        .canonicalize()
+        .map_err(|error| CommandError::failure(&module.display().to_string(), error))
+}
+
+fn stand(arguments: &PluginTestArguments) -> Result<Stand, CommandError> {
+    if let Some(envoy) = &arguments.envoy {
+        return Ok(Stand::Envoy { program: envoy.clone() });
+    }
+    let program =
+        std::env::current_exe().map_err(|error| CommandError::failure("this program", error))?;
+    let strictness = if arguments.envoy_strict { Strictness::Envoy } else { Strictness::Lenient };
+    Ok(Stand::Gateway { program, strictness })
+}
+
+fn report(verdicts: &[Verdict], output: Output) -> std::io::Result<()> {
+    let out = &mut std::io::stdout().lock();
+    match output {
+        Output::Json => writeln!(out, "{:#}", to_json(verdicts)),
+        Output::Text => verdicts
+            .iter()
+            .try_for_each(|verdict| write_verdict(verdict, out))
+            .and_then(|()| write_sum(verdicts, out)),
+    }
+}
+
+fn write_verdict(verdict: &Verdict, out: &mut impl std::io::Write) -> std::io::Result<()> {
+    let milliseconds = verdict.took.as_secs_f64() * 1e3;
+    if verdict.failures.is_empty() {
+        return writeln!(out, "ok      {} ({milliseconds:.1} ms)", verdict.name);
+    }
+    writeln!(out, "FAILED  {}  at {}", verdict.name, verdict.place)?;
+    verdict.failures.iter().try_for_each(|failure| writeln!(out, "          {failure}"))
+}
+
+fn write_sum(verdicts: &[Verdict], out: &mut impl std::io::Write) -> std::io::Result<()> {
+    let failed = verdicts.iter().filter(|verdict| !verdict.failures.is_empty()).count();
+    writeln!(out, "{} cases, {failed} failed", verdicts.len())
+}
+
+fn to_json(verdicts: &[Verdict]) -> serde_json::Value {
+    let cases = verdicts.iter().map(|verdict| {
+        json!({
+            "name": verdict.name,
+            "place": verdict.place,
+            "passed": verdict.failures.is_empty(),
+            "failures": verdict.failures,
+            "milliseconds": verdict.took.as_secs_f64() * 1e3,
+        })
+    });
+    json!({ "cases": cases.collect::<Vec<_>>() })
+}

@@ -20,7 +20,7 @@ plugins: setup ## the shipped filters and the test guests, compiled to Wasm
 test: plugins ## every test
 	.ci/test --no-run
 	examples/check target/debug/portcullis
-	cd sdk/rust && cargo test --workspace
+	cd sdk/rust && cargo test --workspace --all-features
 	cd plugins && cargo test --workspace
 	.ci/test
 	benches/instructions

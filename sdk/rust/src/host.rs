@@ -6,9 +6,9 @@ mod native;
 mod wasm;
 
 #[cfg(not(target_arch = "wasm32"))]
-pub use native::Metrics;
-#[cfg(not(target_arch = "wasm32"))]
 pub(crate) use native::*;
+#[cfg(not(target_arch = "wasm32"))]
+pub use native::{Answer, Call, GrpcAnswer, GrpcCall, Metrics};
 #[cfg(target_arch = "wasm32")]
 pub(crate) use wasm::*;
 

@@ -1,5 +1,7 @@
 //! A reply that the filter gives itself.
 
+use std::borrow::Cow;
+
 use crate::HostError;
 use crate::host;
 use crate::packed::Packed;
@@ -15,7 +17,7 @@ use crate::packed::Packed;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     status: u16,
-    details: &'static str,
+    details: Cow<'static, str>,
     headers: Vec<(String, Vec<u8>)>,
     body: Vec<u8>,
 }
@@ -23,7 +25,7 @@ pub struct Reply {
 impl Reply {
     /// An empty reply with a status.
     pub fn new(status: u16) -> Self {
-        Reply { status, details: "", headers: Vec::new(), body: Vec::new() }
+        Reply { status, details: Cow::Borrowed(""), headers: Vec::new(), body: Vec::new() }
     }
 
     /// Adds a header.
@@ -39,8 +41,8 @@ impl Reply {
     }
 
     /// Sets the response-code details for the access log: a word, such as `jwt_expired`.
-    pub fn details(mut self, details: &'static str) -> Self {
-        self.details = details;
+    pub fn details(mut self, details: impl Into<Cow<'static, str>>) -> Self {
+        self.details = details.into();
         self
     }
 
@@ -63,6 +65,6 @@ impl Reply {
         let headers: Vec<_> =
             self.headers().map(|(name, value)| (name.as_bytes(), value)).collect();
         let headers = if headers.is_empty() { Vec::new() } else { Packed::pack(&headers) };
-        host::send_reply(u32::from(self.status), self.details, &self.body, &headers)
+        host::send_reply(u32::from(self.status), &self.details, &self.body, &headers)
     }
 }

@@ -60,6 +60,15 @@ impl Events {
         Some((at, event))
     }
 
+    /// The clock was set: what waits, waits as long as before.
+    pub(crate) fn shift(&mut self, before: Duration, now: Duration) {
+        let waiting = std::mem::take(&mut self.waiting);
+        let shifted = waiting
+            .into_iter()
+            .map(|((at, number), event)| ((at.saturating_sub(before) + now, number), event));
+        self.waiting = shifted.collect();
+    }
+
     /// Forgets what was to come of one call.
     pub(crate) fn forget_call(&mut self, id: u32) {
         self.waiting.retain(|_, event| match event {

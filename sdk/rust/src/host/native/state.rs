@@ -23,9 +23,12 @@ pub(crate) fn with_state<T>(call: impl FnOnce(&mut State) -> T) -> T {
     STATE.with_borrow_mut(call)
 }
 
-/// Back to the first state. The old one is dropped outside: what it holds may end with calls to the host.
+/// Back to the first state; ids are never given twice. The old state is dropped outside: what it holds may call the host.
 pub(crate) fn reset() {
-    let old = with_state(std::mem::take);
+    let old = with_state(|state| {
+        let (last_context, last_call) = (state.last_context, state.last_call);
+        std::mem::replace(state, State { last_context, last_call, ..State::default() })
+    });
     drop(old);
 }
 

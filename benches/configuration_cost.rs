@@ -7,7 +7,7 @@ use std::alloc::System;
 use std::env;
 use std::time::Instant;
 
-use portcullis_manifests::{Conversion, Draft, LastGood, SourceFile, into_model};
+use portcullis_manifests::{Conversion, Draft, Memory, SourceFile, into_model};
 use portcullis_message::HeadRules;
 use portcullis_snapshot::{Compiled, Compiler, Published};
 use portcullis_telemetry::Registry;
@@ -31,8 +31,8 @@ fn main() {
     let mut scales = Scales;
     let sources = scales.weigh("text", || files("/api/v1/"));
     let draft = scales.weigh("draft", || Draft::read(sources));
-    let first = scales.weigh("conversion", || convert(&draft, &LastGood::default()));
-    let Conversion { model, problems, status, last_good } = first;
+    let first = scales.weigh("conversion", || convert(&draft, &Memory::default()));
+    let Conversion { model, problems, status, memory } = first;
     let mut compiler = Compiler::new(Registry::new(), None);
     let published = Published::new(compiler.empty());
     let snapshot = scales.weigh("snapshot", || {
@@ -50,7 +50,7 @@ fn main() {
         let changed = scales.weigh("text", || files(&prefix));
         let begin = Instant::now();
         let next = scales.weigh("draft", || Draft::read_with(changed, &draft));
-        let conversion = scales.weigh("conversion", || convert(&next, &last_good));
+        let conversion = scales.weigh("conversion", || convert(&next, &memory));
         let Conversion { model, problems, .. } = conversion;
         let compiled =
             scales.weigh("snapshot", || compiler.compile(model, problems, Some(&current)));
@@ -59,12 +59,12 @@ fn main() {
     }
     println!("what is given back:");
     scales.weigh("first snapshot", || drop((published, current)));
-    scales.weigh("last good", || drop(last_good));
+    scales.weigh("last good", || drop(memory));
     scales.weigh("draft", || drop(draft));
 }
 
-fn convert(draft: &Draft, last_good: &LastGood) -> Conversion {
-    into_model(draft, last_good, HeadRules::default())
+fn convert(draft: &Draft, memory: &Memory) -> Conversion {
+    into_model(draft, memory, HeadRules::default())
 }
 
 /// What was allocated and not given back when last asked.

@@ -2,7 +2,7 @@
 #![allow(missing_docs, reason = "criterion's macros make undocumented items")]
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use portcullis_manifests::{Draft, LastGood, SourceFile, into_model};
+use portcullis_manifests::{Draft, Memory, SourceFile, into_model};
 use portcullis_message::HeadRules;
 
 const ROUTES: usize = 10_000;
@@ -33,18 +33,18 @@ fn read_manifests(criterion: &mut Criterion) {
         let text = text(route, "/api/");
         group.bench_function(format!("{name}/first"), |bencher| {
             let read = |source| {
-                into_model(&Draft::read(vec![source]), &LastGood::default(), HeadRules::default())
+                into_model(&Draft::read(vec![source]), &Memory::default(), HeadRules::default())
             };
             bencher.iter_batched(|| source(&text), read, BatchSize::PerIteration);
         });
         let before = Draft::read(vec![source(&text)]);
-        let last_good = into_model(&before, &LastGood::default(), HeadRules::default()).last_good;
+        let memory = into_model(&before, &Memory::default(), HeadRules::default()).memory;
         let changed = text.replacen("/api/", "/new/", 1);
         group.bench_function(format!("{name}/one_changed"), |bencher| {
             let read = |source| {
                 into_model(
                     &Draft::read_with(vec![source], &before),
-                    &last_good,
+                    &memory,
                     HeadRules::default(),
                 )
             };

@@ -118,10 +118,14 @@ fn rule(host: usize, number: usize, cluster: &Cluster) -> Arc<Rule> {
 
 /// The same, read anew, but for the last rule.
 fn one_changed(mut model: Model) -> Model {
-    let hosts = model.listeners.first_mut().map(|listener| &mut listener.virtual_hosts);
-    let rules = hosts.and_then(|hosts| hosts.last_mut()).map(|host| &mut host.rules);
-    if let Some(rule) = rules.and_then(|rules| rules.last_mut()) {
-        *rule = Arc::new(Rule::for_test(&rule.id));
+    let Some(listener) = model.listeners.first_mut() else { return model };
+    if let Some(last) = listener.virtual_hosts.iter().last() {
+        let mut changed = VirtualHost::clone(last);
+        if let Some(rule) = changed.rules.last_mut() {
+            *rule = Arc::new(Rule::for_test(&rule.id));
+        }
+        let changes = [(changed.host.clone(), Some(Arc::new(changed)))].into();
+        listener.virtual_hosts = listener.virtual_hosts.with(&changes);
     }
     model
 }

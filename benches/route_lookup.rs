@@ -112,6 +112,7 @@ fn asking(conditions: RequestMatch) -> Arc<Rule> {
 }
 
 fn table(virtual_hosts: Vec<VirtualHost>) -> RouteTable {
+    let virtual_hosts = virtual_hosts.into();
     RouteTable::build(&[Arc::new(Listener { virtual_hosts, ..Listener::for_test() })])
 }
 

@@ -1,15 +1,15 @@
 //! The configuration as it stands on disk, for commands that serve nothing.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use portcullis_manifests::status::ObjectStatus;
-use portcullis_manifests::{CertificateFiles, Conversion, LastGood, Premises, into_model_with};
-use portcullis_message::HeadRules;
+use portcullis_manifests::{CertificateFiles, Conversion, Memory, Premises, into_model_with};
 use portcullis_model::{Model, Problem};
 use portcullis_sources::FileSource;
 
 use crate::certificate_files::read_certificate_file;
 use crate::command_error::CommandError;
+use crate::compatibility::Compatibility;
 use crate::workload::Workload;
 
 /// What a configuration comes to.
@@ -22,20 +22,18 @@ pub(crate) struct Configuration {
     pub(crate) status: Vec<ObjectStatus>,
 }
 
-/// The configuration as it stands on disk, and all that is wrong with it. `mesh_certificates` is the directory of
-/// this workload's certificates in the mesh.
+/// The configuration as it stands on disk, and all that is wrong with it.
 pub(crate) fn read_configuration(
     paths: &[PathBuf],
-    mesh_certificates: &Path,
     workload: &Workload,
-    head_rules: HeadRules,
+    compat: Option<Compatibility>,
 ) -> Result<Configuration, CommandError> {
     require_paths(paths)?;
     let runtime = control_runtime()?;
     let update = runtime.block_on(FileSource::new(paths.to_vec()).latest_draft());
-    let files = CertificateFiles::new(mesh_certificates, &read_certificate_file);
-    let premises = premises(head_rules, workload, &files);
-    let mut conversion = into_model_with(&update.draft, &LastGood::default(), premises);
+    let files = CertificateFiles::new(&workload.mesh_certificates, &read_certificate_file);
+    let premises = premises(compat, workload, &files);
+    let mut conversion = into_model_with(&update.draft, &Memory::default(), premises);
     let mut problems = update.problems;
     problems.extend(std::mem::take(&mut conversion.problems));
     let Conversion { model, status, .. } = conversion;
@@ -44,12 +42,18 @@ pub(crate) fn read_configuration(
 
 /// What is true of a gateway.
 pub(crate) fn premises<'p>(
-    head_rules: HeadRules,
+    compat: Option<Compatibility>,
     workload: &'p Workload,
     files: &'p CertificateFiles<'p>,
 ) -> Premises<'p> {
     let namespace = workload.namespace.as_deref();
-    Premises { head_rules, labels: &workload.labels, namespace, files }
+    Premises {
+        head_rules: Compatibility::head_rules(compat),
+        joints: Compatibility::joints(compat),
+        labels: &workload.labels,
+        namespace,
+        files,
+    }
 }
 
 /// Refuses what is not there.

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use portcullis_discovery::{Discovery, Keys};
 use portcullis_edge::Workers;
-use portcullis_manifests::{CertificateFiles, Draft, LastGood, into_model_with};
-use portcullis_message::{HeadRules, TrustedProxies};
+use portcullis_manifests::{CertificateFiles, Draft, Memory, into_model_with};
+use portcullis_message::TrustedProxies;
 use portcullis_model::{PluginModule, Problem, Severity};
 use portcullis_snapshot::{Compiled, Compiler, News, Published, Snapshot};
 use portcullis_telemetry::Registry;
@@ -16,6 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::certificate_files::read_certificate_file;
+use crate::compatibility::Compatibility;
 use crate::configuration::premises;
 use crate::proxy_headers::unbelievable_headers;
 use crate::workload::Workload;
@@ -80,13 +81,11 @@ pub(crate) struct ControlParts {
     pub keys: Keys,
     /// The runtime that it works on.
     pub runtime: Handle,
-    /// The directory of this workload's certificates in the mesh.
-    pub mesh_certificates: PathBuf,
     /// Where the generation is counted.
     pub registry: Arc<Registry>,
-    /// How request heads are read where no EdgePolicy says otherwise.
-    pub head_rules: HeadRules,
-    /// The gateway's namespace and labels.
+    /// Whose behaviour is copied.
+    pub compat: Option<Compatibility>,
+    /// What the gateway is in its cluster.
     pub workload: Workload,
     /// Whose PROXY headers are believed.
     pub trusted: Arc<TrustedProxies>,
@@ -100,8 +99,7 @@ impl Control {
     pub(crate) fn start(parts: ControlParts, jobs: Jobs) -> std::io::Result<Self> {
         let Jobs { sender, mut waiting } = jobs;
         std::thread::Builder::new().name("control".to_owned()).spawn(move || {
-            let mut applier =
-                Applier { parts, last_good: LastGood::default(), written: Vec::new() };
+            let mut applier = Applier { parts, memory: Memory::default(), written: Vec::new() };
             while let Some(job) = waiting.blocking_recv() {
                 match job {
                     Job::Draft { draft, problems, done } => {
@@ -141,7 +139,7 @@ impl Control {
 
 struct Applier {
     parts: ControlParts,
-    last_good: LastGood,
+    memory: Memory,
     /// What is wrong with what was written; what came of its plugins is beside it.
     written: Vec<Problem>,
 }
@@ -149,11 +147,11 @@ struct Applier {
 impl Applier {
     fn apply(&mut self, draft: &Draft, mut problems: Vec<Problem>) -> Applied {
         let started = Instant::now();
-        let files = CertificateFiles::new(&self.parts.mesh_certificates, &read_certificate_file);
-        let ControlParts { head_rules, ref workload, .. } = self.parts;
-        let premises = premises(head_rules, workload, &files);
-        let conversion = into_model_with(draft, &self.last_good, premises);
-        self.last_good = conversion.last_good;
+        let ControlParts { compat, ref workload, .. } = self.parts;
+        let files = CertificateFiles::new(&workload.mesh_certificates, &read_certificate_file);
+        let premises = premises(compat, workload, &files);
+        let conversion = into_model_with(draft, &self.memory, premises);
+        self.memory = conversion.memory;
         let previous = self.parts.published.current();
         let mut watch = local_modules(&conversion.model);
         watch.extend(files.into_asked());

@@ -38,6 +38,7 @@ impl TestGateway {
             access_log: None,
             debug_headers: DebugHeaders::Off,
             trusted: Arc::new(TrustedProxies::default()),
+            foreign_chain: Default::default(),
             unsafe_repeats: Default::default(),
             foreign_audience: Default::default(),
             alb_mtls: AlbMtls::Off,
@@ -90,7 +91,8 @@ pub(crate) fn http(server: &str, port: u16) -> Listener {
         virtual_hosts: vec![VirtualHost {
             host: HostPattern::Any,
             rules: vec![Arc::new(answering(server))],
-        }],
+        }]
+        .into(),
         tcp_routes: Vec::new(),
         plugins: Vec::new(),
         filters: None,

@@ -47,7 +47,7 @@ fn table(matches: &[RequestMatch]) -> RouteTable {
         Arc::new(Rule { matches: vec![conditions.clone()], ..Rule::for_test("rule") })
     };
     let rules = matches.iter().map(rule).collect();
-    let virtual_hosts = vec![VirtualHost { host: HostPattern::Any, rules }];
+    let virtual_hosts = vec![VirtualHost { host: HostPattern::Any, rules }].into();
     RouteTable::build(&[Arc::new(Listener { virtual_hosts, ..Listener::for_test() })])
 }
 

@@ -68,6 +68,10 @@ pub const WEIGHTS_SUM: Code = Code("PC0221");
 pub const NEVER_MATCHES: Code = Code("PC0222");
 /// An expression (CEL) that cannot be evaluated.
 pub const EXPRESSION: Code = Code("PC0223");
+/// The regular expressions of a namespace take more than they may.
+pub const EXPRESSION_BUDGET: Code = Code("PC0224");
+/// An object whose hosts and rules make more routes than one may have.
+pub const TOO_MANY_ROUTES: Code = Code("PC0225");
 /// A key set from which no key verifies tokens, or that is none.
 pub const KEY_SET: Code = Code("PC0230");
 /// A key of a set that verifies nothing here.

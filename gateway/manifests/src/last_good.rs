@@ -10,8 +10,10 @@ use crate::kinds::Object;
 
 /// What served last. Empty at start; each conversion returns the one for the next.
 #[derive(Clone, Debug, Default)]
-pub struct LastGood {
+pub(crate) struct LastGood {
     objects: HashMap<ObjectId, Kept>,
+    /// What the regular expressions of those that have some take, in bytes.
+    expressions: HashMap<ObjectId, usize>,
     credentials: HashMap<ServerId, Vec<Credential>>,
     anchors: HashMap<ServerId, KeptAnchors>,
     upstream_tls: HashMap<UpstreamTlsId, KeptUpstreamTls>,
@@ -65,6 +67,18 @@ impl LastGood {
     /// Keeps an object.
     pub(crate) fn keep(&mut self, id: ObjectId, object: Object, file: Arc<str>) {
         self.objects.insert(id, Kept { object, file });
+    }
+
+    /// What the regular expressions of an object take, in bytes.
+    pub(crate) fn expressions(&self, id: &ObjectId) -> usize {
+        self.expressions.get(id).copied().unwrap_or_default()
+    }
+
+    /// Keeps what the regular expressions of an object take.
+    pub(crate) fn keep_expressions(&mut self, id: &ObjectId, bytes: usize) {
+        if bytes > 0 {
+            self.expressions.insert(id.clone(), bytes);
+        }
     }
 
     /// The credentials that a server had last.

@@ -30,7 +30,6 @@ mod written_path;
 mod yaml;
 
 pub use certificate_files::CertificateFiles;
-pub use convert::{Conversion, Premises, into_model, into_model_with};
+pub use convert::{Conversion, Joints, Memory, Premises, into_model, into_model_with};
 pub use draft::{Draft, SourceFile};
-pub use last_good::LastGood;
 pub use route_tests::{CaseRequest, Expectation, RouteCase, Wanted, read_route_tests};

@@ -120,6 +120,11 @@ impl<'c> Cursor<'c> {
         self.report.add(gravity, code, self.path(), self.origin(), (message.into(), help.into()));
     }
 
+    /// Counts a regular expression that stands here; what it takes, in bytes.
+    pub(crate) fn count_expression(&self, bytes: usize) {
+        self.report.count_expression(bytes, || (self.path(), self.origin()));
+    }
+
     /// Reports a value that the field does not take.
     pub(crate) fn refuse(&self, message: impl Into<String>, help: impl Into<String>) {
         self.report(Gravity::Breaks, codes::BAD_VALUE, message, help);

@@ -14,6 +14,7 @@ pub(crate) struct Report {
     lines_before: u32,
     problems: RefCell<Vec<Problem>>,
     broken: Cell<bool>,
+    expressions: RefCell<Option<Box<Expressions>>>,
 }
 
 /// What a problem means for the object that has it.
@@ -31,7 +32,8 @@ impl Report {
     /// An empty report on an object of a file, in a document that begins behind so many lines.
     pub(crate) fn new(object: Option<ObjectId>, file: Arc<str>, lines_before: u32) -> Self {
         let (problems, broken) = (RefCell::default(), Cell::new(false));
-        Report { object, file, lines_before, problems, broken }
+        let expressions = RefCell::default();
+        Report { object, file, lines_before, problems, broken, expressions }
     }
 
     /// The object that is reported on, where it is known.
@@ -67,6 +69,20 @@ impl Report {
         self.problems.borrow_mut().push(problem);
     }
 
+    /// Counts a regular expression: what it takes in bytes, and where it stands.
+    pub(crate) fn count_expression(&self, bytes: usize, place: impl FnOnce() -> (String, Origin)) {
+        let bytes = bytes + BESIDE_EXPRESSION;
+        let mut expressions = self.expressions.borrow_mut();
+        let (before, largest) = expressions.as_ref().map_or((0, 0), |all| (all.bytes, all.largest));
+        if bytes > largest {
+            let (field, origin) = place();
+            *expressions = Some(Expressions { bytes: 0, largest: bytes, field, origin }.into());
+        }
+        if let Some(all) = expressions.as_mut() {
+            all.bytes = before + bytes;
+        }
+    }
+
     /// Whether the object has a problem that [breaks](Gravity::Breaks) it.
     pub(crate) fn is_broken(&self) -> bool {
         self.broken.get()
@@ -84,7 +100,9 @@ impl Report {
 
     /// What was found, once the object is read.
     pub(crate) fn into_reported(self) -> Reported {
-        Reported { problems: self.problems.into_inner().into(), is_broken: self.broken.get() }
+        let (problems, expressions) = (self.problems.into_inner().into(), self.expressions);
+        let (is_broken, expressions) = (self.broken.get(), expressions.into_inner());
+        Reported { problems, is_broken, expressions }
     }
 }
 
@@ -95,6 +113,22 @@ pub(crate) struct Reported {
     pub(crate) problems: Box<[Problem]>,
     /// Whether one of them [breaks](Gravity::Breaks) it.
     pub(crate) is_broken: bool,
+    /// What its regular expressions take, where it has any.
+    pub(crate) expressions: Option<Box<Expressions>>,
+}
+
+/// What threads remember of the texts that an expression is held against, about, in bytes.
+const BESIDE_EXPRESSION: usize = 2 << 10;
+
+/// What the regular expressions of an object take, in bytes, and the one that takes most.
+#[derive(Clone, Debug)]
+pub(crate) struct Expressions {
+    pub(crate) bytes: usize,
+    largest: usize,
+    /// The field of that one.
+    pub(crate) field: String,
+    /// Where it stands.
+    pub(crate) origin: Origin,
 }
 
 impl Reported {

@@ -83,7 +83,10 @@ pub(crate) fn authority(cursor: &Cursor<'_>) -> Option<Box<str>> {
 /// A regular expression that matches a whole text.
 pub(crate) fn pattern(cursor: &Cursor<'_>) -> Option<Pattern> {
     match Pattern::parse(cursor.text()?) {
-        Ok(pattern) => Some(pattern),
+        Ok(pattern) => {
+            cursor.count_expression(pattern.bytes());
+            Some(pattern)
+        }
         Err(error) => {
             bad_pattern(cursor, &error);
             None
@@ -97,6 +100,10 @@ pub(crate) fn bad_pattern(cursor: &Cursor<'_>, error: &PatternError) {
         PatternError::TooLong | PatternError::TooLarge => {
             (codes::PATTERN_TOO_LARGE, "shorten it, or write several matches")
         }
+        PatternError::Unbounded => (
+            codes::PATTERN_TOO_LARGE,
+            "bind what it repeats to one place, as `[^/]{1,99}` does; lower what stands in `{}`",
+        ),
         _ => (codes::PATTERN_SYNTAX, "the language is RE2's: no look-around, no back-references"),
     };
     cursor.report(Gravity::Breaks, code, error.to_string(), help);

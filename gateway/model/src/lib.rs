@@ -6,6 +6,7 @@
 
 mod access;
 mod balancing;
+mod by_host;
 mod capability;
 mod cluster;
 mod connection_policy;
@@ -33,6 +34,7 @@ pub use balancing::{
     AffinityCookie, Balancer, Balancing, Distribute, Failover, HashKey, LocalityBalancing, Ring,
     Warmup,
 };
+pub use by_host::{ByHost, Change, OfHost};
 pub use capability::{CallableUpstreams, Capabilities, Capability, ManifestDemand};
 pub use cluster::{Cluster, ClusterName, Discovery};
 pub use connection_policy::{ConnectionPolicy, HeadLimits, Http2Limits, ProxyProtocol};

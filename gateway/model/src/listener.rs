@@ -9,7 +9,7 @@ use portcullis_message::HostPattern;
 use portcullis_telemetry::LogRule;
 
 use crate::{
-    Authentication, ConnectionPolicy, ObjectId, Origin, RequestPolicy, Rule, RuleFilters, TcpRoute,
+    Authentication, ByHost, ConnectionPolicy, ObjectId, OfHost, Origin, RequestPolicy, Rule, RuleFilters, TcpRoute,
 };
 
 /// One server of a `Gateway`. Listeners with the same port and bind address share a socket.
@@ -38,7 +38,7 @@ pub struct Listener {
     /// What is asked of its requests.
     pub requests: RequestPolicy,
     /// The routes bound to it, by host: what the Gateway's and the routes' hosts have in common.
-    pub virtual_hosts: Vec<VirtualHost>,
+    pub virtual_hosts: ByHost<VirtualHost>,
     /// Where its connections go, in the order in which that is decided; empty unless it passes bytes on.
     pub tcp_routes: Vec<TcpRoute>,
     /// The plugins that run on its requests, in running order.
@@ -68,7 +68,7 @@ impl Listener {
             tls: None,
             connections: Arc::default(),
             requests: RequestPolicy::default(),
-            virtual_hosts: Vec::new(),
+            virtual_hosts: ByHost::default(),
             tcp_routes: Vec::new(),
             plugins: Vec::new(),
             filters: None,
@@ -149,4 +149,10 @@ pub struct VirtualHost {
     pub host: HostPattern,
     /// The rules; shared among the listeners and hosts that have the same.
     pub rules: Vec<Arc<Rule>>,
+}
+
+impl OfHost for VirtualHost {
+    fn host(&self) -> &HostPattern {
+        &self.host
+    }
 }

@@ -207,6 +207,7 @@ pub enum Strictness {
     /// It is served where that makes sense.
     #[default]
     Lenient,
-    /// It is refused as by Envoy: splices in the middle of a body, request headers in a reply's callbacks.
+    /// It is refused as by Envoy: splices in the middle of a body, maps of what has gone on, short names of clusters,
+    /// what Envoy has under another name or not at all.
     Envoy,
 }

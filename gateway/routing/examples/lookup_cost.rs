@@ -76,7 +76,7 @@ fn listener(kind: &str, routes: usize) -> Listener {
         "hosts" => (0..routes).map(one_each).collect(),
         _ => {
             let host = HostPattern::parse(&host(0)).expect("a host");
-            vec![VirtualHost { host, rules: (0..routes).map(of_kind).collect() }]
+            vec![VirtualHost { host, rules: (0..routes).map(of_kind).collect() }].into()
         }
     };
     Listener { virtual_hosts, ..Listener::for_test() }

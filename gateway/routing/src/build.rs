@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use portcullis_message::HostPattern;
-use portcullis_model as model;
 use portcullis_model::{Listener, Rule};
 use rustc_hash::FxBuildHasher;
 
@@ -12,6 +11,7 @@ use crate::host_index::HostIndex;
 use crate::host_routes::HostRoutes;
 use crate::order::{Order, Part};
 use crate::table::{ListenerHost, RouteTable, VirtualHost};
+use crate::twins::find_twins;
 use crate::workforce::map_at_once;
 
 /// Fewer virtual hosts are compiled by one thread.
@@ -38,7 +38,7 @@ impl RouteTable {
             }
         }
         let (hosts, jobs) = into_jobs(hosts, previous);
-        let compiled = map_at_once(&jobs, FEW_HOSTS, |job| job.compile(&rules));
+        let compiled = compile(&jobs, &rules);
         let mut compiled: Vec<_> = compiled.into_iter().map(Some).collect();
         let mut take = |job: usize| compiled.get_mut(job).and_then(Option::take);
         let hosts = hosts.map(|host| ListenerHost {
@@ -117,6 +117,23 @@ fn into_jobs<'m>(
     (hosts, jobs)
 }
 
+/// Compiles each, but one alone of those with the same rules.
+fn compile(jobs: &[Job<'_>], rules: &RuleNumbers) -> Vec<VirtualHost> {
+    let twins = find_twins(jobs.iter().map(|job| &job.parts[..]));
+    let own: Vec<(usize, &Job<'_>)> =
+        jobs.iter().enumerate().filter(|(place, _)| twins.get(*place) == Some(place)).collect();
+    let made = map_at_once(&own, FEW_HOSTS, |(_, job)| job.compile(rules));
+    if own.len() == jobs.len() {
+        return made;
+    }
+    let places = own.iter().map(|(place, _)| *place);
+    let made: HashMap<usize, VirtualHost, FxBuildHasher> = places.zip(made).collect();
+    let of = |(job, twin): (&Job<'_>, usize)| {
+        made.get(&twin).cloned().unwrap_or_else(|| job.compile(rules))
+    };
+    jobs.iter().zip(twins).map(of).collect()
+}
+
 impl Job<'_> {
     fn compile(&self, rules: &RuleNumbers) -> VirtualHost {
         let order = Order::of(&self.parts);
@@ -143,8 +160,7 @@ impl RuleNumbers {
     fn collect(listeners: &[Arc<Listener>]) -> Self {
         let mut collected = RuleNumbers::default();
         let virtual_hosts = listeners.iter().flat_map(|listener| &listener.virtual_hosts);
-        for rule in virtual_hosts.flat_map(|virtual_host: &model::VirtualHost| &virtual_host.rules)
-        {
+        for rule in virtual_hosts.flat_map(|virtual_host| &virtual_host.rules) {
             let Ok(next) = u32::try_from(collected.in_order.len()) else { break };
             collected.numbers.entry(Arc::as_ptr(rule).addr()).or_insert_with(|| {
                 collected.in_order.push(Arc::clone(rule));

@@ -216,7 +216,7 @@ fn handling(listener: &Listener) -> Handling {
 #[cfg(test)]
 mod tests {
     use portcullis_crypto::TlsParameters;
-    use portcullis_model::{ClientAuth, Origin, RequestPolicy, TcpRoute, TlsSettings};
+    use portcullis_model::{ByHost, ClientAuth, Origin, RequestPolicy, TcpRoute, TlsSettings};
 
     use super::*;
 
@@ -251,7 +251,7 @@ mod tests {
             tls: None,
             connections: Arc::default(),
             requests: RequestPolicy::default(),
-            virtual_hosts: Vec::new(),
+            virtual_hosts: ByHost::default(),
             tcp_routes: routes.iter().map(route).collect(),
             plugins: Vec::new(),
             filters: None,

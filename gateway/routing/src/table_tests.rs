@@ -7,7 +7,7 @@ use portcullis_filters::{MatchedPath, Pattern};
 use portcullis_message::HostPattern;
 use portcullis_model::{Listener, PathMatch, RequestMatch, Rule, VirtualHost};
 
-use crate::{Outcome, Route, RouteQuery, RouteTable};
+use crate::{Aspects, Outcome, Route, RouteQuery, RouteTable};
 
 pub(crate) fn rule(number: usize, matches: Vec<RequestMatch>) -> Arc<Rule> {
     let rule = Rule::for_test(&format!("VirtualService/default/test/http[{number}]"));
@@ -15,6 +15,7 @@ pub(crate) fn rule(number: usize, matches: Vec<RequestMatch>) -> Arc<Rule> {
 }
 
 pub(crate) fn listener(hosts: Vec<HostPattern>, virtual_hosts: Vec<VirtualHost>) -> Arc<Listener> {
+    let virtual_hosts = virtual_hosts.into();
     Arc::new(Listener { hosts, virtual_hosts, ..Listener::for_test() })
 }
 
@@ -85,7 +86,15 @@ fn listeners_with_the_same_host_form_one_table_and_catch_alls_move_last() {
     let headers = HeaderMap::new();
     let query = get("a.com", "/one", &headers);
     let route = table.find_route(&query).unwrap();
-    assert_eq!(route, Route { listener: 0, rule_index: 2, matched: MatchedPath::Prefix(4) });
+    assert_eq!(
+        route,
+        Route {
+            listener: 0,
+            rule_index: 2,
+            matched: MatchedPath::Prefix(4),
+            looks_at: Aspects::Line
+        }
+    );
     let considered = table.consider(&query);
     let outcomes: Vec<_> = considered.rules.iter().map(|each| each.outcome.clone()).collect();
     assert_eq!(
@@ -211,4 +220,28 @@ fn of_many_patterns_that_begin_alike_the_first_that_matches_wins() {
     assert_eq!(rule_of("/shop/7"), Some(25), "for another method");
     assert_eq!(rule_of("/shop/27"), Some(25), "the catch-all comes first");
     assert_eq!(rule_of("*"), None);
+}
+
+#[test]
+fn hosts_with_the_same_rules_share_them() {
+    let rules: Vec<_> = (0..10).map(|n| path_rule(n, &format!("/{n}"))).collect();
+    let others: Vec<_> = rules.iter().rev().cloned().collect();
+    let hosts = [("a.com", &rules), ("b.com", &rules), ("c.com", &others), ("d.com", &rules)];
+    let hosts = hosts.map(|(name, rules)| VirtualHost { host: host(name), rules: rules.clone() });
+    let first = [listener(vec![host("*")], hosts.to_vec())];
+    let table = RouteTable::build(&first);
+    let found = |table: &RouteTable, name: &str| {
+        let wide = table.hosts.find(name).unwrap();
+        wide.virtual_hosts.find(name).unwrap().routes.clone()
+    };
+    let is_shared = |one, other| Arc::ptr_eq(&found(&table, one), &found(&table, other));
+    assert!(is_shared("a.com", "b.com") && is_shared("a.com", "d.com"));
+    assert!(!is_shared("a.com", "c.com"));
+    let headers = HeaderMap::new();
+    for name in ["a.com", "b.com", "c.com", "d.com"] {
+        let found = table.find_route(&get(name, "/7", &headers)).unwrap();
+        assert_eq!(*table.rules()[found.rule_index].id, *rules[7].id);
+    }
+    let again = RouteTable::build_with(&first, Some(&table));
+    assert!(Arc::ptr_eq(&found(&again, "d.com"), &found(&table, "a.com")));
 }

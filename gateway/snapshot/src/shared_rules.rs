@@ -4,22 +4,15 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use portcullis_model::{Model, Rule};
+use portcullis_model::{Model, Rule, VirtualHost};
 use rustc_hash::FxHashMap;
 
 /// Puts the rules of `previous` in the place of equal ones.
 pub(crate) fn share_rules(model: &mut Model, previous: &Model) {
     let mut known = Known::of(previous);
-    for rule in rules_mut(model) {
-        if let Some(before) = known.equal(rule) {
-            *rule = Arc::clone(before);
-        }
+    for listener in &mut model.listeners {
+        listener.virtual_hosts.replace(|host| known.in_place_of(host));
     }
-}
-
-fn rules_mut(model: &mut Model) -> impl Iterator<Item = &mut Arc<Rule>> {
-    let virtual_hosts = model.listeners.iter_mut().flat_map(|listener| &mut listener.virtual_hosts);
-    virtual_hosts.flat_map(|virtual_host| &mut virtual_host.rules)
 }
 
 /// The rules of a model in their order.
@@ -36,6 +29,15 @@ impl<'m> Known<'m> {
         let virtual_hosts = model.listeners.iter().flat_map(|listener| &listener.virtual_hosts);
         let rules = virtual_hosts.flat_map(|virtual_host| &virtual_host.rules).collect();
         Known { rules, next: 0, by_id: OnceCell::new() }
+    }
+
+    /// The same virtual host with rules that are known; `None` where none is.
+    fn in_place_of(&mut self, host: &VirtualHost) -> Option<Arc<VirtualHost>> {
+        let known: Vec<_> = host.rules.iter().map(|rule| self.equal(rule)).collect();
+        let is_known = known.iter().any(Option::is_some);
+        let pairs = known.into_iter().zip(&host.rules);
+        let rules = pairs.map(|(known, rule)| known.unwrap_or(rule).clone());
+        is_known.then(|| VirtualHost { host: host.host.clone(), rules: rules.collect() }.into())
     }
 
     fn equal(&mut self, rule: &Rule) -> Option<&'m Arc<Rule>> {
@@ -71,7 +73,7 @@ fn places_by_id<'m>(rules: &[&'m Arc<Rule>]) -> FxHashMap<&'m str, Vec<usize>> {
 #[cfg(test)]
 mod tests {
     use portcullis_message::HostPattern;
-    use portcullis_model::{Listener, VirtualHost};
+    use portcullis_model::Listener;
 
     use super::*;
 
@@ -99,7 +101,8 @@ mod tests {
         let mut shared = model(&after);
         share_rules(&mut shared, &model(&before));
         assert_eq!(shared, model(&after));
-        let rules: Vec<_> = rules_mut(&mut shared).map(|rule| Arc::as_ptr(rule)).collect();
+        let hosts = shared.listeners.iter().flat_map(|listener| &listener.virtual_hosts);
+        let rules: Vec<_> = hosts.flat_map(|host| &host.rules).map(Arc::as_ptr).collect();
         let wanted = [&before[2], &before[1], &after[2], &after[3]].map(|rule| [rule, rule]);
         assert!(rules.into_iter().eq(wanted.concat().into_iter().map(Arc::as_ptr)));
     }

@@ -6,7 +6,7 @@ use http::{HeaderValue, StatusCode};
 use portcullis_filters::{Bucket, Redirect};
 use portcullis_message::HeadRules;
 use portcullis_model::{
-    Action, ConnectionPolicy, Destination, Listener, ListenerProtocol, Mirror, Rule,
+    Action, ByHost, ConnectionPolicy, Destination, Listener, ListenerProtocol, Mirror, Rule,
 };
 use portcullis_routing::{RouteTable, map_at_once};
 use portcullis_telemetry::{RequestTarget, TargetLabels};
@@ -165,7 +165,7 @@ impl SocketTable {
 /// The model has them, and the table what was compiled from them.
 fn forget_routes(listener: &mut Arc<Listener>) {
     if let Some(listener) = Arc::get_mut(listener) {
-        listener.virtual_hosts = Vec::new();
+        listener.virtual_hosts = ByHost::default();
     }
 }
 

@@ -1,87 +1,96 @@
 //! Which routes are bound to which server, and for which hosts.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::cell::OnceCell;
+use std::collections::{HashMap, HashSet};
 
 use portcullis_message::HostPattern;
 use portcullis_model::ObjectId;
 
 use super::findings::{Findings, Spot};
 use super::open::OpenGateway;
-use super::routes::Route;
 use crate::codes;
-use crate::kinds::{Export, GatewayName, ServerHost};
+use crate::kinds::{Export, GatewayName, ServerHost, VirtualService};
 
-/// By Gateway and server, the hosts with the routes for each in creation order.
-pub(crate) struct Bindings {
-    servers: Vec<Vec<ServerBinding>>,
+/// What a VirtualService has in common with one server.
+#[derive(Debug)]
+pub(crate) struct OnServer {
+    /// The place of the Gateway among those that listen.
+    pub(crate) gateway: usize,
+    /// The place of the server among the Gateway's.
+    pub(crate) server: usize,
+    /// The hosts; one may come twice.
+    pub(crate) hosts: Box<[HostPattern]>,
 }
 
-#[derive(Default)]
-struct ServerBinding {
-    hosts: BTreeMap<HostPattern, Vec<usize>>,
+/// Binds VirtualServices to servers.
+pub(crate) struct Binder<'b> {
+    gateways: &'b [OpenGateway],
+    /// Of those it was said where they were read.
+    broken: &'b HashSet<ObjectId>,
+    /// Made when the first VirtualService is bound.
+    takers: OnceCell<Takers<'b>>,
 }
 
-impl Bindings {
-    /// The hosts of a Gateway's server.
-    pub(crate) fn hosts(
-        &self,
-        gateway: usize,
-        server: usize,
-    ) -> &BTreeMap<HostPattern, Vec<usize>> {
-        static NONE: BTreeMap<HostPattern, Vec<usize>> = BTreeMap::new();
-        let found = self.servers.get(gateway).and_then(|servers| servers.get(server));
-        found.map_or(&NONE, |binding| &binding.hosts)
+/// The servers of all Gateways.
+struct Takers<'b> {
+    /// A VirtualService names Gateways of Istio's group alone.
+    by_name: HashMap<(&'b str, &'b str), usize>,
+    servers: Vec<Vec<Taker<'b>>>,
+}
+
+impl<'b> Binder<'b> {
+    /// To the servers of these Gateways, beside these broken objects.
+    pub(crate) fn new(gateways: &'b [OpenGateway], broken: &'b HashSet<ObjectId>) -> Self {
+        Binder { gateways, broken, takers: OnceCell::new() }
     }
-}
 
-/// Binds routes, given in creation order. Of Gateways that are broken it was said where they were read.
-pub(crate) fn bind_routes(
-    (gateways, broken): (&[OpenGateway], &HashSet<ObjectId>),
-    routes: &[Route],
-    findings: &mut Findings,
-) -> Bindings {
-    // A VirtualService names Gateways of Istio's group alone.
-    let by_name: HashMap<(&str, &str), usize> = gateways
-        .iter()
-        .enumerate()
-        .filter(|(_, open)| open.gateway.is_of_istio())
-        .map(|(index, open)| {
-            let id = &open.gateway.metadata.id;
-            ((&*id.namespace, &*id.name), index)
-        })
-        .collect();
-    let takers: Vec<Vec<Taker<'_>>> = gateways
-        .iter()
-        .map(|open| open.servers.iter().map(|server| Taker::new(&server.hosts)).collect())
-        .collect();
-    let empty =
-        |open: &OpenGateway| open.servers.iter().map(|_| ServerBinding::default()).collect();
-    let mut bindings = Bindings { servers: gateways.iter().map(empty).collect() };
-    for (number, route) in routes.iter().enumerate() {
-        let (mut found, mut taken) = (false, false);
-        for name in &route.service.gateways {
-            let Some(index) = by_name.get(&(&*name.namespace, &*name.name)) else {
-                if !broken.contains(&gateway_id(name)) {
-                    report_missing(route, name, gateways, findings);
+    /// Binds a VirtualService.
+    pub(crate) fn bind(
+        &self,
+        service: &VirtualService,
+        findings: &mut Findings,
+    ) -> Box<[OnServer]> {
+        let takers = self.takers.get_or_init(|| Takers::new(self.gateways));
+        let mut found = false;
+        let mut bound = Vec::new();
+        for name in &service.gateways {
+            let Some(index) = takers.by_name.get(&(&*name.namespace, &*name.name)) else {
+                if !self.broken.contains(&gateway_id(name)) {
+                    report_missing(service, name, self.gateways, findings);
                 }
                 continue;
             };
-            let own = &route.service.metadata.id.namespace;
-            if !route.service.export.reaches(own, &name.namespace) {
-                report_not_exported(route, name, findings);
+            let own = &service.metadata.id.namespace;
+            if !service.export.reaches(own, &name.namespace) {
+                report_not_exported(service, name, findings);
                 continue;
             }
             found = true;
-            let servers = bindings.servers.get_mut(*index).into_iter().flatten();
-            for (taker, binding) in takers.get(*index).into_iter().flatten().zip(servers) {
-                taken |= taker.bind(route, number, binding);
+            for (server, taker) in takers.servers.get(*index).into_iter().flatten().enumerate() {
+                let hosts = taker.common_with(service);
+                if !hosts.is_empty() {
+                    bound.push(OnServer { gateway: *index, server, hosts: hosts.into() });
+                }
             }
         }
-        if found && !taken {
-            report_not_taken(route, findings);
+        if found && bound.is_empty() {
+            report_not_taken(service, findings);
         }
+        bound.into()
     }
-    bindings
+}
+
+impl<'b> Takers<'b> {
+    fn new(gateways: &'b [OpenGateway]) -> Self {
+        let of_istio = gateways.iter().enumerate().filter(|(_, open)| open.gateway.is_of_istio());
+        let by_name = of_istio.map(|(index, open)| {
+            let id = &open.gateway.metadata.id;
+            ((&*id.namespace, &*id.name), index)
+        });
+        let servers =
+            |open: &'b OpenGateway| open.servers.iter().map(|s| Taker::new(&s.hosts)).collect();
+        Takers { by_name: by_name.collect(), servers: gateways.iter().map(servers).collect() }
+    }
 }
 
 /// The hosts of a server, ready for many look-ups.
@@ -102,20 +111,13 @@ impl<'t> Taker<'t> {
         taker
     }
 
-    /// Binds a route for every host that it and the server have in common; whether there is one.
-    fn bind(&self, route: &Route, number: usize, binding: &mut ServerBinding) -> bool {
-        let namespace = &*route.service.metadata.id.namespace;
-        let mut taken = false;
-        for host in &route.service.hosts {
-            self.common(host, namespace, |pattern| {
-                taken = true;
-                let members = binding.hosts.entry(pattern).or_default();
-                if members.last() != Some(&number) {
-                    members.push(number);
-                }
-            });
+    /// The hosts that it and a VirtualService have in common.
+    fn common_with(&self, service: &VirtualService) -> Vec<HostPattern> {
+        let mut hosts = Vec::new();
+        for host in &service.hosts {
+            self.common(host, &service.metadata.id.namespace, |pattern| hosts.push(pattern));
         }
-        taken
+        hosts
     }
 
     /// Calls `found` with what a route's host has in common with each of the server's.
@@ -144,7 +146,7 @@ pub(crate) fn gateway_id(name: &GatewayName) -> ObjectId {
 }
 
 fn report_missing(
-    route: &Route,
+    service: &VirtualService,
     name: &GatewayName,
     gateways: &[OpenGateway],
     findings: &mut Findings,
@@ -159,26 +161,25 @@ fn report_missing(
         None => "write the Gateway, or correct the name; a name without namespace is looked for in the object's own".to_owned(),
     };
     let field = format!("spec.gateways[{}]", name.index);
-    let spot = Spot { object: &route.service.metadata.id, field, origin: &name.origin };
+    let spot = Spot { object: &service.metadata.id, field, origin: &name.origin };
     let message = format!("there is no Gateway `{}/{}`", name.namespace, name.name);
     findings.error(codes::GATEWAY_MISSING, spot, message, &help);
 }
 
-fn report_not_exported(route: &Route, name: &GatewayName, findings: &mut Findings) {
-    let Export::Namespaces(_, origin) = &route.service.export else { return };
+fn report_not_exported(service: &VirtualService, name: &GatewayName, findings: &mut Findings) {
+    let Export::Namespaces(_, origin) = &service.export else { return };
     let message = format!(
         "the namespace of the Gateway `{}/{}` does not see this, so it is not served there",
         name.namespace, name.name
     );
-    let spot =
-        Spot { object: &route.service.metadata.id, field: "spec.exportTo".to_owned(), origin };
+    let spot = Spot { object: &service.metadata.id, field: "spec.exportTo".to_owned(), origin };
     let help = "add the namespace, write `*`, or remove the Gateway from `spec.gateways`";
     findings.warning(codes::NO_EFFECT, spot, message, help);
 }
 
-fn report_not_taken(route: &Route, findings: &mut Findings) {
-    let object = &route.service.metadata.id;
-    let spot = Spot { object, field: "spec.hosts".to_owned(), origin: &route.service.hosts_origin };
+fn report_not_taken(service: &VirtualService, findings: &mut Findings) {
+    let object = &service.metadata.id;
+    let spot = Spot { object, field: "spec.hosts".to_owned(), origin: &service.hosts_origin };
     let message = "none of these hosts is taken by a server of its Gateways, so nothing is routed";
     let help =
         "add the host to a server of the Gateway, or correct it; `*.x` does not take `x` itself";

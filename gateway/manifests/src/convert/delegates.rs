@@ -8,13 +8,17 @@ use portcullis_model::ObjectId;
 use super::findings::{Findings, Spot};
 use super::narrowing::narrow_all;
 use crate::codes;
-use crate::kinds::{Delegate, HttpRule, Rewrite, RouteAction, RuleMirror, VirtualService};
+use crate::kinds::{
+    Delegate, HttpRule, MOST_ROUTES, Rewrite, RouteAction, RuleMirror, VirtualService, match_count,
+};
 
 /// The VirtualServices without hosts.
 pub(crate) struct Delegates<'d> {
     by_id: HashMap<&'d ObjectId, &'d Arc<VirtualService>>,
-    /// All that are written, with hosts or without, and those that could not be read.
-    others: HashSet<&'d ObjectId>,
+    /// All that are written, with hosts or without.
+    services: &'d [Arc<VirtualService>],
+    /// Those that could not be read.
+    broken: &'d HashSet<ObjectId>,
     /// Whether all VirtualServices are here, so that one to which nobody delegates can be told.
     are_all_read: bool,
     used: HashSet<ObjectId>,
@@ -44,7 +48,8 @@ impl<'d> Delegates<'d> {
         let without_hosts = services.iter().filter(|service| service.hosts.is_empty());
         Delegates {
             by_id: without_hosts.map(|service| (&service.metadata.id, service)).collect(),
-            others: services.iter().map(|service| &service.metadata.id).chain(broken).collect(),
+            services,
+            broken,
             are_all_read: !broken.iter().any(|id| *id.kind == *"VirtualService"),
             used: HashSet::new(),
         }
@@ -57,12 +62,19 @@ impl<'d> Delegates<'d> {
         findings: &mut Findings,
     ) -> Vec<Effective> {
         let mut all = Vec::with_capacity(service.rules.len());
+        let mut routes = 0;
         for rule in &service.rules {
             let RouteAction::Delegate(delegate) = &rule.action else {
                 all.push(Effective { owner: service.clone(), rule: rule.clone(), through: None });
                 continue;
             };
             let Some(inner) = self.find(service, rule, delegate, findings) else { continue };
+            let matches = rule.matches.len().max(1) * match_count(&inner.rules);
+            routes += matches * service.hosts.len();
+            if routes > MOST_ROUTES {
+                report_too_many(service, rule, delegate, findings);
+                continue;
+            }
             for leaf in &inner.rules {
                 all.extend(within(rule, leaf, (service, inner), findings));
             }
@@ -91,7 +103,7 @@ impl<'d> Delegates<'d> {
                 self.used.insert(delegate.id.clone());
                 format!("`{}` is not exported to the namespace `{}`", delegate.id, own.namespace)
             }
-            None if self.others.contains(&delegate.id) => {
+            None if self.is_written(&delegate.id) => {
                 format!("`{}` is no delegate: it has hosts, or could not be read", delegate.id)
             }
             None => format!("there is no `{}`", delegate.id),
@@ -104,6 +116,10 @@ impl<'d> Delegates<'d> {
             + "a delegate is a VirtualService without `hosts`; until there is one, this rule takes no request";
         findings.error(codes::DELEGATE_MISSING, spot, message, &help);
         None
+    }
+
+    fn is_written(&self, id: &ObjectId) -> bool {
+        self.broken.contains(id) || self.services.iter().any(|service| service.metadata.id == *id)
     }
 
     /// Reports the delegates that nobody delegates to.
@@ -154,6 +170,22 @@ fn within(
 
 fn inherited_rewrite(outer: &HttpRule, leaf: &HttpRule) -> Option<Box<Rewrite>> {
     leaf.rewrite.clone().or_else(|| outer.rewrite.clone())
+}
+
+fn report_too_many(
+    service: &VirtualService,
+    rule: &HttpRule,
+    delegate: &Delegate,
+    findings: &mut Findings,
+) {
+    let message = format!(
+        "with the matches of this rule and its delegate the hosts have more than {MOST_ROUTES} routes"
+    );
+    let field = format!("spec.http[{}].delegate", rule.index);
+    let spot = Spot { object: &service.metadata.id, field, origin: &delegate.origin };
+    let help =
+        "write one short match in the rule that delegates; until then this rule takes no request";
+    findings.error(codes::TOO_MANY_ROUTES, spot, message, help);
 }
 
 fn report_conflict(

@@ -18,6 +18,8 @@ pub(crate) struct EdgePolicies<'p> {
     policies: &'p [Arc<EdgePolicy>],
     /// What was said already: an object and its field.
     reported: HashSet<(ObjectId, String)>,
+    /// How often something was to be said, be it that it was said already.
+    attempts: usize,
 }
 
 /// How specific a setting is.
@@ -49,7 +51,12 @@ struct Winner<'p> {
 impl<'p> EdgePolicies<'p> {
     /// For these policies, the oldest first.
     pub(crate) fn new(policies: &'p [Arc<EdgePolicy>]) -> Self {
-        EdgePolicies { policies, reported: HashSet::new() }
+        EdgePolicies { policies, reported: HashSet::new(), attempts: 0 }
+    }
+
+    /// Counts what was to be said that is said once for all objects. What was made meanwhile depends on others.
+    pub(crate) fn said_once(&self) -> usize {
+        self.attempts
     }
 
     /// Gives every listener, each with the index of its Gateway, what is asked of its connections and requests.
@@ -218,6 +225,7 @@ impl<'p> EdgePolicies<'p> {
         help: &str,
         findings: &mut Findings,
     ) {
+        self.attempts += 1;
         let field = loser.placed.field.clone();
         if self.reported.insert((loser.object.clone(), field.clone())) {
             let spot = Spot { object: loser.object, field, origin: &loser.placed.origin };

@@ -43,6 +43,11 @@ impl Findings {
         self.problems.extend(problems);
     }
 
+    /// All of them, in the order found.
+    pub(crate) fn into_unsorted(self) -> Vec<Problem> {
+        self.problems
+    }
+
     /// All of them, by file and line.
     pub(crate) fn into_problems(mut self) -> Vec<Problem> {
         let place = |problem: &Problem| {

@@ -3,8 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use portcullis_model::{ObjectId, Origin, PluginModule};
+use portcullis_model::{ObjectId, Origin, PluginModule, Problem};
 
+use super::expression_budget::beyond_budget;
 use super::findings::{Findings, Spot};
 use crate::codes;
 use crate::draft::{Draft, DraftFile};
@@ -17,6 +18,7 @@ use crate::kinds::{
 };
 use crate::last_good::LastGood;
 use crate::read_document::ReadObject;
+use crate::report::Reported;
 
 /// The objects that the model is made of, each kind in creation order.
 #[derive(Default)]
@@ -57,8 +59,9 @@ pub(crate) fn gather(
     next: &mut LastGood,
     findings: &mut Findings,
 ) -> Objects {
-    let mut gathering =
-        Gathering { last_good, next, findings, seen: HashMap::new(), objects: Objects::default() };
+    let beyond = beyond_budget(draft, last_good, next);
+    let (seen, objects) = (HashMap::new(), Objects::default());
+    let mut gathering = Gathering { last_good, next, findings, beyond, seen, objects };
     let mut hiding = HashSet::new();
     for file in draft.files() {
         gathering.findings.extend(file.faults().flat_map(|fault| &fault.problems).cloned());
@@ -89,6 +92,8 @@ struct Gathering<'g> {
     last_good: &'g LastGood,
     next: &'g mut LastGood,
     findings: &'g mut Findings,
+    /// Those whose expressions take too much.
+    beyond: HashMap<&'g ObjectId, Problem>,
     seen: HashMap<&'g ObjectId, &'g Origin>,
     objects: Objects,
 }
@@ -106,7 +111,12 @@ impl<'g> Gathering<'g> {
             self.seen.insert(&read.id, &read.origin);
         }
         if read.reported.is_broken {
-            return self.take_broken(file, read);
+            return self.take_broken(file, read, &read.reported);
+        }
+        if let Some(problem) = self.beyond.remove(&read.id) {
+            let problems = read.reported.problems.iter().cloned().chain([problem]).collect();
+            let reported = Reported { problems, is_broken: true, expressions: None };
+            return self.take_broken(file, read, &reported);
         }
         self.findings.extend(read.reported.problems.iter().cloned());
         if let Some(object) = &read.object {
@@ -115,8 +125,8 @@ impl<'g> Gathering<'g> {
         Taken::Dealt
     }
 
-    fn take_broken(&mut self, file: &Arc<str>, read: &ReadObject) -> Taken {
-        let ReadObject { id, object, reported, origin, .. } = read;
+    fn take_broken(&mut self, file: &Arc<str>, read: &ReadObject, reported: &Reported) -> Taken {
+        let ReadObject { id, object, origin, .. } = read;
         let reason = reported.first_error().unwrap_or_default();
         let kept = self.last_good.object(id).filter(|_| read.is_served);
         let (consequence, taken) = match (kept, object) {

@@ -4,39 +4,36 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use portcullis_message::HostPattern;
-use portcullis_model::{Listener, ObjectId, RequestPolicy, VirtualHost};
+use portcullis_model::{ByHost, Listener, ObjectId, RequestPolicy, VirtualHost};
 
-use super::binding::bind_routes;
+use super::binding::OnServer;
 use super::findings::Findings;
-use super::merge::Merger;
+use super::host_groups::ServerGroups;
 use super::open::OpenGateway;
-use super::routes::Route;
+use super::route_memo::{Bound, Routes};
 use super::server_tls::Credentials;
 use super::tcp_routes::TcpBinder;
 use super::workload_sources::WorkloadSources;
-use crate::kinds::RouteOrder;
 
 /// Makes the listeners of the open Gateways, each with the index of its Gateway, beside these broken objects.
 pub(crate) fn build_listeners(
     (gateways, broken): (&[OpenGateway], &HashSet<ObjectId>),
-    (routes, sources): (&[Route], &WorkloadSources<'_>),
+    (routes, groups, sources): (&Routes, &[Vec<ServerGroups>], &WorkloadSources<'_>),
     credentials: &mut Credentials<'_>,
     findings: &mut Findings,
 ) -> Vec<(usize, Listener)> {
-    let bindings = bind_routes((gateways, broken), routes, findings);
-    let mut merger = Merger::new(routes);
-    let mut connections = TcpBinder::new(routes, sources);
+    let with_connections: Vec<&Arc<Bound>> = routes.with_connections().collect();
+    let mut connections = TcpBinder::new(&with_connections, sources);
     let mut listeners = Vec::new();
     for (index, open) in gateways.iter().enumerate() {
         for (number, server) in open.servers.iter().enumerate() {
-            let hosts = bindings.hosts(index, number);
             let id = &open.gateway.metadata.id;
             let (virtual_hosts, tcp_routes) = match server.protocol.is_http() {
-                true => {
-                    let order = open.gateway.route_order;
-                    (virtual_hosts(hosts, (routes, order), &mut merger, findings), Vec::new())
+                true => (virtual_hosts(groups, (index, number)), Vec::new()),
+                false => {
+                    let hosts = hosts_of(&with_connections, (index, number));
+                    (ByHost::default(), connections.bind(id, server, &hosts, findings))
                 }
-                false => (Vec::new(), connections.bind(id, server, hosts, findings)),
             };
             let tls =
                 server.tls.as_ref().map(|tls| credentials.settings(id, server, tls, findings));
@@ -69,18 +66,27 @@ pub(crate) fn build_listeners(
 }
 
 fn virtual_hosts(
-    hosts: &BTreeMap<HostPattern, Vec<usize>>,
-    (routes, order): (&[Route], RouteOrder),
-    merger: &mut Merger<'_>,
-    findings: &mut Findings,
-) -> Vec<VirtualHost> {
-    let of = |(host, members): (&HostPattern, &Vec<usize>)| VirtualHost {
-        host: host.clone(),
-        rules: merger.merge(members, order, findings).to_vec(),
-    };
-    // Rules for connections alone take no requests away from others.
-    let has_rules = |members: &Vec<usize>| {
-        members.iter().any(|number| routes.get(*number).is_some_and(Route::takes_requests))
-    };
-    hosts.iter().filter(|(_, members)| has_rules(members)).map(of).collect()
+    groups: &[Vec<ServerGroups>],
+    (gateway, server): (usize, usize),
+) -> ByHost<VirtualHost> {
+    let groups = groups.get(gateway).and_then(|servers| servers.get(server));
+    groups.map(|groups| groups.virtual_hosts.clone()).unwrap_or_default()
+}
+
+/// The hosts that these have in common with a server, each with the places of those that have it.
+fn hosts_of(
+    routes: &[&Arc<Bound>],
+    (gateway, server): (usize, usize),
+) -> BTreeMap<HostPattern, Vec<usize>> {
+    let mut hosts: BTreeMap<HostPattern, Vec<usize>> = BTreeMap::new();
+    for (place, bound) in routes.iter().enumerate() {
+        let is_here = |on: &&OnServer| (on.gateway, on.server) == (gateway, server);
+        for host in bound.servers.iter().filter(is_here).flat_map(|on| &on.hosts) {
+            let members = hosts.entry(host.clone()).or_default();
+            if members.last() != Some(&place) {
+                members.push(place);
+            }
+        }
+    }
+    hosts
 }

@@ -1,89 +1,110 @@
 //! Several VirtualServices on one host: their rules in one order, and which of them can never match.
 
-use std::collections::{HashMap, HashSet};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
-use portcullis_model::{Origin, RequestMatch, Rule};
+use portcullis_message::HostPattern;
+use portcullis_model::{Origin, Problem, RequestMatch, Rule, VirtualHost};
 
 use super::findings::{Findings, Spot};
+use super::route_memo::Bound;
 use super::route_order::in_order;
-use super::routes::{PlacedRule, Route};
+use super::routes::PlacedRule;
 use super::shadows::{Earlier, Loss};
 use crate::codes;
 use crate::kinds::RouteOrder;
 
 /// Puts the rules of VirtualServices in order, once for each set of them.
-pub(crate) struct Merger<'m> {
-    routes: &'m [Route],
-    done: HashMap<(RouteOrder, Vec<usize>), Rules>,
-    /// The matches reported already: the place that one is written at, in this order.
-    reported: HashSet<(RouteOrder, Place)>,
+#[derive(Default)]
+pub(crate) struct Merger {
+    /// By the addresses of the routes.
+    done: HashMap<(RouteOrder, Vec<usize>), Rc<Merged>>,
 }
 
-/// The rules of a host, in their order.
-type Rules = Arc<[Arc<Rule>]>;
+/// The rules of some VirtualServices, in their order.
+pub(crate) struct Merged {
+    rules: Vec<Arc<Rule>>,
+    /// The matches that lose requests, in the order of the rules.
+    pub(crate) losers: Arc<[Loser]>,
+    /// The hosts that have these rules.
+    hosts: RefCell<HashMap<HostPattern, Arc<VirtualHost>>>,
+}
 
-/// Where a match or rule is written, and which host's VirtualService it is served through.
-type Place = (Arc<str>, u32, u32, usize);
+/// A match that loses requests to an earlier one.
+#[derive(Debug)]
+pub(crate) struct Loser {
+    /// Where it is written.
+    origin: Origin,
+    /// The address of the route that it is served through.
+    member: usize,
+    pub(crate) problem: Problem,
+}
 
-impl<'m> Merger<'m> {
-    /// For these routes.
-    pub(crate) fn new(routes: &'m [Route]) -> Self {
-        Merger { routes, done: HashMap::new(), reported: HashSet::new() }
+impl Loser {
+    /// Where it is written, and through which VirtualService it is served.
+    pub(crate) fn place(&self) -> (&str, u32, u32, usize) {
+        (&self.origin.file, self.origin.line, self.origin.column, self.member)
     }
+}
 
+impl Merged {
+    /// The virtual host of these rules; several servers have the same one.
+    pub(crate) fn under(&self, host: &HostPattern) -> Arc<VirtualHost> {
+        let mut hosts = self.hosts.borrow_mut();
+        let make = || Arc::new(VirtualHost { host: host.clone(), rules: self.rules.clone() });
+        hosts.entry(host.clone()).or_insert_with(make).clone()
+    }
+}
+
+impl Merger {
     /// The rules of these routes, which are in creation order: one after the other, but for those that
     /// take every request, which come last; or the most particular first, where the Gateway asks for that.
-    pub(crate) fn merge(
-        &mut self,
-        members: &[usize],
-        order: RouteOrder,
-        findings: &mut Findings,
-    ) -> Rules {
-        let key = (order, members.to_vec());
-        if let Some(rules) = self.done.get(&key) {
-            return rules.clone();
+    pub(crate) fn merge(&mut self, members: &[Arc<Bound>], order: RouteOrder) -> Rc<Merged> {
+        let address = |bound: &Arc<Bound>| Arc::as_ptr(bound).addr();
+        let key = (order, members.iter().map(address).collect());
+        if let Some(merged) = self.done.get(&key) {
+            return merged.clone();
         }
-        let placed = members
-            .iter()
-            .filter_map(|index| Some((*index, self.routes.get(*index)?)))
-            .flat_map(|(index, route)| route.rules.iter().map(move |rule| (index, rule.clone())));
+        let rules = members.iter().map(|bound| (address(bound), &bound.route.rules));
+        let placed =
+            rules.flat_map(|(member, rules)| rules.iter().map(move |r| (member, r.clone())));
         let ordered = in_order(placed.collect(), order);
-        self.find_losers(&ordered, order, findings);
-        let rules: Rules = ordered.iter().map(|(_, placed)| placed.rule.clone()).collect();
-        self.done.insert(key, rules.clone());
-        rules
+        let merged = Rc::new(Merged {
+            losers: losers(&ordered, order).into(),
+            rules: ordered.into_iter().map(|(_, placed)| placed.rule).collect(),
+            hosts: RefCell::default(),
+        });
+        self.done.insert(key, merged.clone());
+        merged
     }
+}
 
-    fn find_losers(
-        &mut self,
-        ordered: &[(usize, PlacedRule)],
-        order: RouteOrder,
-        findings: &mut Findings,
-    ) {
-        let mut earlier = Earlier::default();
-        let everything = [RequestMatch::default()];
-        for (position, (member, placed)) in ordered.iter().enumerate() {
-            let rule = &placed.rule;
-            let matches =
-                if rule.matches.is_empty() { &everything[..] } else { rule.matches.as_slice() };
-            for (number, conditions) in matches.iter().enumerate().filter(|(_, each)| !each.never) {
-                let is_other = |winner: usize| {
-                    ordered.get(winner).is_some_and(|(_, winner)| winner.object != placed.object)
-                };
-                let loss = earlier.loss(conditions, is_other);
-                let at = conditions.origin.as_ref().unwrap_or(&rule.origin);
-                let place = (at.file.clone(), at.line, at.column, *member);
-                if let Some((loss, winner)) =
-                    loss.and_then(|loss| winner_of(loss, position, ordered))
-                    && self.reported.insert((order, place))
-                {
-                    report((placed, number, at), (loss, winner), order, findings);
-                }
+fn losers(ordered: &[(usize, PlacedRule)], order: RouteOrder) -> Vec<Loser> {
+    let mut losers = Vec::new();
+    let mut earlier = Earlier::default();
+    let everything = [RequestMatch::default()];
+    for (position, (member, placed)) in ordered.iter().enumerate() {
+        let rule = &placed.rule;
+        let matches =
+            if rule.matches.is_empty() { &everything[..] } else { rule.matches.as_slice() };
+        for (number, conditions) in matches.iter().enumerate().filter(|(_, each)| !each.never) {
+            let is_other = |winner: usize| {
+                ordered.get(winner).is_some_and(|(_, winner)| winner.object != placed.object)
+            };
+            let loss = earlier.loss(conditions, is_other);
+            let at = conditions.origin.as_ref().unwrap_or(&rule.origin);
+            if let Some((loss, winner)) = loss.and_then(|loss| winner_of(loss, position, ordered)) {
+                let mut said = Findings::default();
+                report((placed, number, at), (loss, winner), order, &mut said);
+                let loser = |problem| Loser { origin: at.clone(), member: *member, problem };
+                losers.extend(said.into_unsorted().into_iter().map(loser));
             }
-            matches.iter().for_each(|conditions| earlier.insert(conditions, position));
         }
+        matches.iter().for_each(|conditions| earlier.insert(conditions, position));
     }
+    losers
 }
 
 /// A rule does not lose to itself.

@@ -16,6 +16,7 @@ use crate::last_good::LastGood;
 type Socket = (u16, Option<IpAddr>);
 
 /// A Gateway and those of its servers that can be served.
+#[derive(Debug)]
 pub(crate) struct OpenGateway {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) servers: Vec<Server>,

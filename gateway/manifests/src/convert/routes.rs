@@ -7,6 +7,7 @@ use portcullis_model::{
     RequestOverrides, Rule, RuleFilters, TcpRule,
 };
 
+use super::as_istio::{Joints, leave_joints, order_headers, settle_authority};
 use super::clusters::Clusters;
 use super::delegates::{Delegates, Effective};
 use super::edge_policies::EdgePolicies;
@@ -21,6 +22,7 @@ use crate::kinds::{
 };
 
 /// A VirtualService with its rules.
+#[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) service: Arc<VirtualService>,
     pub(crate) rules: Vec<PlacedRule>,
@@ -36,7 +38,7 @@ impl Route {
 }
 
 /// A rule and where it is written: in its VirtualService, or in a delegate of it.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct PlacedRule {
     pub(crate) rule: Arc<Rule>,
     /// Whose it is.
@@ -112,6 +114,7 @@ pub(crate) struct RouteBuilder<'b, 'p> {
     pub(crate) sources: &'b WorkloadSources<'b>,
     pub(crate) policies: &'b mut EdgePolicies<'p>,
     pub(crate) plugins: &'b RulePlugins<'b>,
+    pub(crate) joints: Joints,
 }
 
 impl RouteBuilder<'_, '_> {
@@ -151,6 +154,11 @@ impl RouteBuilder<'_, '_> {
         });
         let matches: Vec<RequestMatch> = settled.collect();
         let mut built = build_rule(id, written, self.lookup, findings);
+        settle_authority(id, written, &mut built, findings);
+        order_headers(&mut built);
+        if self.joints == Joints::AsWritten {
+            leave_joints(&mut built.action);
+        }
         built.matches = matches;
         built.plugins = self.plugins.of(&[(owner, name)]);
         if let Some(through) = through {

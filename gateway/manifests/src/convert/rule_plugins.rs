@@ -86,6 +86,11 @@ impl<'p> RulePlugins<'p> {
         self.of_routes(&plugged.collect::<Vec<_>>())
     }
 
+    /// All that run on a rule.
+    pub(crate) fn running(&self) -> &HashSet<ObjectId> {
+        &self.running
+    }
+
     /// Whether a plugin runs on any rule.
     pub(crate) fn has(&self, plugin: &ObjectId) -> bool {
         self.running.contains(plugin)

@@ -10,24 +10,19 @@ use portcullis_model::{
 
 use super::binding::gateway_id;
 use super::findings::{Findings, Spot};
+use super::route_memo::Bound;
 use super::routes::{Lookup, Lost, Route, build_destination};
 use super::workload_sources::WorkloadSources;
 use crate::codes;
 use crate::kinds::{Server, TcpList, TcpMatch, TcpRule as Written, VirtualService};
 
-/// Makes the rules of VirtualServices for connections.
-pub(crate) fn build_tcp_rules(routes: &mut [Route], lookup: Lookup<'_>, findings: &mut Findings) {
-    let lookup = Lookup { lost: Lost::Connections, ..lookup };
-    for route in routes {
-        route.tcp_rules = rules_of(&route.service, lookup, findings);
-    }
-}
-
-fn rules_of(
+/// Makes the rules of a VirtualService for connections.
+pub(crate) fn tcp_rules(
     service: &VirtualService,
     lookup: Lookup<'_>,
     findings: &mut Findings,
 ) -> Vec<Arc<TcpRule>> {
+    let lookup = Lookup { lost: Lost::Connections, ..lookup };
     let id = &service.metadata.id;
     let mut build = |written: &Written| {
         let destinations = written.destinations.iter().enumerate().map(|(index, destination)| {
@@ -46,7 +41,7 @@ fn rules_of(
 
 /// Gives listeners their rules, and finds those that no listener has.
 pub(crate) struct TcpBinder<'b> {
-    routes: &'b [Route],
+    routes: &'b [&'b Arc<Bound>],
     sources: &'b WorkloadSources<'b>,
     used: HashSet<*const TcpRule>,
     reported: HashSet<(*const TcpRule, HostPattern)>,
@@ -61,7 +56,7 @@ struct Winner<'w> {
 
 impl<'b> TcpBinder<'b> {
     /// For these VirtualServices, in creation order.
-    pub(crate) fn new(routes: &'b [Route], sources: &'b WorkloadSources<'b>) -> Self {
+    pub(crate) fn new(routes: &'b [&'b Arc<Bound>], sources: &'b WorkloadSources<'b>) -> Self {
         TcpBinder { routes, sources, used: HashSet::new(), reported: HashSet::new() }
     }
 
@@ -78,7 +73,7 @@ impl<'b> TcpBinder<'b> {
         let mut bound = Vec::new();
         let members: BTreeSet<usize> = hosts.values().flatten().copied().collect();
         for number in members {
-            let Some(route) = self.routes.get(number) else { continue };
+            let Some(route) = self.routes.get(number).map(|bound| &bound.route) else { continue };
             let shared = |(host, members): (&HostPattern, &Vec<usize>)| {
                 members.contains(&number).then(|| host.clone())
             };
@@ -138,7 +133,7 @@ impl<'b> TcpBinder<'b> {
 
     /// Reports the rules that no listener has, unless a broken Gateway might have had them.
     pub(crate) fn report_unused(self, broken: &HashSet<ObjectId>, findings: &mut Findings) {
-        for route in self.routes {
+        for route in self.routes.iter().map(|bound| &bound.route) {
             let gateways = &route.service.gateways;
             if gateways.is_empty() || gateways.iter().any(|name| broken.contains(&gateway_id(name)))
             {

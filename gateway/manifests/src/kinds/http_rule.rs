@@ -37,6 +37,11 @@ pub(crate) struct HttpRule {
     pub(crate) cors: Option<Box<CorsPolicy>>,
 }
 
+/// How many matches these rules have; one without any counts as one.
+pub(crate) fn match_count(rules: &[HttpRule]) -> usize {
+    rules.iter().map(|rule| rule.matches.len().max(1)).sum()
+}
+
 pub(super) static RULE: Schema = Schema {
     what: "an HTTP rule",
     served: &[

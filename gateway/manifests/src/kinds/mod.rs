@@ -77,6 +77,7 @@ use std::sync::Arc;
 
 use portcullis_model::{ObjectId, Origin};
 
+use crate::metadata::Created;
 use crate::raw_object::RawObject;
 use crate::report::Report;
 
@@ -107,7 +108,7 @@ pub(crate) use gateway_tls_settings::{
     AuthoritySource, CertificateFiles, CertificateSource, ClientRules, CredentialName, NamedFile,
     ServerTls,
 };
-pub(crate) use http_rule::HttpRule;
+pub(crate) use http_rule::{HttpRule, match_count};
 pub(crate) use ingress::{Ingress, IngressTls};
 pub(crate) use ingress_annotations::{ForeignAnnotation, Weight};
 pub(crate) use ingress_class::{ClassName, INGRESS_CONTROLLER, IngressClass, IsDefault, Owner};
@@ -130,7 +131,7 @@ pub(crate) use service_entry::ServiceEntry;
 pub(crate) use tcp_rules::{TcpList, TcpMatch, TcpRule};
 pub(crate) use telemetry::Telemetry;
 pub(crate) use traffic_policy::Effective;
-pub(crate) use virtual_service::{GatewayName, VirtualService};
+pub(crate) use virtual_service::{GatewayName, MOST_ROUTES, VirtualService};
 pub(crate) use wasm_plugin::WasmPlugin;
 pub(crate) use workload_entry::WorkloadEntry;
 pub(crate) use workload_source::SourceMatch;
@@ -186,6 +187,18 @@ pub(crate) enum Object {
     BackendTlsPolicy(Arc<BackendTlsPolicy>),
     Ingress(Arc<Ingress>),
     IngressClass(Arc<IngressClass>),
+}
+
+impl Object {
+    /// When it was created; `None` for kinds in which there are no regular expressions.
+    pub(crate) fn created(&self) -> Option<&Created> {
+        Some(match self {
+            Object::VirtualService(object) => &object.metadata.created,
+            Object::HttpRoute(object) => &object.metadata.created,
+            Object::Telemetry(object) => &object.metadata.created,
+            _ => return None,
+        })
+    }
 }
 
 /// Whether a kind of an API group is one whose objects become part of the model, so that two of one name

@@ -66,7 +66,10 @@ fn read_regex_rewrite(fields: &Fields<'_>) -> Option<PathRewrite> {
     let template = fields.required("rewrite");
     let (expression, template) = (expression?, template?);
     match Substitution::parse(expression.text()?, template.text()?) {
-        Ok(substitution) => Some(PathRewrite::Pattern(substitution)),
+        Ok(substitution) => {
+            expression.count_expression(substitution.bytes());
+            Some(PathRewrite::Pattern(substitution))
+        }
         Err(error) => {
             let place = match error {
                 PatternError::NoSuchGroup(_) | PatternError::Template => &template,

@@ -106,7 +106,12 @@ fn read_filter(filter: &Cursor<'_>) -> Option<Expression> {
     let fields = filter.fields(&FILTER)?;
     let field = fields.required("expression")?;
     match Expression::parse(field.text()?) {
-        Ok(expression) => Some(expression),
+        Ok(expression) => {
+            if expression.pattern_bytes() > 0 {
+                field.count_expression(expression.pattern_bytes());
+            }
+            Some(expression)
+        }
         Err(error) => {
             let message = format!("the expression is refused: {error}");
             let help =

@@ -6,7 +6,7 @@ use portcullis_message::HostPattern;
 use portcullis_model::Origin;
 
 use super::export_to::{Export, read_export_to};
-use super::http_rule::{HttpRule, RULE, read_rule};
+use super::http_rule::{HttpRule, RULE, match_count, read_rule};
 use super::tcp_rules::{TcpRule, read_tcp_rules};
 use crate::codes;
 use crate::metadata::{Metadata, OBJECT, read_metadata};
@@ -50,6 +50,9 @@ impl GatewayName {
     }
 }
 
+/// So many routes may come of one VirtualService for several hosts, or by delegates: a match for each host is one.
+pub(crate) const MOST_ROUTES: usize = 200_000;
+
 static SPEC: Schema = Schema {
     what: "a VirtualService",
     served: &["hosts", "gateways", "exportTo", "http", "tls", "tcp"],
@@ -78,7 +81,23 @@ pub(crate) fn read_virtual_service(raw: &RawObject, report: &Report) -> Option<V
         true => no_connections(&spec),
         false => read_tcp_rules(&spec, &hosts, (&own, &metadata.id.namespace)),
     };
+    check_number(&spec, &hosts, &rules);
     Some(VirtualService { metadata, hosts, hosts_origin, gateways, export, rules, tcp_rules })
+}
+
+/// A short text with many of both would be more than a gateway holds; many rules for one host are a long text.
+fn check_number(spec: &Fields<'_>, hosts: &[HostPattern], rules: &[HttpRule]) {
+    let matches = match_count(rules);
+    let is_too_much = hosts.len() > 1 && hosts.len() * matches > MOST_ROUTES;
+    if let Some(field) = spec.field("http").filter(|_| is_too_much) {
+        let message = format!(
+            "{} hosts with {matches} matches each make {} routes, where an object may have {MOST_ROUTES}",
+            hosts.len(),
+            hosts.len() * matches,
+        );
+        let help = "write several VirtualServices, each with the rules that its hosts need";
+        field.report(Gravity::Breaks, codes::TOO_MANY_ROUTES, message, help);
+    }
 }
 
 fn read_rules(

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use portcullis_crypto::Credential;
 use portcullis_model::{
     Action, ClientTls, Cluster, ClusterName, Listener, Mesh, ObjectId, Rule, TcpRule, UpstreamTls,
+    VirtualHost,
 };
 
 use super::super::clusters::Clusters;
@@ -66,9 +67,10 @@ struct Leads<'l> {
 
 impl Leads<'_> {
     fn change_listener(&mut self, listener: &mut Listener) {
-        for rule in listener.virtual_hosts.iter_mut().flat_map(|host| &mut host.rules) {
-            *rule = self.changed(rule);
-        }
+        listener.virtual_hosts.replace(|host| {
+            let rules = host.rules.iter().map(|rule| self.changed(rule)).collect();
+            Some(VirtualHost { host: host.host.clone(), rules }.into())
+        });
         for route in &mut listener.tcp_routes {
             self.change_connections(&mut route.rule);
         }

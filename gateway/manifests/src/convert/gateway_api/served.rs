@@ -95,17 +95,26 @@ impl ServedRoutes {
     pub(super) fn fill(&mut self, listeners: &mut [(usize, Listener)], findings: &mut Findings) {
         for (gateway, listener) in listeners {
             let place = (*gateway, listener.server.clone());
-            for (host, mut candidates) in self.hosts.remove(&place).unwrap_or_default() {
-                candidates.sort_by(|one, other| one.precedence.cmp(&other.precedence));
-                report_shadowed(&candidates, findings);
-                let rules = candidates.into_iter().map(|candidate| candidate.rule).collect();
-                listener.virtual_hosts.push(VirtualHost { host, rules });
+            let hosts = self.hosts.remove(&place).unwrap_or_default();
+            if !hosts.is_empty() {
+                let of = |(host, candidates)| virtual_host(host, candidates, findings);
+                listener.virtual_hosts = hosts.into_iter().map(of).collect();
             }
             let mut connections = self.connections.remove(&place).unwrap_or_default();
             connections.sort_by(|(one, _), (other, _)| one.cmp(other));
             listener.tcp_routes.extend(connections.into_iter().map(|(_, route)| route));
         }
     }
+}
+
+fn virtual_host(
+    host: HostPattern,
+    mut candidates: Vec<Candidate>,
+    findings: &mut Findings,
+) -> VirtualHost {
+    candidates.sort_by(|one, other| one.precedence.cmp(&other.precedence));
+    report_shadowed(&candidates, findings);
+    VirtualHost { host, rules: candidates.into_iter().map(|candidate| candidate.rule).collect() }
 }
 
 /// Of candidates in their order, those whose match an earlier one has too. (A broader match never comes earlier.)

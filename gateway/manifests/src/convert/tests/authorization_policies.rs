@@ -167,7 +167,7 @@ fn listeners_that_are_covered_alike_share_their_policies() {
 fn a_broken_version_leaves_the_last_good_one_in_force() {
     let good = convert(&[("gw.yaml", GATEWAY), ("p.yaml", &policy("{action: DENY, rules: [{}]}"))]);
     let broken = policy("{action: DENY, rules: [{to: [{operation: {paths: ['/{x}']}}]}]}");
-    let after = convert_after(&[("gw.yaml", GATEWAY), ("p.yaml", &broken)], &good.last_good);
+    let after = convert_after(&[("gw.yaml", GATEWAY), ("p.yaml", &broken)], &good.memory);
     assert_eq!(policies(&after), policies(&good));
     assert_eq!(problems(&after).len(), 1);
     assert!(problems(&after)[0].contains("until then its last good version serves on"));

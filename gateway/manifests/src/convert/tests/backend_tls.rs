@@ -218,7 +218,7 @@ fn targets_that_cannot_be_are_said_at_their_place() {
 fn authorities_that_go_away_vouch_on_under_the_same_name() {
     let text = WEB.to_owned() + &for_web("p", "", CONFIG_MAP);
     let before = convert(&[("a.yaml", &(text.clone() + &authority("ConfigMap")))]);
-    let after = convert_after(&[("a.yaml", &text)], &before.last_good);
+    let after = convert_after(&[("a.yaml", &text)], &before.memory);
     assert!(only_problem(&after).contains("until then what was had last is used"));
     assert_eq!(asked(&after, 443).0, fixed("web.internal"));
 }

@@ -163,7 +163,7 @@ proptest! {
     fn no_pieces_panic(chosen in prop::collection::vec(0..PIECES.len(), 0..24)) {
         let text: String = chosen.iter().map(|piece| PIECES[*piece]).collect();
         let first = convert(&[("a.yaml", &text)]);
-        super::convert_after(&[("a.yaml", &text)], &first.last_good);
+        super::convert_after(&[("a.yaml", &text)], &first.memory);
     }
 
     #[test]

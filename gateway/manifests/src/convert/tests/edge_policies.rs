@@ -8,9 +8,9 @@ use portcullis_model::{
 };
 
 use super::{Conversion, GATEWAY, convert, convert_after, only_problem, problems, route};
+use crate::Memory;
 use crate::convert::into_model;
 use crate::draft::Draft;
-use crate::last_good::LastGood;
 
 /// An EdgePolicy of `namespace/name` with this `spec`, in flow style or indented by two.
 fn policy(namespace: &str, name: &str, spec: &str) -> String {
@@ -381,15 +381,15 @@ fn a_policy_that_sets_nothing_is_a_warning() {
 #[test]
 fn a_broken_policy_keeps_its_last_good_version() {
     let good = policy("edge", "p", "{timeouts: {idle: 20s}}");
-    let mut last_good = with_policies(&[&good]).last_good;
+    let mut memory = with_policies(&[&good]).memory;
     let broken = policy("edge", "p", "{timeouts: {idle: 30s, firstByte: never}}");
     for _ in 0..2 {
-        let conversion = convert_after(&[("gw.yaml", GATEWAY), ("0.yaml", &broken)], &last_good);
+        let conversion = convert_after(&[("gw.yaml", GATEWAY), ("0.yaml", &broken)], &memory);
         assert!(only_problem(&conversion).ends_with("until then its last good version serves on"));
         assert_eq!(idle(&conversion), 20);
-        last_good = conversion.last_good;
+        memory = conversion.memory;
     }
-    let conversion = convert_after(&[("gw.yaml", GATEWAY)], &last_good);
+    let conversion = convert_after(&[("gw.yaml", GATEWAY)], &memory);
     assert_eq!(idle(&conversion), 75);
 }
 
@@ -402,7 +402,7 @@ fn the_rules_for_heads_begin_where_the_caller_says() {
         text: text.into(),
     };
     let draft = Draft::read(vec![source]);
-    let conversion = into_model(&draft, &LastGood::default(), HeadRules::ISTIO);
+    let conversion = into_model(&draft, &Memory::default(), HeadRules::ISTIO);
     let head = conversion.model.listeners[0].requests.head;
     assert_eq!(head.backslashes, Backslashes::Refused);
     assert_eq!((head.slashes, head.underscores), (Slashes::Kept, Underscores::Allowed));

@@ -15,8 +15,8 @@ use rcgen::{
 };
 
 use super::{Conversion, convert, convert_after, only_problem, problems};
-use crate::convert::{Premises, into_model_with};
-use crate::{CertificateFiles, Draft, LastGood, SourceFile};
+use crate::convert::{Joints, Premises, into_model_with};
+use crate::{CertificateFiles, Draft, Memory, SourceFile};
 
 /// A Gateway with one HTTPS server whose `tls` is this.
 fn gateway(tls: &str) -> String {
@@ -261,13 +261,13 @@ fn the_last_authorities_stand_in_for_themselves_alone() {
     let first = convert(&[("gw.yaml", &mutual), ("s.yaml", &good)]);
     let verified = tls(&first).client_auth.clone();
     let gone = with_certificate(&[]);
-    let second = convert_after(&[("gw.yaml", &mutual), ("s.yaml", &gone)], &first.last_good);
+    let second = convert_after(&[("gw.yaml", &mutual), ("s.yaml", &gone)], &first.memory);
     assert!(
         only_problem(&second).contains("until then clients are verified by the last authorities")
     );
     assert_eq!(tls(&second).client_auth, verified);
     let other = gateway("mode: MUTUAL, credentialName: cert, caCertCredentialName: gone");
-    let third = convert_after(&[("gw.yaml", &other), ("s.yaml", &gone)], &second.last_good);
+    let third = convert_after(&[("gw.yaml", &other), ("s.yaml", &gone)], &second.memory);
     assert_eq!(tls(&third).client_auth, ClientAuth::Unverifiable);
 }
 
@@ -292,7 +292,7 @@ fn two_certificates_are_both_had_and_three_are_refused() {
     assert_eq!(tls(&first).credentials.len(), 2);
     // One that goes takes the other along to the last good pair, or leaves it alone.
     let one = of("one", &PKCS_ECDSA_P256_SHA256);
-    let second = convert_after(&[("gw.yaml", &both), ("s.yaml", &one)], &first.last_good);
+    let second = convert_after(&[("gw.yaml", &both), ("s.yaml", &one)], &first.memory);
     assert!(only_problem(&second).contains("tls.credentialNames[1]: there is no Secret/edge/two"));
     assert_eq!(tls(&second).credentials, tls(&first).credentials);
     assert_eq!(tls(&convert(&[("gw.yaml", &both), ("s.yaml", &one)])).credentials.len(), 1);
@@ -308,7 +308,7 @@ fn two_certificates_are_both_had_and_three_are_refused() {
 fn with_files(
     tls: &str,
     files: &BTreeMap<PathBuf, String>,
-    last_good: &LastGood,
+    memory: &Memory,
 ) -> (Conversion, Vec<PathBuf>) {
     let draft = Draft::read(vec![SourceFile {
         path: "gw.yaml".into(),
@@ -321,8 +321,14 @@ fn with_files(
     let files = CertificateFiles::new(Path::new("/mesh"), &read);
     let conversion = into_model_with(
         &draft,
-        last_good,
-        Premises { head_rules: HeadRules::default(), labels: &[], namespace: None, files: &files },
+        memory,
+        Premises {
+            head_rules: HeadRules::default(),
+            joints: Joints::OneSlash,
+            labels: &[],
+            namespace: None,
+            files: &files,
+        },
     );
     (conversion, files.into_asked().into_iter().collect())
 }
@@ -335,14 +341,14 @@ fn the_meshs_certificates_come_from_its_directory() {
         ("/mesh/key.pem".into(), key),
         ("/mesh/root-cert.pem".into(), issuer().pem()),
     ]);
-    let (first, asked) = with_files("mode: ISTIO_MUTUAL", &files, &LastGood::default());
+    let (first, asked) = with_files("mode: ISTIO_MUTUAL", &files, &Memory::default());
     assert_eq!(problems(&first), [""; 0]);
     assert_eq!(asked.len(), 3);
     let ClientAuth::Verified(verification) = &tls(&first).client_auth else { panic!() };
     assert_eq!(verification.demand, Demand::Required);
     // A pair that is half replaced leaves the last one in place.
     files.insert("/mesh/key.pem".into(), pair().1);
-    let (second, _) = with_files("mode: ISTIO_MUTUAL", &files, &first.last_good);
+    let (second, _) = with_files("mode: ISTIO_MUTUAL", &files, &first.memory);
     let problem = only_problem(&second);
     assert!(
         problem.contains("error[PC0320]")
@@ -351,11 +357,11 @@ fn the_meshs_certificates_come_from_its_directory() {
         "{problem}"
     );
     assert_eq!(tls(&second).credentials, tls(&first).credentials);
-    let (none, asked) = with_files("mode: ISTIO_MUTUAL", &BTreeMap::new(), &LastGood::default());
+    let (none, asked) = with_files("mode: ISTIO_MUTUAL", &BTreeMap::new(), &Memory::default());
     assert_eq!((problems(&none).len(), asked.len()), (2, 3), "missing files are watched for");
     assert_eq!(tls(&none).client_auth, ClientAuth::Unverifiable);
     let (conversion, _) =
-        with_files("mode: ISTIO_MUTUAL, credentialName: x", &files, &LastGood::default());
+        with_files("mode: ISTIO_MUTUAL, credentialName: x", &files, &Memory::default());
     assert!(
         only_problem(&conversion)
             .contains("`credentialName` and the mode ISTIO_MUTUAL exclude each other")
@@ -373,21 +379,19 @@ fn certificates_in_files_are_read_and_watched() {
         ("/a/crl.pem".into(), revocations(&ca)),
     ]);
     let all = "mode: MUTUAL, serverCertificate: /a/c.pem, privateKey: /a/k.pem, caCertificates: /a/ca.pem, caCrl: /a/crl.pem";
-    let (conversion, asked) = with_files(all, &files, &LastGood::default());
+    let (conversion, asked) = with_files(all, &files, &Memory::default());
     assert_eq!(problems(&conversion), [""; 0]);
     assert_eq!(asked.len(), 4);
     assert!(matches!(tls(&conversion).client_auth, ClientAuth::Verified(_)));
     let pairs =
         "mode: SIMPLE, tlsCertificates: [{serverCertificate: /a/c.pem, privateKey: /a/k.pem}]";
-    assert_eq!(tls(&with_files(pairs, &files, &LastGood::default()).0).credentials.len(), 1);
+    assert_eq!(tls(&with_files(pairs, &files, &Memory::default()).0).credentials.len(), 1);
     let without = all.replace(", caCertificates: /a/ca.pem, caCrl: /a/crl.pem", "");
-    let (conversion, _) = with_files(&without, &files, &LastGood::default());
+    let (conversion, _) = with_files(&without, &files, &Memory::default());
     assert!(only_problem(&conversion).contains("tls.mode: nothing to verify clients by is named"));
-    let (conversion, _) =
-        with_files(&all.replace("/a/c.pem", "c.pem"), &files, &LastGood::default());
+    let (conversion, _) = with_files(&all.replace("/a/c.pem", "c.pem"), &files, &Memory::default());
     assert!(only_problem(&conversion).contains("`c.pem` is not absolute"));
-    let (conversion, _) =
-        with_files(&all.replace("crl.pem", "no.pem"), &files, &LastGood::default());
+    let (conversion, _) = with_files(&all.replace("crl.pem", "no.pem"), &files, &Memory::default());
     assert!(only_problem(&conversion).contains("tls.caCrl: /a/no.pem: gone"));
     assert_eq!(tls(&conversion).client_auth, ClientAuth::Unverifiable);
 }

@@ -60,12 +60,12 @@ fn a_missing_secret_degrades_its_own_server_alone() {
 fn a_server_keeps_its_certificate_when_the_secret_goes() {
     let first = convert(&[("gw.yaml", TLS), ("secret.yaml", &secret())]);
     let credential = first.model.listeners[1].tls.clone().unwrap().credentials;
-    let mut last_good = first.last_good;
+    let mut memory = first.memory;
     for text in [TLS.to_owned(), TLS.replace("credentialName: cert", "credentialName: typo")] {
-        let conversion = convert_after(&[("gw.yaml", &text)], &last_good);
+        let conversion = convert_after(&[("gw.yaml", &text)], &memory);
         assert!(only_problem(&conversion).contains("the server keeps its last certificate"));
         assert_eq!(conversion.model.listeners[1].tls.as_ref().unwrap().credentials, credential);
-        last_good = conversion.last_good;
+        memory = conversion.memory;
     }
 }
 
@@ -85,7 +85,7 @@ fn a_key_of_another_certificate_is_refused_where_it_stands() {
     assert!(!found[1].contains("PRIVATE KEY"));
     // At a reload the last good version serves on.
     let good = convert(&[("gw.yaml", TLS), ("secret.yaml", &ours)]);
-    let conversion = convert_after(&[("gw.yaml", TLS), ("secret.yaml", &mixed)], &good.last_good);
+    let conversion = convert_after(&[("gw.yaml", TLS), ("secret.yaml", &mixed)], &good.memory);
     assert!(only_problem(&conversion).contains("PC0215"));
     assert_eq!(conversion.model.listeners, good.model.listeners);
 }
@@ -160,7 +160,7 @@ fn who_served_before_keeps_a_port_that_two_want() {
     assert!(only_problem(&conversion).contains("b.yaml:10:5: error[PC0308] Gateway/edge/gw spec.servers[1].port.protocol: port 443 cannot speak HTTPS here: Gateway/edge/a spec.servers[0] at a.yaml:8:5 speaks HTTP on it"));
     assert_eq!(served(&conversion), ["edge/a", "edge/gw"]);
     // At a reload the one that served.
-    let conversion = convert_after(&all, &first.last_good);
+    let conversion = convert_after(&all, &first.memory);
     assert!(only_problem(&conversion).contains("error[PC0308] Gateway/edge/a"));
     assert_eq!(served(&conversion), ["edge/gw", "edge/gw"]);
 }

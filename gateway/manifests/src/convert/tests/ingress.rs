@@ -296,7 +296,7 @@ fn a_broken_ingress_keeps_its_last_good_version() {
     let before = convert(&[("a.yaml", &(service("web") + &ingress("shop", &good)))]);
     let bad = good.replace("Prefix", "prefix");
     let text = service("web") + &ingress("shop", &bad);
-    let after = convert_after(&[("a.yaml", &text)], &before.last_good);
+    let after = convert_after(&[("a.yaml", &text)], &before.memory);
     let problem = only_problem(&after);
     assert!(problem.contains("did you mean `Prefix`?"), "{problem}");
     assert!(problem.contains("its last good version serves on"), "{problem}");

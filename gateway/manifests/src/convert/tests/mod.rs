@@ -4,6 +4,8 @@ mod authorization_policies;
 mod backend_tls;
 mod bad_input;
 mod balancing;
+mod bounds;
+mod carry_over;
 mod delegates;
 mod edge_filters;
 mod edge_policies;
@@ -42,8 +44,8 @@ use portcullis_message::HeadRules;
 use portcullis_model::{Action, Listener, Model, PathMatch, Rule};
 
 use super::{Conversion, into_model};
+use crate::Memory;
 use crate::draft::{Draft, SourceFile};
-use crate::last_good::LastGood;
 
 /// The Gateway that most tests need.
 pub(super) const GATEWAY: &str = "
@@ -71,17 +73,17 @@ spec:
   - {address: 10.0.0.2, labels: {version: v2}, weight: 3}
 ";
 
-pub(super) fn convert_after(files: &[(&str, &str)], last_good: &LastGood) -> Conversion {
+pub(super) fn convert_after(files: &[(&str, &str)], memory: &Memory) -> Conversion {
     let files = files.iter().map(|(path, text)| SourceFile {
         path: (*path).into(),
         directory: "/etc/portcullis".into(),
         text: (*text).into(),
     });
-    into_model(&Draft::read(files.collect()), last_good, HeadRules::default())
+    into_model(&Draft::read(files.collect()), memory, HeadRules::default())
 }
 
 pub(super) fn convert(files: &[(&str, &str)]) -> Conversion {
-    convert_after(files, &LastGood::default())
+    convert_after(files, &Memory::default())
 }
 
 /// A VirtualService on `edge/gw` with this `http`, written in flow style or indented by two.

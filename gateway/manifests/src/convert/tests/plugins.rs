@@ -113,7 +113,7 @@ fn a_plugin_that_never_was_good_answers_by_its_fail_strategy() {
     assert_eq!(broken.fail_strategy, FailStrategy::Open);
     assert!(matches!(&broken.module, PluginModule::Broken(why) if why.contains("priorty")));
     // It still is not good at the next reload.
-    let again = convert_after(&[("gw.yaml", GATEWAY), ("p.yaml", &text)], &conversion.last_good);
+    let again = convert_after(&[("gw.yaml", GATEWAY), ("p.yaml", &text)], &conversion.memory);
     assert_eq!(again.model, conversion.model);
 }
 

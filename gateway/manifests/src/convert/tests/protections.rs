@@ -41,7 +41,7 @@ fn a_broken_policy_refuses_what_it_covers_and_says_so() {
     assert!(matches!(refusal.module, PluginModule::Broken(_)));
     // It goes when the policy does.
     let without = [("gw.yaml", GATEWAY), ("w.yaml", plugin)];
-    let conversion = convert_after(&without, &conversion.last_good);
+    let conversion = convert_after(&without, &conversion.memory);
     assert_eq!(chains(&conversion), [["WasmPlugin/edge/w"]]);
     assert_eq!(problems(&conversion), [""; 0]);
 }

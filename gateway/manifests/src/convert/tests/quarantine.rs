@@ -17,18 +17,18 @@ fn a_broken_object_is_replaced_by_its_last_good_version_alone() {
     let first = convert(&[("gw.yaml", GATEWAY), ("a.yaml", &a), ("b.yaml", &b)]);
     let broken = a.replace("a.example.com", "new.example.com").replace("http:", "htpp:");
     let changed = b.replace("b.example.com", "c.example.com");
-    let mut last_good = first.last_good;
+    let mut memory = first.memory;
     // The last good version is kept over any number of reloads.
     for _ in 0..2 {
         let files = [("gw.yaml", GATEWAY), ("a.yaml", &broken), ("b.yaml", &changed)];
-        let conversion = convert_after(&files, &last_good);
+        let conversion = convert_after(&files, &memory);
         assert_eq!(hosts(&conversion), ["a.example.com", "c.example.com"]);
         let said = problems(&conversion).join("\n");
         assert!(said.contains("did you mean `http`?; until then its last good version serves on"));
-        last_good = conversion.last_good;
+        memory = conversion.memory;
     }
     // An object that is gone is gone.
-    let conversion = convert_after(&[("gw.yaml", GATEWAY), ("b.yaml", &changed)], &last_good);
+    let conversion = convert_after(&[("gw.yaml", GATEWAY), ("b.yaml", &changed)], &memory);
     assert_eq!(hosts(&conversion), ["c.example.com"]);
 }
 
@@ -55,8 +55,7 @@ fn what_a_broken_document_hides_serves_on() {
         "---\napiVersion: networking.istio.io/v1\nkind: VirtualServce\nmetadata: {name: b, namespace: shop}\n",
     ] {
         let file = format!("{changed}{broken}");
-        let conversion =
-            convert_after(&[("gw.yaml", GATEWAY), ("r.yaml", &file)], &first.last_good);
+        let conversion = convert_after(&[("gw.yaml", GATEWAY), ("r.yaml", &file)], &first.memory);
         assert_eq!(hosts(&conversion), ["b.example.com", "new.example.com"], "{broken}");
         assert_eq!(conversion.problems.len(), 1);
     }
@@ -68,7 +67,7 @@ fn truncation_anywhere_never_takes_a_route_away_unnoticed() {
     let first = convert(&[("r.yaml", &text)]);
     assert_eq!(problems(&first), [""; 0]);
     for end in (0..text.len()).filter(|end| text.is_char_boundary(*end)) {
-        let conversion = convert_after(&[("r.yaml", &text[..end])], &first.last_good);
+        let conversion = convert_after(&[("r.yaml", &text[..end])], &first.memory);
         let whole = rendered(&conversion.model) == rendered(&first.model);
         let gone = text[end..].contains("\nkind:");
         assert!(whole || gone || !conversion.problems.is_empty(), "{}", &text[..end]);
@@ -91,6 +90,6 @@ fn equal_input_gives_an_equal_model_wherever_it_stands() {
     let a = route("a", "a.example.com", ALL);
     let first = convert(&[("gw.yaml", GATEWAY), ("a.yaml", &a)]);
     let moved = format!("# moved\n\n{a}");
-    let second = convert_after(&[("gw.yaml", GATEWAY), ("a.yaml", &moved)], &first.last_good);
+    let second = convert_after(&[("gw.yaml", GATEWAY), ("a.yaml", &moved)], &first.memory);
     assert_eq!(first.model, second.model);
 }

@@ -4,9 +4,9 @@ use portcullis_filters::Authorization;
 use portcullis_message::HeadRules;
 
 use super::{Conversion, GATEWAY, only_problem, problems};
-use crate::convert::{Premises, into_model_with};
+use crate::convert::{Joints, Premises, into_model_with};
 use crate::draft::{Draft, SourceFile};
-use crate::{CertificateFiles, LastGood};
+use crate::{CertificateFiles, Memory};
 
 /// A configuration for a gateway in this namespace.
 fn convert_in(namespace: Option<&str>, texts: &[&str]) -> Conversion {
@@ -17,9 +17,14 @@ fn convert_in(namespace: Option<&str>, texts: &[&str]) -> Conversion {
     };
     let draft = Draft::read(texts.iter().enumerate().map(file).collect());
     let files = CertificateFiles::none();
-    let premises =
-        Premises { head_rules: HeadRules::default(), labels: &[], namespace, files: &files };
-    into_model_with(&draft, &LastGood::default(), premises)
+    let premises = Premises {
+        head_rules: HeadRules::default(),
+        joints: Joints::OneSlash,
+        labels: &[],
+        namespace,
+        files: &files,
+    };
+    into_model_with(&draft, &Memory::default(), premises)
 }
 
 const LABELS: &str = "{selector: {matchLabels: {istio: ingressgateway}}, rules: [{}]}";

@@ -156,7 +156,7 @@ fn a_broken_one_is_replaced_by_its_last_good_version() {
     let good = policy("p", &format!("{{jwtRules: [{{issuer: a, jwks: '{JWKS}'}}]}}"));
     let first = convert(&[("gw.yaml", GATEWAY), ("p.yaml", &good)]);
     let broken = policy("p", "{jwtRules: [{issuer: a, jwks: x}]}");
-    let second = convert_after(&[("gw.yaml", GATEWAY), ("p.yaml", &broken)], &first.last_good);
+    let second = convert_after(&[("gw.yaml", GATEWAY), ("p.yaml", &broken)], &first.memory);
     assert_eq!(authentication(&second), authentication(&first));
     assert!(authentication(&second).is_some() && second.model.listeners[0].plugins.is_empty());
     assert!(problems(&second)[0].contains("its last good version serves on"));

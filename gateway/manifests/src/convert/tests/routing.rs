@@ -62,10 +62,10 @@ spec:
     assert_eq!(condition.origin.as_ref().unwrap().line, 11);
     assert_eq!(rules[0].origin.line, 9);
     assert_eq!(rules[0].timeout, Some(Duration::from_millis(1500)));
-    assert_eq!(rules[0].request_headers.set[0].1, HeaderValue::from_static("1"));
     let Action::Forward { destinations, path_rewrite, authority_rewrite } = &rules[0].action else {
         panic!("{:?}", rules[0].action)
     };
+    assert_eq!(destinations[0].request_headers.set[0].1, HeaderValue::from_static("1"));
     assert_eq!(destinations[0].response_headers.add[0].1, HeaderValue::from_static("stable"));
     assert_eq!(path_rewrite.as_ref(), Some(&PathRewrite::Matched("/v2/".into())));
     assert_eq!(authority_rewrite.as_deref(), Some("reviews.internal"));

@@ -11,13 +11,13 @@ use portcullis_message::HeadRules;
 use portcullis_model::{ClientTls, Cluster, Mesh, UpstreamServerName, UpstreamTls};
 
 use super::{Conversion, REVIEWS, problems};
-use crate::convert::{Premises, into_model_with};
-use crate::{CertificateFiles, Draft, LastGood, SourceFile};
+use crate::convert::{Joints, Premises, into_model_with};
+use crate::{CertificateFiles, Draft, Memory, SourceFile};
 
 type Files = BTreeMap<PathBuf, String>;
 
 /// What comes of `REVIEWS` under a DestinationRule with this `tls`, and more manifests.
-fn read_after(tls: &str, more: &str, files: &Files, last_good: &LastGood) -> Conversion {
+fn read_after(tls: &str, more: &str, files: &Files, memory: &Memory) -> Conversion {
     let rule = format!(
         "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: r, namespace: shop}}\nspec:\n  host: reviews.example.com\n  subsets: [{{name: v1, labels: {{version: v1}}}}]\n  trafficPolicy: {{tls: {{{tls}}}}}\n"
     );
@@ -31,23 +31,29 @@ fn read_after(tls: &str, more: &str, files: &Files, last_good: &LastGood) -> Con
         source("d.yaml", &rule),
         source("m.yaml", more),
     ]);
-    convert_with(&draft, files, last_good)
+    convert_with(&draft, files, memory)
 }
 
-fn convert_with(draft: &Draft, files: &Files, last_good: &LastGood) -> Conversion {
+fn convert_with(draft: &Draft, files: &Files, memory: &Memory) -> Conversion {
     let read = |path: &Path| {
         files.get(path).map(|text| text.clone().into_bytes()).ok_or_else(|| "gone".to_owned())
     };
     let files = CertificateFiles::new(Path::new("/mesh"), &read);
     into_model_with(
         draft,
-        last_good,
-        Premises { head_rules: HeadRules::default(), labels: &[], namespace: None, files: &files },
+        memory,
+        Premises {
+            head_rules: HeadRules::default(),
+            joints: Joints::OneSlash,
+            labels: &[],
+            namespace: None,
+            files: &files,
+        },
     )
 }
 
 fn read(tls: &str, files: &Files) -> Conversion {
-    read_after(tls, "", files, &LastGood::default())
+    read_after(tls, "", files, &Memory::default())
 }
 
 fn cluster<'c>(conversion: &'c Conversion, subset: &str) -> &'c Arc<Cluster> {
@@ -151,7 +157,7 @@ fn a_secret_has_the_certificate_and_who_vouches_for_endpoints() {
     let whole = secret(&[("tls.crt", &chain), ("tls.key", &key), ("ca.crt", &chain)]);
     let by_secret = |mode: &str, secret: &str| {
         let tls = format!("mode: {mode}, credentialName: cert");
-        read_after(&tls, secret, &Files::new(), &LastGood::default())
+        read_after(&tls, secret, &Files::new(), &Memory::default())
     };
     assert!(client(&by_secret("MUTUAL", &whole)).credential.is_some());
     assert!(client(&by_secret("SIMPLE", &whole)).credential.is_none());
@@ -270,16 +276,16 @@ fn what_was_had_last_stands_in_for_itself_alone() {
     let mut files = files();
     let first = read("mode: ISTIO_MUTUAL", &files);
     files.insert("/mesh/key.pem".into(), pair().1);
-    let second = read_after("mode: ISTIO_MUTUAL", "", &files, &first.last_good);
+    let second = read_after("mode: ISTIO_MUTUAL", "", &files, &first.memory);
     assert_eq!(cluster(&first, "").tls, cluster(&second, "").tls);
     assert!(problems(&second)[0].contains("until then what was had last is used"));
     let (chain, key) = pair();
     files.insert("/mesh/cert-chain.pem".into(), chain);
     files.insert("/mesh/key.pem".into(), key);
-    let third = read_after("mode: ISTIO_MUTUAL", "", &files, &second.last_good);
+    let third = read_after("mode: ISTIO_MUTUAL", "", &files, &second.memory);
     assert_ne!(client(&third).credential, client(&first).credential);
     let other = "mode: SIMPLE, caCertificates: /c/none";
-    broken(&read_after(other, "", &files, &third.last_good));
+    broken(&read_after(other, "", &files, &third.memory));
 }
 
 #[test]
@@ -291,7 +297,7 @@ fn endpoints_that_are_labelled_as_having_a_sidecar_are_spoken_to_as_one() {
             directory: "/".into(),
             text: format!("{text}---{rule}").into(),
         };
-        convert_with(&Draft::read(vec![source]), &files(), &LastGood::default())
+        convert_with(&Draft::read(vec![source]), &files(), &Memory::default())
     };
     let conversion = read(&labelled, "");
     assert_eq!(client(&conversion).mesh, Mesh::Sidecar);

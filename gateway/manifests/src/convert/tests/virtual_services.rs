@@ -208,6 +208,51 @@ fn the_host_of_one_destination_is_a_change_of_it_alone() {
 }
 
 #[test]
+fn a_rules_host_counts_whatever_its_destinations_say() {
+    let own = "{destination: {host: reviews.example.com}, weight: 1, headers: {request: {set: {Host: one.example}}}}";
+    for rule in
+        ["rewrite: {authority: all.example}", "headers: {request: {set: {Host: all.example}}}"]
+    {
+        let conversion = convert_rule(&format!("route: [{own}, {own}], {rule}"));
+        let Action::Forward { destinations, authority_rewrite, .. } =
+            &only_rule(&conversion).action
+        else {
+            panic!()
+        };
+        assert_eq!(authority_rewrite.as_deref(), Some("all.example"));
+        let changes = destinations.iter().filter_map(|each| each.change.as_ref());
+        assert!(changes.into_iter().all(|change| change.authority_rewrite.is_none()));
+        let said = problems(&conversion);
+        assert!(
+            said[0].contains("PC0217") && said[0].contains("http[0].route[0].headers.request.set"),
+            "{said:?}"
+        );
+        assert!(said[1].contains("route[1]"), "{said:?}");
+    }
+}
+
+#[test]
+fn header_operations_stand_in_the_order_that_istio_gives_them() {
+    let of = |value: &str| {
+        format!("{{request: {{set: {{x-a: {value}}}}}, response: {{set: {{x-a: {value}}}}}}}")
+    };
+    let one = format!("{{destination: {{host: reviews.example.com}}, headers: {}}}", of("own"));
+    let conversion = convert_rule(&format!("route: [{one}], headers: {}", of("rule")));
+    let rule = only_rule(&conversion);
+    assert_eq!(rule.request_headers.set[0].1, "own");
+    assert_eq!(rule.response_headers.set[0].1, "own");
+    let weighted = one.replace("headers", "weight: 50, headers");
+    let conversion =
+        convert_rule(&format!("route: [{weighted}, {weighted}], headers: {}", of("rule")));
+    let rule = only_rule(&conversion);
+    let Action::Forward { destinations, .. } = &rule.action else { panic!() };
+    assert_eq!(destinations[1].request_headers.set[0].1, "rule");
+    // Operations on replies are carried out from the destination outwards.
+    assert_eq!(destinations[1].response_headers.set[0].1, "own");
+    assert_eq!(rule.response_headers.set[0].1, "rule");
+}
+
+#[test]
 fn faults_reach_the_model() {
     let fault = |text: &str| {
         let conversion = convert_rule(&format!(

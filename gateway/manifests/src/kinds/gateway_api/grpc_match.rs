@@ -121,7 +121,10 @@ fn escaped(name: &str) -> String {
 
 fn pattern(field: &Cursor<'_>, service: &str, method: &str) -> Option<PathMatch> {
     match Pattern::parse(&format!("/(?:{service})/(?:{method})")) {
-        Ok(pattern) => Some(PathMatch::Pattern(pattern)),
+        Ok(pattern) => {
+            field.count_expression(pattern.bytes());
+            Some(PathMatch::Pattern(pattern))
+        }
         Err(error) => {
             field.refuse(format!("the expression cannot be used: {error}"), "shorten it");
             None

@@ -125,7 +125,7 @@ fn a_certificate_for_backends_that_goes_away_is_shown_on() {
     };
     let good = convert(&[("a.yaml", &documents(&secret("one", "edge")))]);
     let broken = secret("one", "edge").replace("BEGIN CERTIFICATE", "BEGIN NOTHING");
-    let conversion = convert_after(&[("a.yaml", &documents(&broken))], &good.last_good);
+    let conversion = convert_after(&[("a.yaml", &documents(&broken))], &good.memory);
     assert!(shows(&conversion, "@edge/gw"));
     assert_eq!(tls(&conversion, "v1.", "@edge/gw"), tls(&good, "v1.", "@edge/gw"));
 }

@@ -114,7 +114,7 @@ fn a_grant_that_is_taken_back_ends_the_use_of_the_certificate() {
     let without = [gateway.as_str(), &secret].join("---\n");
     let first = convert(&[("a.yaml", &with)]);
     assert_eq!(tls(&first).credentials.len(), 1);
-    let second = super::super::convert_after(&[("a.yaml", &without)], &first.last_good);
+    let second = super::super::convert_after(&[("a.yaml", &without)], &first.memory);
     assert!(tls(&second).credentials.is_empty());
 }
 

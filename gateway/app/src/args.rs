@@ -100,14 +100,6 @@ pub(crate) struct ServeArguments {
     /// X-Forwarded-Client-Cert.
     #[arg(long, env = "PORTCULLIS_ALB_MTLS", value_enum, default_value = "off")]
     pub alb_mtls: AlbMtls,
-    /// The directory with cert-chain.pem, key.pem and root-cert.pem, for servers of the mode ISTIO_MUTUAL.
-    #[arg(
-        long,
-        env = "PORTCULLIS_MESH_CERTIFICATES",
-        default_value = "/etc/certs",
-        value_name = "DIR"
-    )]
-    pub mesh_certificates: PathBuf,
     /// A DNS server to ask, as ADDRESS or ADDRESS:PORT; may be repeated. Default: those of /etc/resolv.conf.
     #[arg(long, env = "PORTCULLIS_DNS_SERVER", value_delimiter = ',', value_name = "ADDR")]
     pub dns_server: Vec<DnsServer>,
@@ -186,14 +178,6 @@ pub(crate) struct ValidateArguments {
     /// Files and directories of manifests, taken together.
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
-    /// The directory with cert-chain.pem, key.pem and root-cert.pem, for servers of the mode ISTIO_MUTUAL.
-    #[arg(
-        long,
-        env = "PORTCULLIS_MESH_CERTIFICATES",
-        default_value = "/etc/certs",
-        value_name = "DIR"
-    )]
-    pub mesh_certificates: PathBuf,
     /// The gateway's directory for what outlives a restart: plugins that it has pulled are checked too.
     #[arg(long, env = "PORTCULLIS_STATE_DIR", value_name = "DIR")]
     pub state_dir: Option<PathBuf>,

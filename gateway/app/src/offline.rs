@@ -25,14 +25,6 @@ pub(crate) struct OfflineArguments {
         value_name = "PATH"
     )]
     pub config: Vec<PathBuf>,
-    /// The directory with cert-chain.pem, key.pem and root-cert.pem, for servers of the mode ISTIO_MUTUAL.
-    #[arg(
-        long,
-        env = "PORTCULLIS_MESH_CERTIFICATES",
-        default_value = "/etc/certs",
-        value_name = "DIR"
-    )]
-    pub mesh_certificates: PathBuf,
     /// Where this gateway runs, as REGION/ZONE/SUBZONE: nearer endpoints take its requests first, where a
     /// DestinationRule asks for that.
     #[arg(long, env = "PORTCULLIS_LOCALITY", value_name = "LOCALITY")]
@@ -47,10 +39,9 @@ pub(crate) struct OfflineArguments {
 
 /// The snapshot that would serve, but for plugins, which are not started.
 pub(crate) fn compile(arguments: &OfflineArguments) -> Result<Snapshot, CommandError> {
-    let head_rules = Compatibility::head_rules(arguments.compat);
     let workload = arguments.workload.workload();
     let Configuration { model, problems, .. } =
-        read_configuration(&arguments.config, &arguments.mesh_certificates, &workload, head_rules)?;
+        read_configuration(&arguments.config, &workload, arguments.compat)?;
     let home = home(arguments.locality.as_ref(), workload.labels, None);
     let mut compiler = Compiler::new(Registry::new(), None).with_home(home);
     Ok(match compiler.compile(model, problems, None) {

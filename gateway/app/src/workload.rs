@@ -1,4 +1,6 @@
-//! What the gateway is as a workload of a cluster: `--namespace` and `--label`.
+//! What the gateway is as a workload of a cluster: `--namespace`, `--label` and `--mesh-certificates`.
+
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -14,14 +16,24 @@ pub(crate) struct WorkloadArguments {
     /// A label of this gateway, which `failoverPriority` compares with those of endpoints; may be repeated.
     #[arg(long, env = "PORTCULLIS_LABEL", value_delimiter = ',', value_name = "KEY=VALUE")]
     pub label: Vec<LabelArgument>,
+    /// The directory with cert-chain.pem, key.pem and root-cert.pem, for servers of the mode ISTIO_MUTUAL.
+    #[arg(
+        long,
+        env = "PORTCULLIS_MESH_CERTIFICATES",
+        default_value = "/etc/certs",
+        value_name = "DIR"
+    )]
+    pub mesh_certificates: PathBuf,
 }
 
-/// The gateway's namespace and labels.
+/// The gateway's namespace, labels and certificates in the mesh.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Workload {
     /// Where it is known.
     pub namespace: Option<String>,
     pub labels: Vec<(String, String)>,
+    /// The directory of its certificates in the mesh.
+    pub mesh_certificates: PathBuf,
 }
 
 impl WorkloadArguments {
@@ -32,6 +44,7 @@ impl WorkloadArguments {
         Workload {
             namespace: namespace.filter(|namespace| !namespace.is_empty()),
             labels: self.label.iter().map(LabelArgument::pair).collect(),
+            mesh_certificates: self.mesh_certificates.clone(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 use ipnet::{IpNet, Ipv4Net};
-use portcullis_message::{Trust, TrustedProxies, set_forwarded};
+use portcullis_message::{ForeignChain, Trust, TrustedProxies, set_forwarded};
 
 /// An untrusted peer has no say, and what the upstream is told names the peer.
 pub(crate) fn run(input: &[u8]) {
@@ -18,7 +18,8 @@ pub(crate) fn run(input: &[u8]) {
     let trust = proxies.trust(peer);
     let client = proxies.client_address(peer, &headers);
     let Ok(peer_value) = HeaderValue::try_from(peer.to_string()) else { return };
-    set_forwarded(&mut headers, &peer_value, trust, "http");
+    let foreign = if flags & 8 == 0 { ForeignChain::Replaced } else { ForeignChain::AppendedTo };
+    set_forwarded(&mut headers, &peer_value, trust, "http", foreign);
     let chain: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
     let [chain] = chain.as_slice() else { panic!("X-Forwarded-For has {} lines", chain.len()) };
     assert!(
@@ -31,7 +32,7 @@ pub(crate) fn run(input: &[u8]) {
     assert!(!headers.keys().any(claims), "{headers:?}");
     if trust == Trust::Untrusted {
         assert_eq!(client, peer, "an untrusted peer chose its address");
-        assert_eq!(*chain, peer_value);
+        assert!(*chain == peer_value || foreign == ForeignChain::AppendedTo);
         assert_eq!(headers.get("x-forwarded-proto"), Some(&HeaderValue::from_static("http")));
         let others = headers.keys().filter(|name| name.as_str().starts_with("x-forwarded-"));
         assert_eq!(others.count(), 2, "{headers:?}");

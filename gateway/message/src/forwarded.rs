@@ -27,6 +27,16 @@ pub enum Trust {
     Untrusted,
 }
 
+/// What becomes of the `X-Forwarded-For` of a peer that is not trusted. Who the client is does not depend on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ForeignChain {
+    /// The peer's address stands in its place.
+    #[default]
+    Replaced,
+    /// The peer's address goes behind it, as in Istio (`--compat istio`).
+    AppendedTo,
+}
+
 impl TrustedProxies {
     /// Whether a peer at this address is believed: where networks are named, if it is in one of them, else if
     /// hops are counted.
@@ -97,27 +107,22 @@ pub fn forwarded_scheme(headers: &HeaderMap) -> Option<&'static str> {
 /// may not say: `X-Envoy-*`, `X-Portcullis-*`, and from an untrusted peer every `X-Forwarded-*`, `Forwarded`,
 /// `X-Amzn-Oidc-*` and `X-Amzn-Mtls-*`, by which an ALB says who is logged in and whose certificate it saw.
 ///
-/// From an untrusted peer `X-Forwarded-For` becomes the peer's address; a trusted one's is appended to. `scheme` is
-/// what the client used, as decided before: what upstreams are told agrees with what was done.
+/// From an untrusted peer `X-Forwarded-For` becomes the peer's address, unless `foreign` says otherwise; a trusted
+/// one's is appended to. `scheme` is what the client used, as decided before: what upstreams are told agrees with what was done.
 pub fn set_forwarded(
     headers: &mut HeaderMap,
     peer: &HeaderValue,
     trust: Trust,
     scheme: &'static str,
+    foreign: ForeignChain,
 ) {
     remove_claims(headers, trust);
-    let scheme = HeaderValue::from_static(scheme);
-    match trust {
-        Trust::Untrusted => {
-            headers.insert(X_FORWARDED_FOR, peer.clone());
-            headers.insert(X_FORWARDED_PROTO, scheme);
-        }
-        Trust::Trusted => {
-            let chain = append_peer(headers, peer);
-            headers.insert(X_FORWARDED_FOR, chain);
-            headers.insert(X_FORWARDED_PROTO, scheme);
-        }
-    }
+    let chain = match (trust, foreign) {
+        (Trust::Untrusted, ForeignChain::Replaced) => peer.clone(),
+        (Trust::Trusted, _) | (_, ForeignChain::AppendedTo) => append_peer(headers, peer),
+    };
+    headers.insert(X_FORWARDED_FOR, chain);
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(scheme));
 }
 
 fn remove_claims(headers: &mut HeaderMap, trust: Trust) {
@@ -292,11 +297,16 @@ mod tests {
         claimed.insert("x-amzn-oidc-data", HeaderValue::from_static("evil"));
         claimed.insert("x-envoy-internal", HeaderValue::from_static("true"));
         let mut trusted = claimed.clone();
-        set_forwarded(&mut claimed, &peer, Trust::Untrusted, "https");
+        let mut appended = claimed.clone();
+        let replaced = ForeignChain::Replaced;
+        set_forwarded(&mut claimed, &peer, Trust::Untrusted, "https", replaced);
         assert_eq!(claimed.get("x-forwarded-for").unwrap(), "9.9.9.9");
         assert_eq!(claimed.get("x-forwarded-proto").unwrap(), "https");
         assert_eq!(claimed.len(), 2);
-        set_forwarded(&mut trusted, &peer, Trust::Trusted, "http");
+        set_forwarded(&mut appended, &peer, Trust::Untrusted, "https", ForeignChain::AppendedTo);
+        assert_eq!(appended.get("x-forwarded-for").unwrap(), "1.1.1.1,9.9.9.9");
+        assert_eq!(appended.len(), 2);
+        set_forwarded(&mut trusted, &peer, Trust::Trusted, "http", replaced);
         assert_eq!(trusted.get("x-forwarded-for").unwrap(), "1.1.1.1,9.9.9.9");
         assert_eq!(trusted.len(), 4);
     }

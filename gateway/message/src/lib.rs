@@ -38,7 +38,7 @@ pub use channel::{BodyReceiver, BodySender, Demand, body_channel};
 pub use client_hello::{ClientHello, FirstBytes, MOST_HELLO, read_client_hello};
 pub use cookies::join_cookies;
 pub use field_rules::FieldError;
-pub use forwarded::{Trust, TrustedProxies, forwarded_scheme, set_forwarded};
+pub use forwarded::{ForeignChain, Trust, TrustedProxies, forwarded_scheme, set_forwarded};
 pub use head_rules::{Backslashes, EscapedSlashes, HeadRules, Slashes, Underscores};
 pub use health::{Health, HealthPath};
 pub use hop_by_hop::remove_hop_by_hop;

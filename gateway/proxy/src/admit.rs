@@ -83,7 +83,8 @@ fn admit_headers(worker: &Worker, connection: &Connection, exchange: &mut Exchan
     if exchange.upgrade.is_some() {
         show_upgrade(headers);
     }
-    set_forwarded(headers, &connection.peer_value, connection.trust, exchange.request.scheme);
+    let (scheme, foreign) = (exchange.request.scheme, worker.settings.foreign_chain);
+    set_forwarded(headers, &connection.peer_value, connection.trust, scheme, foreign);
     show_client_cert(worker.settings.alb_mtls, connection, headers);
     let kept = headers.get(&X_REQUEST_ID).filter(|_| connection.trust == Trust::Trusted);
     exchange.request_id = kept.cloned().unwrap_or_else(new_request_id);

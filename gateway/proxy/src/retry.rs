@@ -19,8 +19,8 @@ pub(crate) fn is_worth_another(
         Verdict::Final
     } else if attempts > policy.attempts {
         Verdict::Spent
-    } else if fate.is_unsent() || fate == Fate::Stale {
-        // One that is sent again on a fresh connection cannot be stale once more.
+    } else if fate.is_unsent() || fate == Fate::Stale || safety == Safety::AsWritten {
+        // One that is sent again on a fresh connection cannot be stale once more; Istio has no bound of its own.
         Verdict::Again(Cost::Free)
     } else {
         Verdict::Again(Cost::Counted)
@@ -70,7 +70,7 @@ pub(crate) enum RateLimit {
 pub(crate) enum Safety {
     /// It may (RFC 9110 section 9.2.2), or its client gave it a key by which the upstream knows it again.
     Idempotent,
-    /// It may not, but `--compat istio` repeats what the policy names.
+    /// Whether it may or not: under `--compat istio` what the policy names is repeated.
     AsWritten,
     /// It may not.
     Unsafe,
@@ -93,7 +93,8 @@ pub enum UnsafeRepeats {
     /// A POST that an upstream may have seen is not sent again, whatever a policy says.
     #[default]
     Refused,
-    /// It is, where a policy says so, as Istio does.
+    /// Every request is repeated where a policy says so and nowhere else, and within the bounds that a
+    /// DestinationRule sets alone, as in Istio.
     AsWritten,
 }
 
@@ -113,8 +114,8 @@ impl Safety {
     pub(crate) fn of(method: &Method, headers: &HeaderMap, repeats: UnsafeRepeats) -> Self {
         let has_key = || headers.get(IDEMPOTENCY_KEY).is_some_and(|key| !key.is_empty());
         match repeats {
-            _ if method.is_idempotent() || has_key() => Safety::Idempotent,
             UnsafeRepeats::AsWritten => Safety::AsWritten,
+            UnsafeRepeats::Refused if method.is_idempotent() || has_key() => Safety::Idempotent,
             UnsafeRepeats::Refused => Safety::Unsafe,
         }
     }
@@ -270,6 +271,14 @@ mod tests {
     }
 
     #[test]
+    fn as_istio_repeats_what_is_written_without_a_bound_of_ours() {
+        let verdict = |on, fate| is_worth_another(&policy(on), Safety::AsWritten, 1, fate);
+        assert_eq!(verdict(ALL_RESETS, Fate::Broken), FREE);
+        assert_eq!(verdict(ALL_RESETS, answered(503)), FREE);
+        assert_eq!(verdict(RetryOn::DEFAULT, Fate::Broken), Verdict::Final);
+    }
+
+    #[test]
     fn attempts_come_to_an_end() {
         let verdict = |policy: &RetryPolicy, made| {
             is_worth_another(policy, Safety::Idempotent, made, Fate::Unsent)
@@ -286,6 +295,8 @@ mod tests {
         let of = |headers: &HeaderMap, repeats| Safety::of(&Method::POST, headers, repeats);
         assert_eq!(of(&headers, UnsafeRepeats::Refused), Safety::Unsafe);
         assert_eq!(of(&headers, UnsafeRepeats::AsWritten), Safety::AsWritten);
+        let get = Safety::of(&Method::GET, &headers, UnsafeRepeats::AsWritten);
+        assert_eq!(get, Safety::AsWritten);
         headers.insert(IDEMPOTENCY_KEY, "".parse().unwrap());
         assert_eq!(of(&headers, UnsafeRepeats::Refused), Safety::Unsafe);
         headers.insert(IDEMPOTENCY_KEY, "\"7\"".parse().unwrap());

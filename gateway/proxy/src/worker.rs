@@ -8,7 +8,7 @@ use std::time::Duration;
 use portcullis_discovery::Discovery;
 use portcullis_exchange::Exchange;
 use portcullis_filters::{ForeignAudience, TokenCache};
-use portcullis_message::TrustedProxies;
+use portcullis_message::{ForeignChain, TrustedProxies};
 use portcullis_snapshot::{Pinned, Published, View};
 use portcullis_telemetry::{
     AccessLog, ConnectionEvent, EdgeCounts, LogRule, MetricShard, PluginMetrics, PluginPhase,
@@ -34,6 +34,8 @@ pub struct WorkerSettings {
     pub debug_headers: DebugHeaders,
     /// Whose `X-Forwarded-*` is believed.
     pub trusted: Arc<TrustedProxies>,
+    /// What becomes of the `X-Forwarded-For` of others.
+    pub foreign_chain: ForeignChain,
     /// Whether a request that is not idempotent is repeated where a policy says so.
     pub unsafe_repeats: UnsafeRepeats,
     /// What becomes of tokens that are for other audiences.

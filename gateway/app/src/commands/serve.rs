@@ -112,8 +112,7 @@ async fn start(
     descriptors::report();
     let parts = ControlParts {
         compiler,
-        mesh_certificates: arguments.mesh_certificates.clone(),
-        head_rules: Compatibility::head_rules(arguments.compat),
+        compat: arguments.compat,
         workload,
         trusted,
         published,
@@ -173,6 +172,7 @@ fn worker_settings(
         access_log: open_access_log(arguments)?,
         debug_headers: if arguments.debug_headers { DebugHeaders::On } else { DebugHeaders::Off },
         trusted: Arc::new(trusted_proxies(arguments)),
+        foreign_chain: Compatibility::foreign_chain(arguments.compat),
         unsafe_repeats: Compatibility::unsafe_repeats(arguments.compat),
         foreign_audience: Compatibility::foreign_audience(arguments.compat),
         alb_mtls: arguments.alb_mtls.into(),

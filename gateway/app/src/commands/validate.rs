@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use portcullis_message::HeadRules;
 use portcullis_snapshot::{Compiled, Compiler};
 use portcullis_telemetry::Registry;
 
@@ -16,12 +15,8 @@ use crate::state_dir;
 /// Reports on standard output; exit status 1 where there are errors.
 pub(crate) fn validate(arguments: &ValidateArguments) -> Result<ExitCode, CommandError> {
     let workload = arguments.workload.workload();
-    let Configuration { model, problems, status } = read_configuration(
-        &arguments.paths,
-        &arguments.mesh_certificates,
-        &workload,
-        HeadRules::SAFEST,
-    )?;
+    let Configuration { model, problems, status } =
+        read_configuration(&arguments.paths, &workload, None)?;
     let registry = Registry::new();
     if let Some(directory) = &arguments.state_dir {
         state_dir::prepare(directory).map_err(CommandError::Failure)?;

@@ -17,6 +17,7 @@ mod balancing;
 mod binary_upgrade;
 mod canonical;
 mod commands;
+mod compat;
 mod configmap;
 mod deadlines;
 mod deploy;

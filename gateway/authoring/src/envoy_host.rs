@@ -45,7 +45,7 @@ async fn start(program: &Path, stage: &Stage) -> Result<Start, AuthorError> {
         .map_err(|error| AuthorError::Failure(format!("{}: {error}", program.display())))?;
     let mut heard = Vec::new();
     if !child.wait_for("starting main dispatch loop", START_PATIENCE, &mut heard).await {
-        return Err(AuthorError::Failure(format!("Envoy does not serve: {}", last_words(&heard))));
+        return Ok(Start::Ended { heard });
     }
     let statistics = std::fs::read_to_string(&admin).map_err(failed)?;
     let statistics: SocketAddr = statistics.trim().parse().map_err(|_| {
@@ -95,11 +95,12 @@ async fn addresses(admin: SocketAddr, cases: usize) -> Result<Vec<SocketAddr>, A
 
 fn address_of(listeners: &Value, case: usize) -> Option<SocketAddr> {
     let name = json!(format!("case-{case}"));
-    let listener = listeners["listener_statuses"]
+    let listener = listeners
+        .get("listener_statuses")?
         .as_array()?
         .iter()
-        .find(|listener| listener["name"] == name)?;
-    let port = listener["local_address"]["socket_address"]["port_value"].as_u64()?;
+        .find(|listener| listener.get("name") == Some(&name))?;
+    let port = listener.pointer("/local_address/socket_address/port_value")?.as_u64()?;
     let port = u16::try_from(port).ok().filter(|port| *port != 0)?;
     Some(SocketAddr::from(([127, 0, 0, 1], port)))
 }

@@ -65,7 +65,7 @@ pub(crate) async fn start_gateway(program: &Path, stage: &Stage) -> Result<Suite
     let ready: Value = serde_json::from_slice(&ready).unwrap_or_default();
     let addresses = (0..stage.configurations.len()).map(|case| address_of(&ready, case));
     let addresses = addresses.collect::<Option<Vec<SocketAddr>>>();
-    let statistics = parse_address(&ready["metrics"]);
+    let statistics = ready.get("metrics").and_then(parse_address);
     match (addresses, statistics) {
         (Some(addresses), Some(statistics)) => Ok(SuiteHost {
             child,
@@ -94,13 +94,14 @@ pub(crate) async fn refusals(
         .await
         .map_err(|error| AuthorError::Failure(format!("{}: {error}", program.display())))?;
     let report: Value = serde_json::from_slice(&run.stdout).unwrap_or_default();
-    let problems = report["problems"].as_array().cloned().unwrap_or_default();
+    let problems = report.get("problems").and_then(Value::as_array).cloned().unwrap_or_default();
     let of_case = |case: usize| {
         let object = json!(format!("WasmPlugin/{NAMESPACE}/case-{case}"));
-        let problem = problems
-            .iter()
-            .find(|problem| problem["object"] == object && problem["severity"] == "error")?;
-        Some(format!("{}", problem["message"].as_str().unwrap_or_default()))
+        let is_it = |problem: &&Value| {
+            problem.get("object") == Some(&object)
+                && problem.get("severity") == Some(&json!("error"))
+        };
+        problems.iter().find(is_it)?.get("message")?.as_str().map(str::to_owned)
     };
     Ok((0..stage.configurations.len()).map(of_case).collect())
 }
@@ -115,9 +116,12 @@ fn clear_environment(command: &mut Command) {
 }
 
 fn address_of(ready: &Value, case: usize) -> Option<SocketAddr> {
-    let listeners = ready["listeners"].as_array()?;
     let gateway = json!(format!("{NAMESPACE}/case-{case}"));
-    parse_address(&listeners.iter().find(|listener| listener["gateway"] == gateway)?["address"])
+    let mut listeners = ready.get("listeners")?.as_array()?.iter();
+    listeners
+        .find(|listener| listener.get("gateway") == Some(&gateway))?
+        .get("address")
+        .and_then(parse_address)
 }
 
 fn parse_address(value: &Value) -> Option<SocketAddr> {
@@ -149,71 +153,75 @@ fn manifests(stage: &Stage) -> Vec<Value> {
 fn case_objects(stage: &Stage, case: usize) -> [Value; 3] {
     let name = format!("case-{case}");
     let port = json!({ "number": FIRST_PORT + case, "name": "http", "protocol": "HTTP" });
-    let mut plugin = object("extensions.istio.io/v1alpha1", "WasmPlugin", &name);
-    if stage.strictness == Strictness::Envoy {
-        plugin["metadata"]["annotations"] = json!({ "portcullis.dev/compat": "envoy-strict" });
-    }
-    plugin["spec"] = json!({
+    let annotations = match stage.strictness {
+        Strictness::Lenient => json!({}),
+        Strictness::Envoy => json!({ "portcullis.dev/compat": "envoy-strict" }),
+    };
+    let plugin = json!({
         "targetRefs": [{ "group": "networking.istio.io", "kind": "Gateway", "name": name }],
         "url": format!("file://{}", stage.module.display()),
+        "pluginConfig": stage.configurations.get(case).cloned().flatten().unwrap_or_else(|| json!({})),
     });
-    if let Some(Some(configuration)) = stage.configurations.get(case) {
-        plugin["spec"]["pluginConfig"] = configuration.clone();
-    }
-    let mut gateway = object("networking.istio.io/v1", "Gateway", &name);
-    gateway["spec"] = json!({ "servers": [{ "port": port, "hosts": ["*"] }] });
-    let mut routes = object("networking.istio.io/v1", "VirtualService", &name);
+    let gateway = json!({ "servers": [{ "port": port, "hosts": ["*"] }] });
     // A second try would be a request that no case expects.
-    routes["spec"] = json!({
+    let routes = json!({
         "hosts": ["*"],
         "gateways": [name],
         "http": [{ "route": [{ "destination": { "host": "upstream.test" } }], "retries": { "attempts": 0 } }],
     });
-    [gateway, routes, plugin]
+    [
+        object("networking.istio.io/v1", "Gateway", json!({ "name": name }), gateway),
+        object("networking.istio.io/v1", "VirtualService", json!({ "name": name }), routes),
+        object(
+            "extensions.istio.io/v1alpha1",
+            "WasmPlugin",
+            json!({ "name": name, "annotations": annotations }),
+            plugin,
+        ),
+    ]
 }
 
 /// A cluster by the name that the filter gives it: Istio's, a host with its port, or a Service's.
 fn service(nth: usize, cluster: &str, address: SocketAddr) -> Vec<Value> {
-    let mut parts = cluster.split('|');
-    if let (Some("outbound"), Some(port), Some(""), Some(host), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
-    {
-        return vec![service_entry(
-            &format!("service-{nth}"),
-            host,
-            port.parse().unwrap_or(80),
-            address,
-        )];
+    let entry = |host: &str, port: &str| {
+        vec![service_entry(&format!("service-{nth}"), host, port.parse().unwrap_or(80), address)]
+    };
+    if let ["outbound", port, "", host] = *cluster.split('|').collect::<Vec<_>>() {
+        return entry(host, port);
     }
     if let Some((host, port)) = cluster.rsplit_once(':') {
-        return vec![service_entry(
-            &format!("service-{nth}"),
-            host,
-            port.parse().unwrap_or(80),
-            address,
-        )];
+        return entry(host, port);
     }
-    let mut service = object("v1", "Service", cluster);
-    service["spec"] = json!({ "ports": [{ "name": "http", "port": 80 }] });
-    let mut slice = object("discovery.k8s.io/v1", "EndpointSlice", &format!("{cluster}-1"));
-    slice["metadata"]["labels"] = json!({ "kubernetes.io/service-name": cluster });
-    slice["addressType"] = json!("IPv4");
-    slice["ports"] = json!([{ "name": "http", "port": address.port() }]);
-    slice["endpoints"] = json!([{ "addresses": [address.ip().to_string()] }]);
-    vec![service, slice]
+    let service = json!({ "ports": [{ "name": "http", "port": 80 }] });
+    let labels = json!({ "kubernetes.io/service-name": cluster });
+    let mut slice = object(
+        "discovery.k8s.io/v1",
+        "EndpointSlice",
+        json!({ "name": format!("{cluster}-1"), "labels": labels }),
+        Value::Null,
+    );
+    if let Some(fields) = slice.as_object_mut() {
+        fields.remove("spec");
+        fields.insert("addressType".to_owned(), json!("IPv4"));
+        fields.insert("ports".to_owned(), json!([{ "name": "http", "port": address.port() }]));
+        fields.insert("endpoints".to_owned(), json!([{ "addresses": [address.ip().to_string()] }]));
+    }
+    vec![object("v1", "Service", json!({ "name": cluster }), service), slice]
 }
 
 fn service_entry(name: &str, host: &str, port: u16, address: SocketAddr) -> Value {
-    let mut entry = object("networking.istio.io/v1", "ServiceEntry", name);
-    entry["spec"] = json!({
+    let spec = json!({
         "hosts": [host],
         "resolution": "STATIC",
         "ports": [{ "number": port, "name": "http", "protocol": "HTTP" }],
         "endpoints": [{ "address": address.ip().to_string(), "ports": { "http": address.port() } }],
     });
-    entry
+    object("networking.istio.io/v1", "ServiceEntry", json!({ "name": name }), spec)
 }
 
-fn object(version: &str, kind: &str, name: &str) -> Value {
-    json!({ "apiVersion": version, "kind": kind, "metadata": { "name": name, "namespace": NAMESPACE } })
+fn object(version: &str, kind: &str, mut metadata: Value, spec: Value) -> Value {
+    if let Some(fields) = metadata.as_object_mut() {
+        fields.insert("namespace".to_owned(), json!(NAMESPACE));
+    }
+    json!({ "apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec })
 }

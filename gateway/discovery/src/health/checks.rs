@@ -14,7 +14,7 @@ use tokio::task::AbortHandle;
 use super::round::{Asking, Round};
 
 /// Questions that the whole process has under way at a time; what is due beyond waits.
-const MOST_UNDER_WAY: usize = 64;
+const MOST_UNDER_WAY: usize = 256;
 
 /// The clusters that are asked, by label.
 pub(crate) struct HealthChecks {
@@ -88,5 +88,59 @@ impl HealthChecks {
 fn forget(cluster: &Cluster) {
     for endpoint in cluster.endpoints() {
         cluster.set_healthy(&endpoint);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+    use std::time::Duration;
+
+    use portcullis_model as model;
+    use portcullis_model::Probe;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_secs(60);
+
+    /// A cluster of this name whose endpoints are asked over HTTP and may take a minute to answer.
+    fn cluster(name: &str, endpoints: &[SocketAddr]) -> Arc<Cluster> {
+        let endpoints: Vec<_> = endpoints.iter().map(|address| (*address, 1)).collect();
+        let mut settings = model::Cluster::for_test(&endpoints);
+        settings.name.host = name.into();
+        let probe = Probe::Http { path: "/".into(), host: None };
+        settings.health_check = Some(HealthCheck { probe, timeout: TIMEOUT, ..HealthCheck::tcp() });
+        Cluster::new(&Arc::new(settings), None)
+    }
+
+    async fn answer(listener: TcpListener) {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        std::future::pending::<()>().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cluster_whose_endpoints_let_checks_wait_holds_up_no_other() {
+        // Connections to it come about, as far as its queue goes, and that is all.
+        let silent = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+        let port = silent.local_addr().unwrap().port();
+        let at = |nth: u32| SocketAddr::from((Ipv4Addr::from(0x7f00_0001 + nth), port));
+        let waits = cluster("waits.example", &(0..500).map(at).collect::<Vec<_>>());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let well = cluster("well.example", &[listener.local_addr().unwrap()]);
+        tokio::spawn(answer(listener));
+        let checks = HealthChecks::new(Arc::default(), Handle::current());
+        checks.follow(std::slice::from_ref(&waits));
+        // Each of its endpoints is due by then.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let begun = Instant::now();
+        checks.follow(&[waits, well.clone()]);
+        let mut settled = checks.asked.lock()[&well.label].settled.clone();
+        settled.wait_for(|settled| *settled).await.unwrap();
+        // The first of the others gives its place up after the connect timeout.
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     }
 }

@@ -19,6 +19,8 @@ use crate::pace::part_of;
 const FIRST_ROUND: Duration = Duration::from_millis(500);
 /// How often a cluster is looked at for endpoints that have come or gone.
 const LOOK: Duration = Duration::from_secs(1);
+/// Questions that one cluster has under way at a time, so that one whose endpoints let them wait holds up no other.
+const MOST_OF_A_CLUSTER: usize = 32;
 /// Why an endpoint takes no load before its first answer, where others do.
 const NOT_ASKED: &str = "not checked yet";
 
@@ -34,6 +36,8 @@ pub(crate) struct Asking {
 /// One cluster's endpoints and what they have answered.
 pub(crate) struct Round {
     asking: Asking,
+    /// Its part of what is under way.
+    places: Arc<Semaphore>,
     check: HealthCheck,
     cluster: Arc<Cluster>,
     /// Those that `watched` was last brought up to.
@@ -52,7 +56,8 @@ struct Watched {
 impl Round {
     pub(crate) fn new(cluster: Arc<Cluster>, check: HealthCheck, asking: Asking) -> Self {
         let (watched, under_way) = (FxHashMap::default(), JoinSet::new());
-        Round { asking, check, cluster, known: None, watched, under_way }
+        let places = Arc::new(Semaphore::new(MOST_OF_A_CLUSTER));
+        Round { asking, places, check, cluster, known: None, watched, under_way }
     }
 
     /// Asks until the task is ended. `newest` tells of the cluster's newer generations, `settled` is told whether
@@ -114,10 +119,11 @@ impl Round {
                 watched.due = None;
                 let (id, endpoint) = (*id, watched.endpoint.clone());
                 let (cluster, check) = (self.cluster.clone(), self.check.clone());
-                let places = self.asking.places.clone();
+                let (own, all) = (self.places.clone(), self.asking.places.clone());
                 self.under_way.spawn(async move {
-                    // Never closed.
-                    let _place = places.acquire().await;
+                    // Never closed. Its own first, so that nobody waits in the crowd of all who could not begin yet.
+                    let _own = own.acquire().await;
+                    let _place = all.acquire().await;
                     (id, ask(&cluster, &endpoint, &check).await)
                 });
             }

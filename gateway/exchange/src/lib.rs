@@ -13,6 +13,7 @@ mod connection;
 mod flags;
 mod forwarded_client_cert;
 mod head;
+mod head_change;
 mod timings;
 mod tls_standing;
 
@@ -23,6 +24,7 @@ pub use connection::{Connection, Protocol, TlsFacts};
 pub use flags::{ResponseFlag, ResponseFlags};
 pub use forwarded_client_cert::forwarded_client_cert;
 pub use head::{RequestHead, ResponseHead};
+pub use head_change::HeadChange;
 pub use timings::Timings;
 pub use tls_standing::{TlsStanding, Verdict};
 
@@ -92,8 +94,8 @@ pub struct Exchange {
     pub authenticated: Option<Arc<Authenticated>>,
     /// What plugins left with `set_property`, by name (`wasm.<name>` to log operators).
     pub state: Vec<(Box<str>, Bytes)>,
-    /// Set by whoever changes the request head after the route was chosen; the route is then chosen anew.
-    pub request_changed: bool,
+    /// What of the request's head was changed since the route was chosen, which may then be another.
+    pub head_change: HeadChange,
 }
 
 /// The endpoint that served a request.
@@ -115,6 +117,16 @@ pub struct UpstreamTlsFacts {
 }
 
 impl Exchange {
+    /// So much of the request's head is another than when its route was chosen.
+    pub fn change_head(&mut self, change: HeadChange) {
+        self.head_change = self.head_change.max(change);
+    }
+
+    /// Whether anything of it is.
+    pub fn is_head_changed(&self) -> bool {
+        self.head_change != HeadChange::Nothing
+    }
+
     /// The record of a request that has just come in.
     pub fn new(connection: Arc<Connection>, request: RequestHead) -> Self {
         Exchange {
@@ -143,7 +155,7 @@ impl Exchange {
             transport_failure: String::new(),
             authenticated: None,
             state: Vec::new(),
-            request_changed: false,
+            head_change: HeadChange::Nothing,
         }
     }
 

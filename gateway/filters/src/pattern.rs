@@ -64,6 +64,9 @@ pub enum PatternError {
 }
 
 impl Pattern {
+    /// The most that one may take, in bytes.
+    pub const MOST_BYTES: usize = LARGEST_AUTOMATON;
+
     /// Reads an expression.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::fmt::{self, Write};
 use portcullis_model::{Code, ObjectId, Origin};
 
 use crate::codes;
-use crate::report::{Gravity, Report};
+use crate::report::{Gravity, MOST_EXPRESSIONS, Report, Room};
 use crate::suggest::closest;
 use crate::yaml::{Key, Node, Place, Value};
 
@@ -118,6 +118,23 @@ impl<'c> Cursor<'c> {
         help: impl Into<String>,
     ) {
         self.report.add(gravity, code, self.path(), self.origin(), (message.into(), help.into()));
+    }
+
+    /// Whether one more regular expression may be compiled; the first time that it may not is reported here.
+    pub(crate) fn has_room_for_expressions(&self) -> bool {
+        match self.report.room_for_expressions() {
+            Room::Left => return true,
+            Room::JustFilled => {
+                let most = MOST_EXPRESSIONS >> 20;
+                let message = format!(
+                    "the expressions of this object take more than the {most} MiB that its whole namespace may have; from here on they are not read"
+                );
+                let help = "write prefixes or simpler expressions, or fewer of them";
+                self.report(Gravity::Breaks, codes::EXPRESSION_BUDGET, message, help);
+            }
+            Room::Full => {}
+        }
+        false
     }
 
     /// Counts a regular expression that stands here; what it takes, in bytes.

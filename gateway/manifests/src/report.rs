@@ -69,6 +69,19 @@ impl Report {
         self.problems.borrow_mut().push(problem);
     }
 
+    /// Whether one more regular expression may be compiled: alone an object can have no more than its namespace.
+    pub(crate) fn room_for_expressions(&self) -> Room {
+        let mut expressions = self.expressions.borrow_mut();
+        match expressions.as_mut() {
+            Some(all) if all.is_full => Room::Full,
+            Some(all) if all.bytes > MOST_EXPRESSIONS => {
+                all.is_full = true;
+                Room::JustFilled
+            }
+            _ => Room::Left,
+        }
+    }
+
     /// Counts a regular expression: what it takes in bytes, and where it stands.
     pub(crate) fn count_expression(&self, bytes: usize, place: impl FnOnce() -> (String, Origin)) {
         let bytes = bytes + BESIDE_EXPRESSION;
@@ -76,7 +89,8 @@ impl Report {
         let (before, largest) = expressions.as_ref().map_or((0, 0), |all| (all.bytes, all.largest));
         if bytes > largest {
             let (field, origin) = place();
-            *expressions = Some(Expressions { bytes: 0, largest: bytes, field, origin }.into());
+            let all = Expressions { bytes: 0, is_full: false, largest: bytes, field, origin };
+            *expressions = Some(all.into());
         }
         if let Some(all) = expressions.as_mut() {
             all.bytes = before + bytes;
@@ -117,6 +131,20 @@ pub(crate) struct Reported {
     pub(crate) expressions: Option<Box<Expressions>>,
 }
 
+/// What the regular expressions of a namespace may take, in bytes.
+pub(crate) const MOST_EXPRESSIONS: usize = 64 << 20;
+
+/// Whether an object may have further regular expressions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// It may.
+    Left,
+    /// No longer, which nobody has said yet.
+    JustFilled,
+    /// No longer, and that is said.
+    Full,
+}
+
 /// What threads remember of the texts that an expression is held against, about, in bytes.
 const BESIDE_EXPRESSION: usize = 2 << 10;
 
@@ -124,6 +152,7 @@ const BESIDE_EXPRESSION: usize = 2 << 10;
 #[derive(Clone, Debug)]
 pub(crate) struct Expressions {
     pub(crate) bytes: usize,
+    is_full: bool,
     largest: usize,
     /// The field of that one.
     pub(crate) field: String,

@@ -82,15 +82,26 @@ pub(crate) fn authority(cursor: &Cursor<'_>) -> Option<Box<str>> {
 
 /// A regular expression that matches a whole text.
 pub(crate) fn pattern(cursor: &Cursor<'_>) -> Option<Pattern> {
-    match Pattern::parse(cursor.text()?) {
-        Ok(pattern) => {
-            cursor.count_expression(pattern.bytes());
-            Some(pattern)
-        }
-        Err(error) => {
-            bad_pattern(cursor, &error);
-            None
-        }
+    let text = cursor.text()?;
+    expression(cursor, || Pattern::parse(text), Pattern::bytes)
+        .map_err(|error| error.iter().for_each(|error| bad_pattern(cursor, error)))
+        .ok()
+}
+
+/// Compiles what is or has a regular expression, and counts it; `Err(None)` where it was not even tried, as the object
+/// has too many of them already. Those that are refused cost about as much time as those that are not.
+pub(crate) fn expression<E>(
+    cursor: &Cursor<'_>,
+    compile: impl FnOnce() -> Result<E, PatternError>,
+    bytes: impl FnOnce(&E) -> usize,
+) -> Result<E, Option<PatternError>> {
+    if cursor.has_room_for_expressions() {
+        let compiled = compile();
+        let bytes = compiled.as_ref().map_or(Pattern::MOST_BYTES, bytes);
+        cursor.count_expression(bytes);
+        compiled.map_err(Some)
+    } else {
+        Err(None)
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use portcullis_exchange::Exchange;
+use portcullis_exchange::{Exchange, HeadChange};
 use portcullis_filters::MatchedPath;
 use portcullis_message::normalise_host;
-use portcullis_routing::RouteQuery;
+use portcullis_routing::{Aspects, RouteQuery};
 use portcullis_snapshot::{CompiledListener, CompiledRule, SocketTable};
 
 /// What the route table says of a request, as indexes into its socket's table.
@@ -15,6 +15,8 @@ pub(crate) struct Choice {
     pub(crate) listener: Option<usize>,
     /// The rule and the part of the path that it matched.
     pub(crate) rule: Option<(usize, MatchedPath)>,
+    /// What decided that.
+    pub(crate) looked_at: Aspects,
 }
 
 /// Asks the route table. The rule's name goes into the exchange's record.
@@ -35,14 +37,31 @@ pub(crate) fn choose_route(table: &SocketTable, exchange: &mut Exchange) -> Choi
         Some(route) => Some(route.listener),
         None => table.routes.find_listener(&host),
     };
-    let choice = Choice { listener, rule: route.map(|route| (route.rule_index, route.matched)) };
+    let choice = Choice {
+        listener,
+        rule: route.map(|route| (route.rule_index, route.matched)),
+        looked_at: route.map_or(Aspects::Fields, |route| route.looks_at),
+    };
     exchange.gateway = choice.listener(table).map(|listener| listener.settings.gateway.clone());
     exchange.route = choice.rule(table).map(|rule| rule.rule.id.clone());
-    exchange.request_changed = false;
+    exchange.head_change = HeadChange::Nothing;
     choice
 }
 
 impl Choice {
+    /// Nothing is chosen yet.
+    pub(crate) const NONE: Choice =
+        Choice { listener: None, rule: None, looked_at: Aspects::Fields };
+
+    /// Whether another rule may be right once so much of the head has changed.
+    pub(crate) fn may_differ(&self, change: HeadChange) -> bool {
+        match change {
+            HeadChange::Nothing => false,
+            HeadChange::Fields => self.looked_at == Aspects::Fields,
+            HeadChange::Line => true,
+        }
+    }
+
     pub(crate) fn listener<'t>(&self, table: &'t SocketTable) -> Option<&'t CompiledListener> {
         table.listeners.get(self.listener?)
     }

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
-use portcullis_exchange::{Exchange, ResponseFlag};
+use portcullis_exchange::{Exchange, HeadChange, ResponseFlag};
 use portcullis_filters::{AccessRefusal, Authorization, RequestAuthentication};
 use portcullis_message::Reply;
 use portcullis_snapshot::ChainStep;
@@ -15,7 +15,7 @@ use crate::refusal::Refusal;
 /// Has a request's head pass a native filter. Plugins are not its matter, but what one made of the head is looked at in
 /// the form in which it will go on.
 pub(crate) fn pass_native(flight: &mut Flight, step: &ChainStep) -> Result<(), ProxyError> {
-    if flight.exchange.request_changed {
+    if flight.exchange.head_change == HeadChange::Line {
         let rules = flight.head_rules();
         canonicalise_again(&mut flight.exchange.request, rules)?;
     }

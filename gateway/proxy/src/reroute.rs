@@ -18,7 +18,7 @@ pub(crate) fn choose_again(
     end: EndOfStream,
 ) -> Result<Option<Passed>, ProxyError> {
     let mut ran = None;
-    while flight.exchange.request_changed {
+    while flight.choice.may_differ(flight.exchange.head_change) {
         let table = flight.table.clone().ok_or(ProxyError::NoRoute)?;
         choose(flight, &table)?;
         let Some((chain, from)) = with_missing(flight, &table) else { break };

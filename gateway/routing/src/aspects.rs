@@ -1,33 +1,30 @@
-//! What of a request a virtual host looks at.
+//! What of a request the rules of a virtual host look at.
 
 use portcullis_model::RequestMatch;
 
-/// What the rules of a virtual host look at beside the path: a route chosen once stays right as long as
-/// nothing of this changes.
+/// What the rules of a virtual host look at: a route stays right as long as nothing of that changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Aspects {
-    /// The scheme.
-    pub scheme: bool,
-    /// The method.
-    pub method: bool,
-    /// The authority, apart from its choosing the virtual host.
-    pub authority: bool,
-    /// Header fields.
-    pub headers: bool,
-    /// The query.
-    pub query: bool,
-    /// Claims of the verified token.
-    pub claims: bool,
+pub enum Aspects {
+    /// Method, scheme, authority and path alone.
+    #[default]
+    Line,
+    /// Header fields, the query or claims of the verified token as well.
+    Fields,
 }
 
 impl Aspects {
-    /// What these conditions look at besides.
-    pub(crate) fn add(&mut self, conditions: &RequestMatch) {
-        self.scheme |= conditions.scheme.is_some();
-        self.method |= conditions.method.is_some();
-        self.authority |= conditions.authority.is_some();
-        self.headers |= !conditions.headers.is_empty() || !conditions.without_headers.is_empty();
-        self.query |= !conditions.query.is_empty();
-        self.claims |= !conditions.claims.is_empty();
+    /// Those of all these conditions.
+    pub(crate) fn of<'m>(conditions: impl IntoIterator<Item = &'m RequestMatch>) -> Self {
+        let asks_of_fields = |conditions: &RequestMatch| {
+            let RequestMatch { headers, without_headers, query, claims, .. } = conditions;
+            !(headers.is_empty()
+                && without_headers.is_empty()
+                && query.is_empty()
+                && claims.is_empty())
+        };
+        match conditions.into_iter().any(asks_of_fields) {
+            true => Aspects::Fields,
+            false => Aspects::Line,
+        }
     }
 }

@@ -77,7 +77,7 @@ fn consider_rules(host: &VirtualHost, query: &RouteQuery) -> Vec<ConsideredRule>
         };
         ConsideredRule { rule_index: rule_index as usize, outcome }
     };
-    (0..).zip(&routes.rules).zip(&host.numbers).map(considered).collect()
+    (0..).zip(&routes.rules).zip(host.numbers.iter()).map(considered).collect()
 }
 
 impl Consideration {

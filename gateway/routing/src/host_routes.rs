@@ -65,10 +65,8 @@ struct Index {
 impl HostRoutes {
     pub(crate) fn compile(rules: Box<[Arc<Rule>]>, entries: Box<[Entry]>) -> Self {
         let mut routes = HostRoutes { rules, entries, looks_at: Aspects::default(), index: None };
-        let mut looks_at = Aspects::default();
         let conditions = routes.entries.iter().filter_map(|&entry| routes.conditions(entry));
-        conditions.for_each(|each| looks_at.add(each));
-        routes.looks_at = looks_at;
+        routes.looks_at = Aspects::of(conditions);
         if routes.entries.len() > FEW {
             routes.index = Some(Box::new(Index::build(&routes)));
         }

@@ -25,6 +25,7 @@ mod table;
 #[cfg(test)]
 mod table_tests;
 mod trie_build;
+mod twins;
 mod workforce;
 
 pub use aspects::Aspects;

@@ -30,6 +30,8 @@ pub struct Route {
     pub rule_index: usize,
     /// What of the path the rule matched; a rewrite wants to know.
     pub matched: MatchedPath,
+    /// What the rules for the host look at.
+    pub looks_at: Aspects,
 }
 
 /// One host of one or more listeners.
@@ -45,7 +47,7 @@ pub(crate) struct ListenerHost {
 #[derive(Clone, Debug)]
 pub(crate) struct VirtualHost {
     /// By their number in `routes`, their indexes into [`RouteTable::rules`].
-    pub(crate) numbers: Box<[u32]>,
+    pub(crate) numbers: Arc<[u32]>,
     /// Shared by the tables of all generations in which they are the same.
     pub(crate) routes: Arc<HostRoutes>,
 }
@@ -57,7 +59,8 @@ impl RouteTable {
         let virtual_host = listener_host.virtual_hosts.find(query.host)?;
         let (entry, matched) = virtual_host.routes.find(query)?;
         let rule_index = virtual_host.rule_index(entry)?;
-        Some(Route { listener: listener_host.listener, rule_index, matched })
+        let looks_at = virtual_host.routes.looks_at;
+        Some(Route { listener: listener_host.listener, rule_index, matched, looks_at })
     }
 
     /// The listener that takes a host in normal form: index into the listeners that the table was built
@@ -69,14 +72,6 @@ impl RouteTable {
     /// Every rule of the socket once, in the order written; `Route::rule_index` indexes it.
     pub fn rules(&self) -> &[Arc<Rule>] {
         &self.rules
-    }
-
-    /// What the rules for a host look at beside the path; nothing where no virtual host takes it.
-    pub fn looks_at(&self, host: &str) -> Aspects {
-        self.hosts
-            .find(host)
-            .and_then(|listener_host| listener_host.virtual_hosts.find(host))
-            .map_or_else(Aspects::default, |virtual_host| virtual_host.routes.looks_at)
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::UNIX_EPOCH;
 
 use http::header::HeaderName;
 use portcullis_crypto::jose::{Attempts, Expected, Signed, TokenError, UnverifiedToken};
-use portcullis_exchange::{Authenticated, Exchange};
+use portcullis_exchange::{Authenticated, Exchange, HeadChange};
 
 use super::cache::{TokenCache, Verified};
 use super::key_source::{KeySource, NumberedKeys};
@@ -70,7 +70,7 @@ impl RequestAuthentication {
     ) -> Result<(), TokenRefusal> {
         for name in &self.outputs {
             if exchange.request.headers.remove(name).is_some() {
-                exchange.request_changed = true;
+                exchange.change_head(HeadChange::Fields);
             }
         }
         if is_preflight(&exchange.request.method, &exchange.request.headers) {
@@ -166,7 +166,7 @@ impl RequestAuthentication {
         let first = good.first();
         exchange.authenticated = first.map(|(_, verified)| verified.identity.clone());
         // There may be a rule for what the token says.
-        exchange.request_changed = true;
+        exchange.change_head(HeadChange::Fields);
     }
 }
 

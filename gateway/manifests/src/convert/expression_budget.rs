@@ -9,10 +9,7 @@ use crate::codes;
 use crate::draft::{Draft, DraftFile};
 use crate::last_good::LastGood;
 use crate::read_document::ReadObject;
-use crate::report::Expressions;
-
-/// What those of a namespace may take, in bytes.
-const MOST: usize = 64 << 20;
+use crate::report::{Expressions, MOST_EXPRESSIONS};
 
 /// Which objects have to go without their new version, as their namespace's expressions would take too much, and what
 /// there is to say of that. What served before always fits; of what is new the oldest comes first.
@@ -37,7 +34,7 @@ pub(super) fn beyond_budget<'d>(
     for (read, before, wanted) in growing {
         let held = held.entry(&read.id.namespace).or_default();
         let would_be = *held - before + wanted;
-        if would_be <= MOST {
+        if would_be <= MOST_EXPRESSIONS {
             *held = would_be;
             next.keep_expressions(&read.id, wanted);
         } else {
@@ -72,7 +69,7 @@ fn problem(read: &ReadObject, would_be: usize) -> Problem {
         Some(most) => (most.field.clone(), most.origin.clone(), most.bytes),
         None => (String::new(), read.origin.clone(), 0),
     };
-    let (namespace, most) = (&read.id.namespace, MOST >> 20);
+    let (namespace, most) = (&read.id.namespace, MOST_EXPRESSIONS >> 20);
     let kib = |bytes: usize| bytes.div_ceil(1 << 10);
     Problem {
         code: codes::EXPRESSION_BUDGET,

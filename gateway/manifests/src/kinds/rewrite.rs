@@ -65,12 +65,12 @@ fn read_regex_rewrite(fields: &Fields<'_>) -> Option<PathRewrite> {
     let expression = fields.required("match");
     let template = fields.required("rewrite");
     let (expression, template) = (expression?, template?);
-    match Substitution::parse(expression.text()?, template.text()?) {
-        Ok(substitution) => {
-            expression.count_expression(substitution.bytes());
-            Some(PathRewrite::Pattern(substitution))
-        }
-        Err(error) => {
+    let (pattern, replacement) = (expression.text()?, template.text()?);
+    let parse = || Substitution::parse(pattern, replacement);
+    match scalars::expression(&expression, parse, Substitution::bytes) {
+        Ok(substitution) => Some(PathRewrite::Pattern(substitution)),
+        Err(None) => None,
+        Err(Some(error)) => {
             let place = match error {
                 PatternError::NoSuchGroup(_) | PatternError::Template => &template,
                 _ => &expression,

@@ -1,16 +1,11 @@
 //! A tree to a compiled expression: names are looked up, types checked, patterns compiled.
 
-use regex::bytes::RegexBuilder;
-
 use super::fault::Fault;
 use super::names::{ROOTS, type_of};
 use super::node::{Comparison, Node, Path, Search};
+use super::pattern::Pattern;
 use super::syntax::{Form, Syntax};
 use super::value::{Operator, Type, Value};
-
-/// The longest pattern, and the largest compiled one, in bytes.
-const LONGEST_PATTERN: usize = 1 << 10;
-const LARGEST_PATTERN: usize = 1 << 20;
 
 type Compiled = Result<(Node, Type), Fault>;
 
@@ -207,7 +202,7 @@ fn call(at: usize, of: Option<&Syntax>, name: &str, arguments: &[Syntax]) -> Com
         ("contains", Some(of), [part]) => search(Search::Anywhere, of, part),
         ("matches", Some(of), [pattern]) | ("matches", None, [of, pattern]) => {
             let of = text(of)?;
-            Ok((Node::Matches(of.into(), regex(pattern)?), Type::Bool))
+            Ok((Node::Matches(of.into(), read_pattern(pattern)?), Type::Bool))
         }
         ("duration", None, [text]) => Ok((Node::Value(duration(text)?), Type::Duration)),
         ("int", None, [of]) => Ok((Node::ToInt(part(of)?.0.into()), Type::Int)),
@@ -226,22 +221,13 @@ fn size(of: &Syntax) -> Compiled {
     }
 }
 
-fn regex(pattern: &Syntax) -> Result<regex::bytes::Regex, Fault> {
-    let fault = |message: String| Fault { message, at: pattern.at };
-    let Form::Text(text) = &pattern.form else {
+fn read_pattern(written: &Syntax) -> Result<Pattern, Fault> {
+    let fault = |message: String| Fault { message, at: written.at };
+    let Form::Text(text) = &written.form else {
         return Err(fault("a pattern has to be written out".to_owned()));
     };
     let text = std::str::from_utf8(text).map_err(|_| fault("a pattern is UTF-8".to_owned()))?;
-    if text.len() > LONGEST_PATTERN {
-        return Err(fault("the pattern is longer than 1 KiB".to_owned()));
-    }
-    let mut builder = RegexBuilder::new(text);
-    builder.size_limit(LARGEST_PATTERN).dfa_size_limit(LARGEST_PATTERN);
-    builder.build().map_err(|error| {
-        let error = error.to_string();
-        let last = error.lines().last().unwrap_or_default();
-        fault(format!("the pattern is refused: {}", last.trim_start_matches("error: ")))
-    })
+    Pattern::parse(text).map_err(fault)
 }
 
 /// `1h2m3.5s` in nanoseconds.

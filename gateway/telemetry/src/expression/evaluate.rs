@@ -46,8 +46,8 @@ impl Node {
                 let (text, part) = (text.evaluate(exchange)?, part.evaluate(exchange)?);
                 Value::Bool(search.finds(text.text()?, part.text()?))
             }
-            Node::Matches(text, regex) => {
-                Value::Bool(regex.is_match(text.evaluate(exchange)?.text()?))
+            Node::Matches(text, pattern) => {
+                Value::Bool(pattern.is_in(text.evaluate(exchange)?.text()?)?)
             }
             Node::Size(of) => Value::Int(size(of, exchange)?),
             Node::ToInt(of) => to_int(of.evaluate(exchange)?)?,

@@ -10,6 +10,7 @@ mod evaluate;
 mod fault;
 mod names;
 mod node;
+mod pattern;
 mod syntax;
 mod tokens;
 mod value;
@@ -60,6 +61,11 @@ impl Expression {
     /// Whether it is true of an exchange.
     pub fn holds(&self, exchange: &Exchange) -> bool {
         self.root.evaluate(exchange) == Some(Value::Bool(true))
+    }
+
+    /// What its patterns take, in bytes.
+    pub fn pattern_bytes(&self) -> usize {
+        self.root.pattern_bytes()
     }
 
     /// As it was written.

@@ -1,7 +1,6 @@
 //! A compiled part of an expression: names are settled, patterns compiled.
 
-use regex::bytes::Regex;
-
+use super::pattern::Pattern;
 use super::value::{Operator, Value};
 
 /// A compiled part.
@@ -20,10 +19,33 @@ pub(crate) enum Node {
     Combine(Operator, Box<[Node; 2]>),
     OneOf(Box<Node>, Vec<Node>),
     Search(Search, Box<[Node; 2]>),
-    Matches(Box<Node>, Regex),
+    Matches(Box<Node>, Pattern),
     Size(Box<Node>),
     ToInt(Box<Node>),
     ToText(Box<Node>),
+}
+
+impl Node {
+    /// What its patterns take, in bytes.
+    pub(crate) fn pattern_bytes(&self) -> usize {
+        let of = |nodes: &[Node]| nodes.iter().map(Node::pattern_bytes).sum();
+        match self {
+            Node::Value(_) | Node::Attribute(_) | Node::Has(_) => 0,
+            Node::Not(node)
+            | Node::Minus(node)
+            | Node::Size(node)
+            | Node::ToInt(node)
+            | Node::ToText(node) => node.pattern_bytes(),
+            Node::And(nodes)
+            | Node::Or(nodes)
+            | Node::Compare(_, nodes)
+            | Node::Combine(_, nodes)
+            | Node::Search(_, nodes) => of(&nodes[..]),
+            Node::If(nodes) => of(&nodes[..]),
+            Node::OneOf(node, nodes) => node.pattern_bytes() + of(nodes),
+            Node::Matches(node, pattern) => node.pattern_bytes() + pattern.bytes(),
+        }
+    }
 }
 
 /// An attribute's name, by its parts.

@@ -1,5 +1,6 @@
 //! Host calls about contexts: which one is meant, that it is done, that its stream goes on.
 
+use portcullis_exchange::HeadChange;
 use wasmtime::{Caller, FuncType, Linker};
 
 use crate::call_end::{CallError, CallResult, bad_argument};
@@ -58,7 +59,7 @@ fn clear_route_cache(guest: &mut Guest<'_>) -> CallResult {
 /// The same for whoever has the guest's state.
 pub(super) fn clear_route_cache_of(state: &mut GuestState) {
     if let Some(exchange) = state.exchange_mut() {
-        exchange.request_changed = true;
+        exchange.change_head(HeadChange::Line);
     }
 }
 

@@ -187,7 +187,7 @@ fn a_held_stream_is_reached_and_resumed_by_the_root_context() {
     let parked = instance.unpark(stream, Direction::Request).unwrap();
     let exchange = parked.exchange.unwrap();
     assert_eq!(exchange.request.headers["x-user"], "ann");
-    assert!(exchange.request_changed && exchange.state("user").is_some());
+    assert!(exchange.is_head_changed() && exchange.state("user").is_some());
     assert_eq!((&parked.body[..], parked.body_changed), (&b"oh, hello"[..], true));
 }
 

@@ -94,7 +94,7 @@ fn pointers_outside_the_memory_are_a_status() {
         calls.iter().map(|call| format!("(call $expect {call} (i32.const 6))\n")).collect();
     let (exchange, effects) = on_request(&body);
     assert_eq!(effects, Effects::none());
-    assert!(!exchange.request_changed);
+    assert!(!exchange.is_head_changed());
 }
 
 /// The words' own `malloc` is replaced by one that lies.

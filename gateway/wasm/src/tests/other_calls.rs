@@ -125,7 +125,7 @@ fn foreign_functions_answer_or_are_not_found() {
         (call $expect (call $foreign $"set_envoy_filter_state" $"\0a\04user\12\03ann" (i32.const 512) (i32.const 516)) (i32.const 0))
         (call $expect_property $"filter_state\00user" $"ann")"#,
     );
-    assert!(exchange.request_changed);
+    assert!(exchange.is_head_changed());
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn a_namespace_has_so_much_for_its_expressions_and_what_served_goes_on() {
     assert_eq!(hosts(&first), ["its.example", "old.example"]);
     let said = problems(&first);
     assert_eq!(said.len(), 1, "{said:?}");
-    assert!(said[0].starts_with("2.yaml:7:25: error[PC0224] VirtualService/shop/new spec.http[0].match[0].uri.regex: the expressions of namespace `shop` would take 71"), "{said:?}");
+    assert!(said[0].starts_with("2.yaml:7:33: error[PC0224] VirtualService/shop/new spec.http[0].match[0].uri.regex: the expressions of namespace `shop` would take 71"), "{said:?}");
     assert!(said[0].ends_with("or fewer of them; until then the object is left out"), "{said:?}");
     // What was good serves on; it counts, whoever is older.
     let second =
@@ -41,6 +41,15 @@ fn a_namespace_has_so_much_for_its_expressions_and_what_served_goes_on() {
         convert_after(&[("gw.yaml", GATEWAY), ("0.yaml", &new), ("1.yaml", &less)], &third.memory);
     assert_eq!(problems(&fourth), [""; 0]);
     assert_eq!(hosts(&fourth), ["new.example", "old.example"]);
+}
+
+#[test]
+fn an_object_with_too_many_expressions_is_not_read_to_its_end() {
+    let many = route("many", "many.example", &slow(200));
+    let said = problems(&convert(&[("gw.yaml", GATEWAY), ("1.yaml", &many)]));
+    assert_eq!(said.len(), 1, "{said:?}");
+    let place = "error[PC0224] VirtualService/shop/many spec.http[0].match[128].uri.regex";
+    assert!(said[0].contains(place), "{said:?}");
 }
 
 #[test]

@@ -120,13 +120,14 @@ fn escaped(name: &str) -> String {
 }
 
 fn pattern(field: &Cursor<'_>, service: &str, method: &str) -> Option<PathMatch> {
-    match Pattern::parse(&format!("/(?:{service})/(?:{method})")) {
-        Ok(pattern) => {
-            field.count_expression(pattern.bytes());
-            Some(PathMatch::Pattern(pattern))
-        }
+    let text = format!("/(?:{service})/(?:{method})");
+    match scalars::expression(field, || Pattern::parse(&text), Pattern::bytes) {
+        Ok(pattern) => Some(PathMatch::Pattern(pattern)),
         Err(error) => {
-            field.refuse(format!("the expression cannot be used: {error}"), "shorten it");
+            let refuse = |error| {
+                field.refuse(format!("the expression cannot be used: {error}"), "shorten it");
+            };
+            error.into_iter().for_each(refuse);
             None
         }
     }

@@ -29,10 +29,9 @@ pub struct JwtAuth {
     missing_token: MissingToken,
 }
 
-#[portcullis_sdk::filter]
+#[filter]
 impl Filter for JwtAuth {
     type Configuration = Settings;
-    type State = ();
 
     fn new(settings: Settings, _: &mut Setup) -> Result<Self, ConfigurationError> {
         let rules = rules::compile(&settings)?;
@@ -44,7 +43,7 @@ impl Filter for JwtAuth {
         })
     }
 
-    fn on_request_headers(&self, request: &mut Request, _: &mut ()) -> Result<Verdict, Error> {
+    async fn request(&self, request: &mut Request, _: &mut ()) -> Result<Flow, Error> {
         let found = match self.verify_tokens(request) {
             Ok(found) => found,
             Err(refusal) => return Ok(refusal.reply().into()),
@@ -54,7 +53,7 @@ impl Filter for JwtAuth {
         }
         self.write_outputs(request, &found)?;
         self.settle_token_headers(request, &found)?;
-        Ok(Verdict::Continue)
+        Ok(Flow::Continue)
     }
 }
 

@@ -1,11 +1,11 @@
 //! The configuration as written; names as in Istio's RequestAuthentication where it has one.
 
-use serde::Deserialize;
+use portcullis_sdk::configuration;
 use serde_json::Value;
 
 /// The whole configuration.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[configuration]
+#[derive(Debug)]
 pub struct Settings {
     /// One for each issuer.
     pub jwt_rules: Vec<RuleSettings>,
@@ -22,8 +22,8 @@ fn minute() -> u32 {
 }
 
 /// What becomes of a request without a token.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
+#[configuration]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MissingToken {
     /// 401
     #[default]
@@ -33,8 +33,8 @@ pub enum MissingToken {
 }
 
 /// One issuer: its keys, where its tokens are looked for, what is made of their claims.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[configuration]
+#[derive(Debug)]
 pub struct RuleSettings {
     /// The claim `iss`.
     pub issuer: String,
@@ -58,8 +58,8 @@ pub struct RuleSettings {
 }
 
 /// A header in which a token may be.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[configuration]
+#[derive(Debug)]
 pub struct HeaderSettings {
     /// The header's name.
     pub name: String,
@@ -69,8 +69,8 @@ pub struct HeaderSettings {
 }
 
 /// A claim and the header that it becomes.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[configuration]
+#[derive(Debug)]
 pub struct ClaimSettings {
     /// The header's name.
     pub header: String,

@@ -51,7 +51,7 @@ fn sign(claims: Value) -> String {
 }
 
 fn send(plugin: &Plugin<JwtAuth>, token: &str) -> Outcome {
-    plugin.exchange(&[("authorization", &format!("Bearer {token}"))]).on_request_headers()
+    plugin.request([("authorization", &*format!("Bearer {token}"))]).send().outcome()
 }
 
 /// The reason in the body of a 401.

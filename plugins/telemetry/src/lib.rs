@@ -9,7 +9,6 @@ mod trace;
 
 use portcullis_sdk::prelude::*;
 use portcullis_sdk::property;
-use serde::Deserialize;
 
 use crate::identity::Identities;
 use crate::series::{SeriesTable, StatusClass};
@@ -18,8 +17,9 @@ use crate::series::{SeriesTable, StatusClass};
 const TRACE_ID: &str = "trace_id";
 
 /// The configuration; every field has a default.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+#[configuration]
+#[derive(Debug)]
+#[serde(default)]
 pub struct Settings {
     /// Whether requests without `traceparent` get one.
     pub add_traceparent: bool,
@@ -42,10 +42,9 @@ pub struct Telemetry {
     series: SeriesTable,
 }
 
-#[portcullis_sdk::filter]
+#[filter]
 impl Filter for Telemetry {
     type Configuration = Settings;
-    type State = ();
 
     fn new(settings: Settings, _: &mut Setup) -> Result<Self, ConfigurationError> {
         if settings.max_series == 0 {
@@ -56,7 +55,7 @@ impl Filter for Telemetry {
     }
 
     /// Telemetry never fails a request: what the host refuses is left out.
-    fn on_request_headers(&self, request: &mut Request, _: &mut ()) -> Result<Verdict, Error> {
+    async fn request(&self, request: &mut Request, _: &mut ()) -> Result<Flow, Error> {
         let trace = trace::read(request.headers());
         let context = match trace {
             Some(context) => context,
@@ -68,10 +67,10 @@ impl Filter for Telemetry {
             let traceparent = context.traceparent(&parent);
             let _ = request.headers_mut().set("traceparent", traceparent);
         }
-        Ok(Verdict::Continue)
+        Ok(Flow::Continue)
     }
 
-    fn on_log(&self, _: &Record, _: &mut ()) -> Result<(), Error> {
+    fn log(&self, _: &Record, _: &mut ()) -> Result<(), Error> {
         let route = property::XDS_ROUTE_NAME.read().or_else(|| property::ROUTE_NAME.read());
         let class = StatusClass::of(property::RESPONSE_CODE.read());
         let series = self.series.find(route.as_deref().unwrap_or_default(), class);

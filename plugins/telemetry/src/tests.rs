@@ -15,8 +15,8 @@ fn start(settings: &str) -> Plugin<Telemetry> {
 
 /// The trace id in the log and the request's `traceparent`.
 fn trace(plugin: &Plugin<Telemetry>, headers: &[(&str, &str)]) -> (String, String) {
-    let exchange = plugin.exchange(headers);
-    assert!(exchange.on_request_headers().is_continued());
+    let exchange = plugin.request(headers.iter().copied()).send();
+    assert!(exchange.outcome().is_continued());
     let traceparent = exchange.request_header("traceparent");
     assert!(traceparent.len() <= 1);
     (Host.property("trace_id").unwrap(), traceparent.concat())
@@ -26,7 +26,7 @@ fn log(plugin: &Plugin<Telemetry>, route: &str, status: i64, duration: Duration)
     Host.set_property("xds.route_name", route);
     Host.set_property("response.code", status.to_le_bytes());
     Host.set_property("request.duration", (duration.as_nanos() as i64).to_le_bytes());
-    assert!(plugin.exchange(&[]).on_log().is_continued());
+    assert!(plugin.request([]).send().finish().is_continued());
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn series_stay_bounded() {
 #[test]
 fn a_log_without_properties_still_counts() {
     let plugin = start("");
-    assert!(plugin.exchange(&[]).on_log().is_continued());
+    assert!(plugin.request([]).send().finish().is_continued());
     assert_eq!(Host.metrics().read("telemetry.requests.no_route.none"), Some(1));
 }
 

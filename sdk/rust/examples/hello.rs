@@ -6,9 +6,10 @@ struct Hello {
     greeting: String,
 }
 
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
+/// What is said.
+#[configuration]
 struct Settings {
+    /// The value of `x-hello`.
     #[serde(default = "hello")]
     greeting: String,
 }
@@ -17,17 +18,16 @@ fn hello() -> String {
     "hello".to_owned()
 }
 
-#[portcullis_sdk::filter]
+#[filter]
 impl Filter for Hello {
     type Configuration = Settings;
-    type State = ();
 
     fn new(settings: Settings, _: &mut Setup) -> Result<Self, ConfigurationError> {
         Ok(Hello { greeting: settings.greeting })
     }
 
-    fn on_response_headers(&self, response: &mut Response, _: &mut ()) -> Result<Verdict, Error> {
+    async fn response(&self, response: &mut Response, _: &mut ()) -> Result<Flow, Error> {
         response.headers_mut().set("x-hello", &self.greeting)?;
-        Ok(Verdict::Continue)
+        Ok(Flow::Continue)
     }
 }

@@ -1,38 +1,6 @@
-//! What goes wrong in a callback, and what the host refuses.
+//! What the host refuses.
 
 use std::fmt;
-
-/// An error that ends a callback; the host's failure policy answers the request.
-///
-/// Made by `?` from any standard error, or by [`Error::new`].
-pub struct Error {
-    message: String,
-}
-
-impl Error {
-    /// An error with a message for the plugin's log.
-    pub fn new(message: impl Into<String>) -> Self {
-        Error { message: message.into() }
-    }
-}
-
-impl<E: std::error::Error> From<E> for Error {
-    fn from(error: E) -> Self {
-        Error::new(error.to_string())
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl fmt::Debug for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
 
 /// The host refused a call. Never a panic: what to make of it is the filter's choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,10 +17,12 @@ impl HostError {
     pub(crate) const PARSE_FAILURE: u32 = 4;
     #[cfg(target_arch = "wasm32")]
     pub(crate) const EMPTY: u32 = 7;
-    #[cfg(target_arch = "wasm32")]
     pub(crate) const CAS_MISMATCH: u32 = 8;
     #[cfg(target_arch = "wasm32")]
     pub(crate) const INTERNAL_FAILURE: u32 = 10;
+
+    /// No status of Proxy-Wasm: the SDK itself refuses what would have no effect.
+    pub(crate) const GONE_ON: u32 = u32::MAX;
 
     pub(crate) fn new(call: &'static str, status: u32) -> Self {
         HostError { call, status }
@@ -66,6 +36,9 @@ impl HostError {
 
 impl fmt::Display for HostError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.status == HostError::GONE_ON {
+            return write!(f, "{} is of no use: the head has gone on with the body", self.call);
+        }
         let meaning = match self.status {
             1 => "not found",
             2 => "bad argument",

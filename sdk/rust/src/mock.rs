@@ -1,235 +1,146 @@
 //! A host for unit tests: filters compiled natively talk to it, thread by thread.
 //!
+//! It has a time of its own, which moves when the test says so, and behaves as Envoy does where a filter would notice: a
+//! paused head holds the body back, a paused body gathers, a part that has gone on is out of reach, a reply of the
+//! filter passes its own response callbacks.
+//!
 //! ```
-//! use portcullis_sdk::mock::{Exchange, Host, Plugin};
+//! use std::time::Duration;
+//!
+//! use portcullis_sdk::mock::{Answer, Host, Outcome, Plugin};
 //! use portcullis_sdk::prelude::*;
 //!
+//! #[derive(Default)]
 //! struct Guard;
 //!
+//! #[filter]
 //! impl Filter for Guard {
-//!     type Configuration = NoConfiguration;
-//!     type State = ();
-//!
-//!     fn new(_: NoConfiguration, _: &mut Setup) -> Result<Self, ConfigurationError> {
-//!         Ok(Guard)
-//!     }
-//!
-//!     fn on_request_headers(&self, request: &mut Request, _: &mut ()) -> Result<Verdict, Error> {
-//!         match request.headers().first("x-key") {
-//!             Some(_) => Ok(Verdict::Continue),
-//!             None => Ok(Reply::new(401).into()),
+//!     async fn request(&self, request: &mut Request, _: &mut ()) -> Result<Flow, Error> {
+//!         let answer = http("auth").get("/check").await?;
+//!         match answer.status() {
+//!             200 => Ok(Flow::Continue),
+//!             _ => Ok(Reply::new(401).into()),
 //!         }
 //!     }
 //! }
 //!
-//! let plugin = Plugin::<Guard>::start("").unwrap();
-//! assert!(plugin.exchange(&[("x-key", "1")]).on_request_headers().is_continued());
-//! assert_eq!(plugin.exchange(&[]).on_request_headers().reply().status(), 401);
+//! let host = Host::new();
+//! host.answer("auth", |_| Answer::new(200).after(Duration::from_millis(20)));
+//! let plugin = Plugin::<Guard>::start("")?;
+//! let exchange = plugin.request([(":path", "/basket")]).body("a book").send();
+//! assert_eq!(exchange.outcome(), Outcome::Waiting);
+//! host.advance(Duration::from_millis(20));
+//! let request = exchange.upstream_request().unwrap();
+//! assert_eq!((request.header(":path"), request.body()), (Some("/basket"), &b"a book"[..]));
+//! exchange.respond([("x-shop", "1")]).body("thanks").send();
+//! assert_eq!(exchange.downstream_response().unwrap().text(), "thanks");
+//! # Ok::<(), String>(())
 //! ```
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
+mod clock;
+mod direction;
+mod exchange;
+mod guest;
+mod host;
+mod instance;
+mod message;
+mod passage;
+mod sending;
+#[cfg(test)]
+mod tests;
 
-use crate::abi::{Level, MapKind};
-pub use crate::host::Metrics;
-use crate::host::{Reach, State, Stream, Trap, reset, with_state};
-use crate::request::Body;
+pub use exchange::{Exchange, Outcome};
+pub use host::Host;
+pub use message::Message;
+pub use sending::Sending;
+
+use std::cell::RefCell;
+use std::marker::PhantomData;
+use std::rc::Rc;
+
+use crate::Filter;
+pub use crate::host::{Answer, Call, GrpcAnswer, GrpcCall, Metrics};
 use crate::runtime::Runtime;
-use crate::{Filter, HostError, Reply, Request, Response, Verdict};
-
-const ROOT: u32 = 1;
-const STREAM: u32 = 2;
+use instance::Instance;
+use sending::with_defaults;
 
 /// A filter started on this thread's mock host.
+///
+/// ```
+/// use portcullis_sdk::mock::{Host, Plugin};
+/// use portcullis_sdk::prelude::*;
+///
+/// #[derive(Default)]
+/// struct Pass;
+///
+/// #[filter]
+/// impl Filter for Pass {}
+///
+/// # Host::new();
+/// assert!(Plugin::<Pass>::start(r#"{"unknown": 1}"#).is_err());
+/// let plugin = Plugin::<Pass>::start("")?;
+/// assert!(plugin.request([]).send().outcome().is_continued());
+/// assert_eq!(plugin.trapped(), None);
+/// # Ok::<(), String>(())
+/// ```
 pub struct Plugin<F: Filter> {
-    runtime: Runtime<F>,
+    configuration: String,
+    instance: RefCell<Rc<Instance>>,
+    filter: PhantomData<F>,
 }
 
 impl<F: Filter> Plugin<F> {
     /// Starts the filter with a configuration, as the host would; the error is what was logged.
     pub fn start(configuration: &str) -> Result<Self, String> {
-        with_state(|state| state.configuration = configuration.as_bytes().to_vec());
-        let runtime = Runtime::new();
-        runtime.on_context_create(ROOT, 0);
-        if runtime.on_vm_start() && runtime.on_configure(ROOT, configuration.len()) {
-            Ok(Plugin { runtime })
-        } else {
-            Err(Host.log().pop().map(|(_, line)| line).unwrap_or_default())
-        }
-    }
-
-    /// Begins a request with these headers. One exchange at a time: the mock has one pair of header maps.
-    pub fn exchange(&self, request_headers: &[(&str, &str)]) -> Exchange<'_, F> {
-        with_state(|state| {
-            state.streams.insert(STREAM, Stream::new(ROOT));
-            set_map(state, MapKind::RequestHeaders, request_headers);
-            set_map(state, MapKind::ResponseHeaders, &[]);
-            let _ = state.enter(STREAM);
-        });
-        self.runtime.on_context_create(STREAM, ROOT);
-        Exchange { plugin: self }
-    }
-}
-
-/// One request on its way through the filter; its state is dropped with it.
-pub struct Exchange<'a, F: Filter> {
-    plugin: &'a Plugin<F>,
-}
-
-impl<F: Filter> Exchange<'_, F> {
-    /// Runs the filter's `on_request_headers`.
-    pub fn on_request_headers(&self) -> Outcome {
-        let mut request = Request::new(Body::None);
-        Outcome::of(|| self.plugin.runtime.decide_request(STREAM, &mut request))
-    }
-
-    /// Runs the filter's `on_response_headers` on these headers.
-    pub fn on_response_headers(&self, response_headers: &[(&str, &str)]) -> Outcome {
-        with_state(|state| set_map(state, MapKind::ResponseHeaders, response_headers));
-        let mut response = Response::new(Body::None);
-        Outcome::of(|| self.plugin.runtime.decide_response(STREAM, &mut response))
-    }
-
-    /// Runs the filter's `on_log`.
-    pub fn on_log(&self) -> Outcome {
-        Outcome::of(|| {
-            self.plugin.runtime.on_log(STREAM);
-            Verdict::Continue
+        let instance = start_instance::<F>(configuration)?;
+        clock::catch_up();
+        Ok(Plugin {
+            configuration: configuration.to_owned(),
+            instance: RefCell::new(instance),
+            filter: PhantomData,
         })
     }
 
-    /// All values of a request header as it now is.
-    pub fn request_header(&self, name: &str) -> Vec<String> {
-        values(MapKind::RequestHeaders, name)
-    }
-
-    /// All values of a response header as it now is.
-    pub fn response_header(&self, name: &str) -> Vec<String> {
-        values(MapKind::ResponseHeaders, name)
-    }
-}
-
-impl<F: Filter> Drop for Exchange<'_, F> {
-    fn drop(&mut self) {
-        self.plugin.runtime.on_delete(STREAM);
-    }
-}
-
-fn set_map(state: &mut State, map: MapKind, headers: &[(&str, &str)]) {
-    let stream = state.streams.entry(STREAM).or_default();
-    if let Some(part) = stream.map(map) {
-        part.reach = Reach::Change;
-        part.content = headers
-            .iter()
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.as_bytes().to_vec()))
-            .collect();
-    }
-}
-
-fn values(map: MapKind, name: &str) -> Vec<String> {
-    with_state(|state| {
-        let headers = state.readable_map(map, "").cloned().unwrap_or_default();
-        let matching = headers.iter().filter(|(found, _)| found.eq_ignore_ascii_case(name));
-        matching.map(|(_, value)| String::from_utf8_lossy(value).into_owned()).collect()
-    })
-}
-
-/// How a callback ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// With a verdict.
-    Verdict(Verdict),
-    /// With an error: a real host would answer by the failure policy. What was logged last.
-    Trapped(String),
-}
-
-impl Outcome {
-    fn of(callback: impl FnOnce() -> Verdict) -> Self {
-        match catch_unwind(AssertUnwindSafe(callback)) {
-            Ok(verdict) => Outcome::Verdict(verdict),
-            Err(cause) if cause.is::<Trap>() => {
-                Outcome::Trapped(Host.log().pop().map(|(_, line)| line).unwrap_or_default())
-            }
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
-    }
-
-    /// Whether the request goes on.
-    pub fn is_continued(&self) -> bool {
-        *self == Outcome::Verdict(Verdict::Continue)
-    }
-
-    /// The filter's own reply.
+    /// A request, to be completed and [sent](Sending::send); several may be under way at once. `:method`, `:path`,
+    /// `:scheme` and `:authority` are `GET`, `/`, `https` and `example.com` unless they are given.
+    ///
+    /// After a trap, as in a gateway, the next request meets a new instance.
     ///
     /// # Panics
-    /// When there is none.
+    /// When it is sent to a filter that trapped and does not start again.
+    pub fn request<'a>(
+        &self,
+        headers: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Sending<'_, Exchange> {
+        let defaults = [
+            (":method", "GET"),
+            (":path", "/"),
+            (":scheme", "https"),
+            (":authority", "example.com"),
+        ];
+        let send = |headers, pieces| Exchange::begin(self.living_instance(), headers, pieces);
+        Sending::new(with_defaults(headers, &defaults), Box::new(send))
+    }
+
+    /// What the present instance logged before it trapped; None while it lives.
+    pub fn trapped(&self) -> Option<String> {
+        self.instance.borrow().trapped()
+    }
+
     #[allow(clippy::panic, reason = "for tests alone")]
-    pub fn reply(self) -> Reply {
-        match self {
-            Outcome::Verdict(Verdict::Reply(reply)) => reply,
-            other => panic!("expected a reply, but the callback ended with {other:?}"),
+    fn living_instance(&self) -> Rc<Instance> {
+        if self.trapped().is_some() {
+            match start_instance::<F>(&self.configuration) {
+                Ok(instance) => drop(self.instance.replace(instance)),
+                Err(line) => panic!("the filter did not start again: {line}"),
+            }
         }
+        self.instance.borrow().clone()
     }
 }
 
-/// This thread's mock host: what the filter sees of the world, and what it left there.
-#[derive(Clone, Copy, Debug)]
-pub struct Host;
-
-impl Host {
-    /// A host in its first state: no properties, no metrics, an empty log, 1970.
-    #[allow(
-        clippy::new_without_default,
-        reason = "it resets the thread's host, which a default should not do"
-    )]
-    pub fn new() -> Self {
-        reset();
-        Host
-    }
-
-    /// Sets the clock.
-    pub fn set_now(&self, since_1970: Duration) {
-        with_state(|state| state.now = since_1970);
-    }
-
-    /// Moves the clock on.
-    pub fn advance(&self, by: Duration) {
-        with_state(|state| state.now += by);
-    }
-
-    /// Sets a property, its path joined by dots; the bytes as the ABI has them (text as it is, numbers as eight bytes).
-    pub fn set_property(&self, path: &str, value: impl Into<Vec<u8>>) {
-        with_state(|state| state.properties.insert(path.to_owned(), value.into()));
-    }
-
-    /// A property as text, the filter's own ones included.
-    pub fn property(&self, path: &str) -> Option<String> {
-        with_state(|state| {
-            state.properties.get(path).map(|value| String::from_utf8_lossy(value).into_owned())
-        })
-    }
-
-    /// Offers a foreign function.
-    pub fn offer_function(
-        &self,
-        name: &str,
-        function: impl Fn(&[u8]) -> Result<Vec<u8>, HostError> + 'static,
-    ) {
-        with_state(|state| state.functions.insert(name.to_owned(), std::rc::Rc::new(function)));
-    }
-
-    /// Drops lines below a level, as a real host does; all are kept at first.
-    pub fn set_log_level(&self, level: Level) {
-        with_state(|state| state.log_level = level);
-    }
-
-    /// The lines logged so far.
-    pub fn log(&self) -> Vec<(Level, String)> {
-        with_state(|state| state.log.clone())
-    }
-
-    /// The metrics as they now are.
-    pub fn metrics(&self) -> Metrics {
-        with_state(|state| state.metrics.clone())
-    }
+fn start_instance<F: Filter>(configuration: &str) -> Result<Rc<Instance>, String> {
+    let instance = Rc::new(Instance::start(Box::new(Runtime::<F>::new()), configuration)?);
+    clock::attach(&instance);
+    Ok(instance)
 }

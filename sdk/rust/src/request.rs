@@ -1,128 +1,113 @@
-//! What each callback is given: the request, the response, the finished exchange.
+//! The request as a filter sees it.
 
 use std::borrow::Cow;
+use std::marker::PhantomData;
 
-use crate::Headers;
-use crate::abi::MapKind;
+use crate::body::{BodyMode, Buffered, Chunks, ReadMode, Unread};
+use crate::chunk::Chunk;
+use crate::message::{Message, Use};
+use crate::{Claims, Error, Headers};
 
-/// Whether a body follows the headers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Body {
-    /// There is, or may be, a body.
-    Follows,
-    /// The message ends with its headers.
-    None,
-}
-
-/// A request whose headers have arrived.
+/// A request whose headers have arrived; what can be done with its body says the [mode](BodyMode) in its type.
+///
+/// From the first await of the body on, the head has gone on: headers stay readable, changing them is an error.
 #[derive(Debug)]
-pub struct Request {
-    headers: Headers,
-    body: Body,
+pub struct Request<B: BodyMode = Unread> {
+    message: Message,
+    mode: PhantomData<fn() -> B>,
 }
 
-impl Request {
-    pub(crate) fn new(body: Body) -> Self {
-        Request { headers: Headers::new(MapKind::RequestHeaders), body }
+impl<B: BodyMode> Request<B> {
+    pub(crate) fn new(message: Message) -> Self {
+        Request { message, mode: PhantomData }
     }
 
     /// Its headers.
     pub fn headers(&self) -> &Headers {
-        &self.headers
+        &self.message.headers
     }
 
     /// Its headers, to change.
     pub fn headers_mut(&mut self) -> &mut Headers {
-        &mut self.headers
+        &mut self.message.headers
     }
 
     /// The method.
     pub fn method(&self) -> Option<Cow<'_, str>> {
-        self.headers.first_text(":method")
+        self.headers().first_text(":method")
     }
 
     /// The path with its query.
     pub fn path(&self) -> Option<Cow<'_, str>> {
-        self.headers.first_text(":path")
+        self.headers().first_text(":path")
     }
 
     /// The host that the client asked for.
     pub fn authority(&self) -> Option<Cow<'_, str>> {
-        self.headers.first_text(":authority")
+        self.headers().first_text(":authority")
+    }
+
+    /// The claims of the token that the gateway's own authentication verified.
+    pub fn claims(&self) -> Claims {
+        Claims::of_request()
     }
 
     /// Whether the request ends with its headers.
     pub fn is_bodiless(&self) -> bool {
-        self.body == Body::None
+        self.message.is_bodiless()
+    }
+
+    /// The callback is done.
+    pub(crate) fn settle(&mut self) -> Result<(), Error> {
+        self.message.settle()
     }
 }
 
-/// A response whose headers have arrived.
-#[derive(Debug)]
-pub struct Response {
-    headers: Headers,
-    request_headers: Headers,
-    body: Body,
-}
-
-impl Response {
-    pub(crate) fn new(body: Body) -> Self {
-        Response {
-            headers: Headers::new(MapKind::ResponseHeaders),
-            request_headers: Headers::new(MapKind::RequestHeaders),
-            body,
-        }
-    }
-
-    /// Its headers.
-    pub fn headers(&self) -> &Headers {
-        &self.headers
-    }
-
-    /// Its headers, to change.
-    pub fn headers_mut(&mut self) -> &mut Headers {
-        &mut self.headers
-    }
-
-    /// The request's headers, to read. Envoy has them no more at this point (they read as empty there): what a filter
-    /// needs, it keeps in its state.
-    pub fn request_headers(&self) -> &Headers {
-        &self.request_headers
-    }
-
-    /// The status; None where the host gives no number.
-    pub fn status(&self) -> Option<u16> {
-        self.headers.first_text(":status")?.parse().ok()
-    }
-
-    /// Whether the response ends with its headers.
-    pub fn is_bodiless(&self) -> bool {
-        self.body == Body::None
+impl<B: ReadMode> Request<B> {
+    /// The trailers, readable and changeable; None before the body is over, and where there are none.
+    pub fn trailers(&mut self) -> Option<&mut Headers> {
+        self.message.trailers()
     }
 }
 
-/// A finished exchange, about to be logged. Everything is read-only; see also [`crate::property`].
-#[derive(Debug)]
-pub struct Record {
-    request_headers: Headers,
-    response_headers: Headers,
+impl<const LIMIT: usize> Request<Buffered<LIMIT>> {
+    /// Waits for the whole body; what it is when the callback ends goes on. `content-length` is taken away.
+    ///
+    /// ```
+    /// # use portcullis_sdk::prelude::*;
+    /// # struct Capitals;
+    /// # impl Filter for Capitals {
+    /// #     type Configuration = NoConfiguration;
+    /// #     type State = ();
+    /// #     type RequestBody = Buffered<1024>;
+    /// #     type ResponseBody = Unread;
+    /// #     fn new(_: NoConfiguration, _: &mut Setup) -> Result<Self, ConfigurationError> { Ok(Capitals) }
+    /// async fn request(&self, request: &mut Request<Buffered<1024>>, _: &mut ()) -> Result<Flow, Error> {
+    ///     request.body().await?.make_ascii_uppercase();
+    ///     Ok(Flow::Continue)
+    /// }
+    /// # }
+    /// ```
+    pub async fn body(&mut self) -> Result<&mut Vec<u8>, Error> {
+        self.message.whole(LIMIT, Use::Replace).await
+    }
+
+    /// Waits for the whole body, only to read it: it goes on as it came, with its length.
+    pub async fn read_body(&mut self) -> Result<&[u8], Error> {
+        Ok(self.message.whole(LIMIT, Use::Read).await?)
+    }
 }
 
-impl Record {
-    pub(crate) fn new() -> Self {
-        Record {
-            request_headers: Headers::new(MapKind::RequestHeaders),
-            response_headers: Headers::new(MapKind::ResponseHeaders),
-        }
+impl Request<Chunks> {
+    /// Waits for the next piece of the body; None after the last. Pieces that were seen go on. `content-length` is taken
+    /// away, since pieces may be replaced.
+    pub async fn next_chunk(&mut self) -> Result<Option<Chunk<'_>>, Error> {
+        let bytes = self.message.next(Use::Replace).await?;
+        Ok(bytes.map(|bytes| Chunk::new(&mut self.message, bytes)))
     }
 
-    /// The request's headers, as sent upstream.
-    pub fn request_headers(&self) -> &Headers {
-        &self.request_headers
-    }
-
-    /// The response's headers, as sent to the client.
-    pub fn response_headers(&self) -> &Headers {
-        &self.response_headers
+    /// Waits for the next piece of the body, only to read it.
+    pub async fn read_chunk(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        self.message.next(Use::Read).await
     }
 }

@@ -1,28 +1,42 @@
-//! What `#[filter]` exports calls into: plugin objects, the state of each request, and what callbacks decided.
+//! What `#[filter]` exports calls into: plugin objects, the callbacks of each exchange, and who is polled when.
+
+mod at_once;
+mod background;
+mod driving;
+mod stream;
+mod task;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::Display;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
 
-use crate::abi::Level;
+use crate::abi::{Level, StreamKind};
 use crate::configuration::read_configuration;
-use crate::request::Body;
-use crate::{Error, Filter, Record, Request, Response, Setup, Verdict, host};
+use crate::hooks::{GrpcEvent, HttpAnswer, with_hooks};
+use crate::id_map::IdMap;
+use crate::{Error, Filter, Record, Setup, host, place};
+use background::Background;
+use stream::Stream;
+use task::AnyTask;
 
+/// The message goes on.
 const CONTINUE: u32 = 0;
+/// The host holds the message.
 const PAUSE: u32 = 1;
 
-/// All plugin objects and requests of one module. Hosts may run several plugin objects in one memory.
+/// All plugin objects and exchanges of one module. Hosts may run several plugin objects in one memory.
 pub struct Runtime<F: Filter> {
-    filters: RefCell<Vec<(u32, Rc<F>)>>,
-    streams: RefCell<HashMap<u32, Stream<F>, BuildHasherDefault<IdHasher>>>,
+    plugins: RefCell<Vec<PluginObject<F>>>,
+    streams: RefCell<IdMap<Stream<F>>>,
+    /// Tasks that have ended, for the next requests and responses.
+    idle: [RefCell<Vec<AnyTask<F>>>; 2],
 }
 
-struct Stream<F: Filter> {
+struct PluginObject<F: Filter> {
+    root: u32,
     filter: Rc<F>,
-    state: F::State,
+    background: Option<Background>,
 }
 
 impl<F: Filter> Default for Runtime<F> {
@@ -31,6 +45,7 @@ impl<F: Filter> Default for Runtime<F> {
     }
 }
 
+/// The callbacks of Proxy-Wasm. Numbers are the ABI's: contexts, calls, sizes in bytes, 0 for false.
 impl<F: Filter> Runtime<F> {
     /// Requests without state need no entry as long as there is one filter that they can belong to.
     const REMEMBERS_NOTHING: bool = size_of::<F::State>() == 0;
@@ -38,8 +53,9 @@ impl<F: Filter> Runtime<F> {
     /// Nothing configured yet.
     pub const fn new() -> Self {
         Runtime {
-            filters: RefCell::new(Vec::new()),
-            streams: RefCell::new(HashMap::with_hasher(BuildHasherDefault::new())),
+            plugins: RefCell::new(Vec::new()),
+            streams: RefCell::new(HashMap::with_hasher(crate::id_map::hasher())),
+            idle: [RefCell::new(Vec::new()), RefCell::new(Vec::new())],
         }
     }
 
@@ -51,15 +67,15 @@ impl<F: Filter> Runtime<F> {
 
     /// Makes the filter of a plugin object; false refuses it.
     pub fn on_configure(&self, root: u32, size: usize) -> bool {
+        place::enter(root);
+        place::act_for(root, root);
         let made = host::plugin_configuration(size)
             .map_err(Into::into)
             .and_then(|bytes| read_configuration(&bytes))
             .and_then(|configuration| F::new(configuration, &mut Setup::new(root)));
         match made {
             Ok(filter) => {
-                let mut filters = self.filters.borrow_mut();
-                filters.retain(|(known, _)| *known != root);
-                filters.push((root, Rc::new(filter)));
+                self.install(root, Rc::new(filter));
                 true
             }
             Err(error) => {
@@ -69,57 +85,151 @@ impl<F: Filter> Runtime<F> {
         }
     }
 
+    fn install(&self, root: u32, filter: Rc<F>) {
+        let background = F::BACKGROUND.then(|| Background::begin(root, filter.clone()));
+        let replaced: Vec<_> = {
+            let mut plugins = self.plugins.borrow_mut();
+            let replaced = plugins.extract_if(.., |plugin| plugin.root == root).collect();
+            plugins.push(PluginObject { root, filter, background });
+            replaced
+        };
+        drop(replaced);
+        self.drive();
+    }
+
     /// A plugin object (parent 0, its filter is made when it is configured) or a request has begun.
     pub fn on_context_create(&self, context: u32, parent: u32) {
         if parent == 0 {
             return;
         }
-        let filters = self.filters.borrow();
-        if Self::REMEMBERS_NOTHING && filters.len() == 1 {
+        let plugins = self.plugins.borrow();
+        if Self::REMEMBERS_NOTHING && plugins.len() == 1 {
             return;
         }
-        let filter =
-            filters.iter().find(|(root, _)| *root == parent).map(|(_, filter)| filter.clone());
-        if let Some(filter) = filter {
-            let stream = Stream { filter, state: F::State::default() };
+        if let Some(plugin) = plugins.iter().find(|plugin| plugin.root == parent) {
+            let stream = Stream::new(parent, plugin.filter.clone(), Some(F::State::default()));
             self.streams.borrow_mut().insert(context, stream);
         }
     }
 
+    /// A request's headers; the answer is 0 to go on, 1 to hold it.
+    pub fn on_request_headers(&self, context: u32, end_of_stream: u32) -> u32 {
+        self.on_head(context, StreamKind::Request, end_of_stream != 0)
+    }
+
+    /// A response's headers.
+    pub fn on_response_headers(&self, context: u32, end_of_stream: u32) -> u32 {
+        self.on_head(context, StreamKind::Response, end_of_stream != 0)
+    }
+
+    /// `size` bytes of a request's body are in the host's buffer.
+    pub fn on_request_body(&self, context: u32, size: usize, end_of_stream: u32) -> u32 {
+        self.on_body(context, StreamKind::Request, size, end_of_stream != 0)
+    }
+
+    /// `size` bytes of a response's body are in the host's buffer.
+    pub fn on_response_body(&self, context: u32, size: usize, end_of_stream: u32) -> u32 {
+        self.on_body(context, StreamKind::Response, size, end_of_stream != 0)
+    }
+
+    /// A request's trailers.
+    pub fn on_request_trailers(&self, context: u32, _: u32) -> u32 {
+        self.on_trailers(context, StreamKind::Request)
+    }
+
+    /// A response's trailers.
+    pub fn on_response_trailers(&self, context: u32, _: u32) -> u32 {
+        self.on_trailers(context, StreamKind::Response)
+    }
+
+    /// A call was answered; no headers mean that there is no answer.
+    pub fn on_http_call_response(
+        &self,
+        context: u32,
+        call: u32,
+        fields: u32,
+        body_size: usize,
+        _: u32,
+    ) {
+        place::enter(context);
+        if let Some(told) = with_hooks(|hooks| hooks.http.get()) {
+            told(HttpAnswer { call, fields, body_size });
+        }
+        self.drive();
+    }
+
+    /// The first metadata of a gRPC call; nobody asks for it.
+    pub fn on_grpc_receive_initial_metadata(&self, _: u32, _: u32, _: u32) {}
+
+    /// A message of a gRPC call.
+    pub fn on_grpc_receive(&self, context: u32, call: u32, size: usize) {
+        self.on_grpc(context, call, GrpcEvent::Message { size });
+    }
+
+    /// The last metadata of a gRPC call; nobody asks for it.
+    pub fn on_grpc_receive_trailing_metadata(&self, _: u32, _: u32, _: u32) {}
+
+    /// A gRPC call or stream has ended.
+    pub fn on_grpc_close(&self, context: u32, call: u32, status: u32) {
+        self.on_grpc(context, call, GrpcEvent::Closed { status });
+    }
+
+    fn on_grpc(&self, context: u32, call: u32, event: GrpcEvent) {
+        place::enter(context);
+        if let Some(told) = with_hooks(|hooks| hooks.grpc.get()) {
+            told(call, event);
+        }
+        self.drive();
+    }
+
+    /// Time has passed.
+    pub fn on_tick(&self, root: u32) {
+        place::enter(root);
+        if let Some(told) = with_hooks(|hooks| hooks.tick.get()) {
+            told(root);
+        }
+        self.drive();
+    }
+
+    /// Something is in a shared queue.
+    pub fn on_queue_ready(&self, root: u32, _queue: u32) {
+        place::enter(root);
+        self.drive();
+    }
+
+    /// The exchange is over: nothing is awaited any more.
+    pub fn on_done(&self, context: u32) -> bool {
+        place::enter(context);
+        self.abandon(context);
+        self.drive();
+        true
+    }
+
+    /// The exchange is about to be logged.
+    pub fn on_log(&self, context: u32) {
+        place::enter(context);
+        if F::WAITS {
+            self.abandon(context);
+        }
+        let log = |filter: &F, state: &mut F::State| filter.log(&Record::new(), state);
+        if let Err(error) = self.with_stream("log", context, log) {
+            fail("log", error);
+        }
+        self.drive();
+    }
+
     /// A request or a plugin object is gone.
     pub fn on_delete(&self, context: u32) {
-        if self.streams.borrow_mut().remove(&context).is_none() {
-            self.filters.borrow_mut().retain(|(root, _)| *root != context);
+        place::enter(context);
+        if F::WAITS {
+            self.abandon(context);
         }
-    }
-
-    /// The request's headers.
-    pub fn on_request_headers(&self, context: u32, end_of_stream: u32) -> u32 {
-        let mut request = Request::new(body(end_of_stream));
-        conclude(self.decide_request(context, &mut request))
-    }
-
-    /// The response's headers.
-    pub fn on_response_headers(&self, context: u32, end_of_stream: u32) -> u32 {
-        let mut response = Response::new(body(end_of_stream));
-        conclude(self.decide_response(context, &mut response))
-    }
-
-    /// The exchange is over.
-    pub fn on_log(&self, context: u32) {
-        self.with_stream("on_log", context, |filter, state| filter.on_log(&Record::new(), state))
-    }
-
-    pub(crate) fn decide_request(&self, context: u32, request: &mut Request) -> Verdict {
-        self.with_stream("on_request_headers", context, |filter, state| {
-            filter.on_request_headers(request, state)
-        })
-    }
-
-    pub(crate) fn decide_response(&self, context: u32, response: &mut Response) -> Verdict {
-        self.with_stream("on_response_headers", context, |filter, state| {
-            filter.on_response_headers(response, state)
-        })
+        let stream = self.streams.borrow_mut().remove(&context);
+        if stream.is_none() {
+            let gone = self.plugins.borrow_mut().extract_if(.., |p| p.root == context).next();
+            drop(gone);
+        }
+        self.drive();
     }
 
     /// A request that never began, or is already inside a callback, is the host's fault and must not pass unfiltered.
@@ -128,44 +238,25 @@ impl<F: Filter> Runtime<F> {
         callback: &'static str,
         context: u32,
         call: impl FnOnce(&F, &mut F::State) -> Result<T, Error>,
-    ) -> T {
+    ) -> Result<T, Error> {
         let Ok(mut streams) = self.streams.try_borrow_mut() else {
             fail(callback, "called while another callback runs")
         };
-        let result = match streams.get_mut(&context) {
-            Some(stream) => call(&stream.filter, &mut stream.state),
+        match streams.get_mut(&context) {
+            Some(stream) => call(&stream.filter, stream.state.get_or_insert_default()),
             None => match self.only_filter() {
-                Some(filter) => call(&filter, &mut F::State::default()),
+                Some((_, filter)) => call(&filter, &mut F::State::default()),
                 None => fail(callback, "called for a request that has not begun"),
             },
-        };
-        match result {
-            Ok(value) => value,
-            Err(error) => fail(callback, error),
         }
     }
 
     /// The filter of requests without an entry: there was no other when they began.
-    fn only_filter(&self) -> Option<Rc<F>> {
+    fn only_filter(&self) -> Option<(u32, Rc<F>)> {
         if !Self::REMEMBERS_NOTHING {
             return None;
         }
-        self.filters.borrow().first().map(|(_, filter)| filter.clone())
-    }
-}
-
-fn body(end_of_stream: u32) -> Body {
-    if end_of_stream == 0 { Body::Follows } else { Body::None }
-}
-
-/// A reply stops the request whatever else happens to it.
-fn conclude(verdict: Verdict) -> u32 {
-    match verdict {
-        Verdict::Continue => CONTINUE,
-        Verdict::Reply(reply) => match reply.send() {
-            Ok(()) => PAUSE,
-            Err(error) => fail("a reply", error),
-        },
+        self.plugins.borrow().first().map(|plugin| (plugin.root, plugin.filter.clone()))
     }
 }
 
@@ -186,26 +277,6 @@ fn log_panics() {
 #[cfg(target_arch = "wasm32")]
 pub fn allocate(size: usize) -> *mut u8 {
     host::allocate(size)
-}
-
-/// Context ids are small and given by the host in turn: spread by one multiplication.
-#[derive(Default)]
-pub struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u32(u32::from(*byte));
-        }
-    }
-
-    fn write_u32(&mut self, id: u32) {
-        self.0 = (self.0 ^ u64::from(id)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ fn outputs() -> Value {
 fn no_token_is_refused_without_an_error_code() {
     let plugin = start(&settings(json!({})));
     for headers in [&[][..], &[("authorization", "Basic YTpi")], &[("x-token", "abc")]] {
-        let reply = plugin.exchange(headers).on_request_headers().reply();
+        let reply = plugin.request(headers.iter().copied()).send().outcome().reply();
         let challenge = reply.headers().find(|(name, _)| *name == "www-authenticate").unwrap().1;
         assert_eq!(challenge, b"Bearer realm=\"jwt-auth\"");
         assert_eq!(reply.body_bytes(), b"Unauthorized: no token was sent.\n");
@@ -27,12 +27,12 @@ fn no_token_can_be_allowed_but_a_bad_one_never() {
     let mut settings = settings(outputs());
     settings["missingToken"] = json!("allow");
     let plugin = start(&settings);
-    let exchange = plugin.exchange(&[("x-user", "root"), ("accept", "*/*")]);
-    assert!(exchange.on_request_headers().is_continued());
+    let exchange = plugin.request([("x-user", "root"), ("accept", "*/*")]).send();
+    assert!(exchange.outcome().is_continued());
     assert!(exchange.request_header("x-user").is_empty());
     assert_eq!(exchange.request_header("accept"), ["*/*"]);
     for value in ["Bearer", "Bearer x", "bearer ", "BEARER a.b.c"] {
-        drop(plugin.exchange(&[("authorization", value)]).on_request_headers().reply());
+        drop(plugin.request([("authorization", value)]).send().outcome().reply());
     }
 }
 
@@ -43,12 +43,10 @@ fn claims_become_headers_and_the_token_goes() {
         "https://example.com/roles": ["a", "b"]});
     let authorization = format!("Bearer {}", sign(claims));
     for _ in 0..2 {
-        let exchange = plugin.exchange(&[
-            ("authorization", &authorization),
-            ("x-user", "root"),
-            ("x-user", "2"),
-        ]);
-        assert!(exchange.on_request_headers().is_continued());
+        let exchange = plugin
+            .request([("authorization", &*authorization), ("x-user", "root"), ("x-user", "2")])
+            .send();
+        assert!(exchange.outcome().is_continued());
         assert_eq!(exchange.request_header("x-user"), ["ada"]);
         assert_eq!(exchange.request_header("x-level"), ["3"]);
         assert_eq!(exchange.request_header("x-city"), ["Bern"]);
@@ -62,12 +60,10 @@ fn a_claim_that_is_absent_or_no_header_value_leaves_none() {
     let plugin = start(&settings(outputs()));
     for sub in [json!(null), json!("a\r\nx-admin: yes"), json!("nul\u{0}")] {
         let authorization = format!("Bearer {}", sign(json!({"iss": "tests", "sub": sub})));
-        let exchange = plugin.exchange(&[
-            ("authorization", &authorization),
-            ("x-user", "root"),
-            ("x-level", "9"),
-        ]);
-        assert!(exchange.on_request_headers().is_continued());
+        let exchange = plugin
+            .request([("authorization", &*authorization), ("x-user", "root"), ("x-level", "9")])
+            .send();
+        assert!(exchange.outcome().is_continued());
         assert!(exchange.request_header("x-user").is_empty(), "{sub}");
         assert!(exchange.request_header("x-level").is_empty());
     }
@@ -77,13 +73,14 @@ fn a_claim_that_is_absent_or_no_header_value_leaves_none() {
 fn a_forwarded_token_travels_alone() {
     let plugin = start(&settings(json!({"forwardOriginalToken": true})));
     let good = format!("Bearer {}", sign(json!({"iss": "tests"})));
-    let exchange = plugin.exchange(&[("authorization", &good)]);
-    assert!(exchange.on_request_headers().is_continued());
+    let exchange = plugin.request([("authorization", &*good)]).send();
+    assert!(exchange.outcome().is_continued());
     assert_eq!(exchange.request_header("authorization"), [good.as_str()]);
     drop(exchange);
     // Remembered now: what stands beside it was not verified.
-    let exchange = plugin.exchange(&[("authorization", &good), ("authorization", "Bearer a.b.c")]);
-    assert!(exchange.on_request_headers().is_continued());
+    let exchange =
+        plugin.request([("authorization", &*good), ("authorization", "Bearer a.b.c")]).send();
+    assert!(exchange.outcome().is_continued());
     assert_eq!(exchange.request_header("authorization"), [good.as_str()]);
 }
 
@@ -93,11 +90,12 @@ fn one_bad_token_among_several_is_refused() {
         {"name": "authorization", "prefix": "Bearer "}, {"name": "x-token"}]})));
     let good = sign(json!({"iss": "tests"}));
     let bearer = format!("Bearer {good}");
-    assert!(plugin.exchange(&[("x-token", &good)]).on_request_headers().is_continued());
+    assert!(plugin.request([("x-token", &*good)]).send().outcome().is_continued());
     assert!(
         plugin
-            .exchange(&[("authorization", &bearer), ("x-token", &good)])
-            .on_request_headers()
+            .request([("authorization", &*bearer), ("x-token", &*good)])
+            .send()
+            .outcome()
             .is_continued()
     );
     for headers in [
@@ -106,7 +104,7 @@ fn one_bad_token_among_several_is_refused() {
         [("authorization", "Bearer bad"), ("authorization", bearer.as_str())],
         [("authorization", "Basic eDp5"), ("authorization", "Bearer bad")],
     ] {
-        drop(plugin.exchange(&headers).on_request_headers().reply());
+        drop(plugin.request(headers).send().outcome().reply());
     }
 }
 
@@ -118,7 +116,7 @@ fn each_rule_has_its_own_places_and_keys() {
     settings["jwtRules"].as_array_mut().unwrap().push(second);
     let plugin = start(&settings);
     let token = sign_raw(r#"{"alg":"HS256"}"#, r#"{"iss":"second"}"#);
-    assert!(plugin.exchange(&[("x-second", &token)]).on_request_headers().is_continued());
+    assert!(plugin.request([("x-second", &*token)]).send().outcome().is_continued());
     // Also once it is remembered, a token counts only where its rule looks for it.
     assert_eq!(reason(send(&plugin, &token)), "the token's issuer is not known");
 }
@@ -127,8 +125,9 @@ fn each_rule_has_its_own_places_and_keys() {
 fn the_payload_can_be_handed_on() {
     let plugin = start(&settings(json!({"outputPayloadToHeader": "x-payload"})));
     let token = sign(json!({"iss": "tests", "sub": "ada"}));
-    let exchange =
-        plugin.exchange(&[("authorization", &format!("Bearer {token}")), ("x-payload", "forged")]);
-    assert!(exchange.on_request_headers().is_continued());
+    let exchange = plugin
+        .request([("authorization", &*format!("Bearer {token}")), ("x-payload", "forged")])
+        .send();
+    assert!(exchange.outcome().is_continued());
     assert_eq!(exchange.request_header("x-payload"), [token.split('.').nth(1).unwrap()]);
 }

@@ -1,14 +1,15 @@
 //! Filters on the mock host: state, several plugin objects, errors, the host's refusals.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+mod bodies;
+mod waiting;
 
-use serde::Deserialize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::Runtime;
 use crate::log::Level;
 use crate::mock::{Host, Outcome, Plugin};
 use crate::prelude::*;
-use crate::{metrics::Counter, property};
+use crate::property;
 
 /// Remembers a header of the request and shows it in the response.
 struct Echo {
@@ -16,12 +17,12 @@ struct Echo {
     counted: Counter,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[configuration]
 struct Settings {
     name: String,
 }
 
+#[filter]
 impl Filter for Echo {
     type Configuration = Settings;
     type State = Option<String>;
@@ -33,28 +34,28 @@ impl Filter for Echo {
         Ok(Echo { name: settings.name, counted: setup.counter("echoes")? })
     }
 
-    fn on_request_headers(
+    async fn request(
         &self,
         request: &mut Request,
         state: &mut Option<String>,
-    ) -> Result<Verdict, Error> {
+    ) -> Result<Flow, Error> {
         if request.path().as_deref() == Some("/fail") {
             "no number".parse::<u32>()?;
         }
         *state = request.headers().first_text("x-word").map(|word| word.into_owned());
-        Ok(Verdict::Continue)
+        Ok(Flow::Continue)
     }
 
-    fn on_response_headers(
+    async fn response(
         &self,
         response: &mut Response,
         state: &mut Option<String>,
-    ) -> Result<Verdict, Error> {
+    ) -> Result<Flow, Error> {
         if let Some(word) = state {
             response.headers_mut().append(&self.name, word)?;
             self.counted.increment();
         }
-        Ok(Verdict::Continue)
+        Ok(Flow::Continue)
     }
 }
 
@@ -62,13 +63,12 @@ impl Filter for Echo {
 fn state_lasts_for_one_request() {
     let host = Host::new();
     let plugin = Plugin::<Echo>::start(r#"{"name": "x-echo"}"#).unwrap();
-    let exchange = plugin.exchange(&[("x-word", "hi")]);
-    assert!(exchange.on_request_headers().is_continued());
-    assert!(exchange.on_response_headers(&[("x-echo", "upstream")]).is_continued());
-    assert_eq!(exchange.response_header("X-Echo"), ["upstream", "hi"]);
+    let exchange = plugin.request([("x-word", "hi")]).send();
+    exchange.respond([("x-echo", "upstream")]).send();
+    assert_eq!(exchange.downstream_response().unwrap().all("X-Echo"), ["upstream", "hi"]);
     drop(exchange);
-    let exchange = plugin.exchange(&[]);
-    assert!(exchange.on_response_headers(&[]).is_continued());
+    let exchange = plugin.request([]).send();
+    exchange.respond([]).send();
     assert!(exchange.response_header("x-echo").is_empty());
     assert_eq!(host.metrics().read("echoes"), Some(1));
 }
@@ -77,23 +77,23 @@ fn state_lasts_for_one_request() {
 fn an_error_is_logged_and_traps() {
     let host = Host::new();
     let plugin = Plugin::<Echo>::start(r#"{"name": "x-echo"}"#).unwrap();
-    let outcome = plugin.exchange(&[(":path", "/fail")]).on_request_headers();
-    let line = "on_request_headers failed: invalid digit found in string";
+    let outcome = plugin.request([(":path", "/fail")]).send().outcome();
+    let line = "request failed: invalid digit found in string";
     assert_eq!(outcome, Outcome::Trapped(line.to_owned()));
     assert_eq!(host.log(), [(Level::Error, line.to_owned())]);
-    // The mock's module lives on, as another instance would.
-    assert!(plugin.exchange(&[]).on_request_headers().is_continued());
+    // Another instance serves what comes next.
+    assert!(plugin.request([]).send().outcome().is_continued());
 }
 
 #[test]
 fn what_the_host_refuses_is_an_error_and_no_panic() {
     Host::new();
     let plugin = Plugin::<Echo>::start(r#"{"name": "x-echo"}"#).unwrap();
-    let exchange = plugin.exchange(&[("x-word", "a\r\nb: c")]);
-    assert!(exchange.on_request_headers().is_continued());
-    let line =
-        "on_response_headers failed: the host refused add_header_map_value: bad argument (2)";
-    assert_eq!(exchange.on_response_headers(&[]), Outcome::Trapped(line.to_owned()));
+    let exchange = plugin.request([("x-word", "a\r\nb: c")]).send();
+    assert!(exchange.outcome().is_continued());
+    exchange.respond([]).send();
+    let line = "response failed: the host refused add_header_map_value: bad argument (2)";
+    assert_eq!(exchange.outcome(), Outcome::Trapped(line.to_owned()));
 }
 
 #[test]
@@ -108,15 +108,15 @@ fn a_refused_configuration_is_logged_with_its_path() {
 /// Without state.
 struct Named(String);
 
+#[filter]
 impl Filter for Named {
     type Configuration = Settings;
-    type State = ();
 
     fn new(settings: Settings, _: &mut Setup) -> Result<Self, ConfigurationError> {
         Ok(Named(settings.name))
     }
 
-    fn on_log(&self, _: &Record, _: &mut ()) -> Result<(), Error> {
+    fn log(&self, _: &Record, _: &mut ()) -> Result<(), Error> {
         property::set("seen_by", &self.0)?;
         Ok(())
     }
@@ -165,7 +165,7 @@ fn a_request_that_never_began_does_not_pass() {
     let (level, line) = Host.log().pop().unwrap();
     assert_eq!(
         (level, line.as_str()),
-        (Level::Error, "on_request_headers failed: called for a request that has not begun")
+        (Level::Error, "request failed: called for a request that has not begun")
     );
 }
 

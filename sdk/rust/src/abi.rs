@@ -1,6 +1,7 @@
 //! Numbers of the ABI that both hosts, the real one and the mock, are asked with.
 
 /// Header maps.
+#[allow(dead_code, reason = "the ABI's numbers, whole")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MapKind {
     RequestHeaders = 0,
@@ -31,6 +32,7 @@ pub(crate) enum StreamKind {
 }
 
 /// Whether more messages of ours follow on a gRPC stream.
+#[allow(dead_code, reason = "the ABI's numbers, whole")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     More = 0,

@@ -13,7 +13,7 @@ pub use pure::*;
 
 use crate::{HostError, host};
 
-/// A hash function that a signature is made over.
+/// A hash function that a signature is made over; see [`verify_signature`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hash {
     /// SHA-256

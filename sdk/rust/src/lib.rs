@@ -36,7 +36,6 @@
 
 extern crate self as portcullis_sdk;
 
-#[allow(dead_code)]
 mod abi;
 mod arrivals;
 mod body;
@@ -53,7 +52,6 @@ mod filter;
 mod grpc;
 mod headers;
 mod hooks;
-#[allow(dead_code, unused_imports, reason = "the calls of the API in the making")]
 mod host;
 mod id_map;
 pub mod log;

@@ -5,6 +5,17 @@ use crate::abi::MetricKind;
 use crate::host;
 
 /// A number that only grows.
+///
+/// ```
+/// use portcullis_sdk::metrics::Counter;
+/// # portcullis_sdk::mock::Host::new();
+///
+/// let refused = Counter::define("refused")?;
+/// refused.increment();
+/// refused.add(2);
+/// assert_eq!(refused.value()?, 3);
+/// # Ok::<(), portcullis_sdk::HostError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counter(u32);
 
@@ -33,6 +44,17 @@ impl Counter {
 }
 
 /// A number that rises and falls.
+///
+/// ```
+/// use portcullis_sdk::metrics::Gauge;
+/// # portcullis_sdk::mock::Host::new();
+///
+/// let waiting = Gauge::define("waiting")?;
+/// waiting.set(5);
+/// waiting.add(-2);
+/// assert_eq!(waiting.value()?, 3);
+/// # Ok::<(), portcullis_sdk::HostError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gauge(u32);
 
@@ -59,6 +81,15 @@ impl Gauge {
 }
 
 /// A distribution of observed values.
+///
+/// ```
+/// use portcullis_sdk::metrics::Histogram;
+/// # let host = portcullis_sdk::mock::Host::new();
+///
+/// Histogram::define("response_bytes")?.record(512);
+/// assert_eq!(host.metrics().observed("response_bytes"), [512]);
+/// # Ok::<(), portcullis_sdk::HostError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Histogram(u32);
 

@@ -19,7 +19,7 @@ pub use grpc::{GrpcAnswer, GrpcCall};
 pub(crate) use messages::*;
 pub use metrics::Metrics;
 pub(crate) use properties::{property, set_property};
-pub(crate) use state::{State, Trap, reset, with_state};
+pub(crate) use state::{Trap, reset, with_state};
 pub(crate) use stream::{Half, Headers, LocalReply, Reach, Stream};
 
 use std::time::Duration;

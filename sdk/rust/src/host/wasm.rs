@@ -35,11 +35,8 @@ unsafe extern "C" {
         data: *const u8,
         size: usize,
     ) -> u32;
-    fn proxy_get_buffer_status(kind: u32, size: *mut usize, flags: *mut u32) -> u32;
     safe fn proxy_continue_stream(stream: u32) -> u32;
-    safe fn proxy_close_stream(stream: u32) -> u32;
     safe fn proxy_set_effective_context(context: u32) -> u32;
-    safe fn proxy_done() -> u32;
     safe fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
     fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
     fn proxy_get_header_map_value(
@@ -183,30 +180,14 @@ pub(crate) fn set_buffer(
     accepted("set_buffer_bytes", status)
 }
 
-pub(crate) fn buffer_size(kind: BufferKind) -> Result<usize, HostError> {
-    let (mut size, mut flags) = (0, 0);
-    // SAFETY: the out-pointers outlive the call.
-    let status = unsafe { proxy_get_buffer_status(kind as u32, &mut size, &mut flags) };
-    accepted("get_buffer_status", status).map(|()| size)
-}
-
 /// Lets a paused message go on.
 pub(crate) fn continue_stream(stream: StreamKind) -> Result<(), HostError> {
     accepted("continue_stream", proxy_continue_stream(stream as u32))
 }
 
-pub(crate) fn close_stream(stream: StreamKind) -> Result<(), HostError> {
-    accepted("close_stream", proxy_close_stream(stream as u32))
-}
-
 /// Makes the following calls speak of another context than the one that was called.
 pub(crate) fn set_effective_context(context: u32) -> Result<(), HostError> {
     accepted("set_effective_context", proxy_set_effective_context(context))
-}
-
-/// Ends a context whose `on_done` asked for time.
-pub(crate) fn done() -> Result<(), HostError> {
-    accepted("done", proxy_done())
 }
 
 /// Has the root context ticked every so often; 0 ends it.

@@ -16,11 +16,53 @@ use crate::host::{Headers, LocalReply, with_state};
 
 /// One request on its way past the filter, and its response. Dropped before its [end](Exchange::finish), its client has
 /// left.
+///
+/// ```
+/// # use portcullis_sdk::prelude::*;
+/// # #[derive(Default)]
+/// # struct Pass;
+/// # #[filter]
+/// # impl Filter for Pass {}
+/// use portcullis_sdk::mock::{Host, Outcome, Plugin};
+///
+/// # Host::new();
+/// let plugin = Plugin::<Pass>::start("")?;
+/// let exchange = plugin.request([(":path", "/basket")]).send();
+/// assert_eq!(exchange.outcome(), Outcome::Continued);
+/// assert_eq!(exchange.request_header(":path"), ["/basket"]);
+///
+/// exchange.respond([(":status", "404")]).body("gone").send();
+/// assert_eq!(exchange.downstream_response().unwrap().status(), Some(404));
+/// assert_eq!(exchange.response_header(":status"), ["404"]);
+/// assert_eq!(exchange.finish(), Outcome::Continued);
+/// # Ok::<(), String>(())
+/// ```
 pub struct Exchange {
     passage: Rc<RefCell<Passage>>,
 }
 
 /// What has become of an exchange so far.
+///
+/// ```
+/// use portcullis_sdk::mock::{Host, Plugin};
+/// use portcullis_sdk::prelude::*;
+///
+/// #[derive(Default)]
+/// struct Closed;
+///
+/// #[filter]
+/// impl Filter for Closed {
+///     async fn request(&self, _: &mut Request, _: &mut ()) -> Result<Flow, Error> {
+///         Ok(Reply::new(403).body("no").into())
+///     }
+/// }
+///
+/// # Host::new();
+/// let outcome = Plugin::<Closed>::start("")?.request([]).send().outcome();
+/// assert!(!outcome.is_continued());
+/// assert_eq!(outcome.reply().body_bytes(), b"no");
+/// # Ok::<(), String>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// All that came has gone on.
@@ -163,6 +205,12 @@ impl Exchange {
     fn end_now(&self) {
         self.passage.borrow_mut().finish();
         clock::catch_up();
+    }
+
+    /// By which the host knows it.
+    #[cfg(test)]
+    pub(crate) fn context(&self) -> u32 {
+        self.passage.borrow().context
     }
 
     pub(crate) fn begin(instance: Rc<Instance>, headers: Headers, pieces: VecDeque<Piece>) -> Self {

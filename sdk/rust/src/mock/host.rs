@@ -14,6 +14,26 @@ use crate::host::{Answer, Call, GrpcAnswer, GrpcCall, Metrics, reset, with_state
 const JWT_METADATA: &str = "envoy.filters.http.jwt_authn";
 
 /// This thread's mock host: what the filter sees of the world, and what it left there.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use portcullis_sdk::mock::Host;
+/// use portcullis_sdk::{log, property, time};
+///
+/// let host = Host::new();
+/// host.set_now(Duration::from_secs(1_700_000_000));
+/// host.advance(Duration::from_secs(5));
+/// assert_eq!(time::now(), Duration::from_secs(1_700_000_005));
+///
+/// host.set_property("source.address", "192.0.2.1:4711");
+/// assert_eq!(property::SOURCE_ADDRESS.read().as_deref(), Some("192.0.2.1:4711"));
+/// host.set_property("request.size", 512_i64.to_le_bytes());
+/// assert_eq!(property::REQUEST_SIZE.read(), Some(512));
+///
+/// portcullis_sdk::warn!("{} left", 3);
+/// assert_eq!(host.log(), [(log::Level::Warn, "3 left".to_owned())]);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Host;
 

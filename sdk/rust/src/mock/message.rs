@@ -3,6 +3,24 @@
 use crate::host::{Headers, first_text};
 
 /// A request as the upstream received it, or a response as the client did; it may still be under way.
+///
+/// ```
+/// # use portcullis_sdk::prelude::*;
+/// # #[derive(Default)]
+/// # struct Pass;
+/// # #[filter]
+/// # impl Filter for Pass {}
+/// use portcullis_sdk::mock::{Host, Plugin};
+///
+/// # Host::new();
+/// let plugin = Plugin::<Pass>::start("")?;
+/// let exchange = plugin.request([("x-id", "1"), ("x-id", "2")]).body("hello").send();
+/// let request = exchange.upstream_request().unwrap();
+/// assert_eq!((request.header(":path"), request.all("X-Id")), (Some("/"), vec!["1", "2"]));
+/// assert_eq!((request.body(), request.text().as_str()), (&b"hello"[..], "hello"));
+/// assert_eq!((request.trailer("t"), request.is_complete()), (None, true));
+/// # Ok::<(), String>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Message {
     pub(crate) headers: Headers,

@@ -8,6 +8,27 @@ use crate::host::Headers;
 type Send<'a, T> = Box<dyn FnOnce(Headers, VecDeque<Piece>) -> T + 'a>;
 
 /// A request or a response before it is sent to the filter.
+///
+/// ```
+/// # use portcullis_sdk::prelude::*;
+/// # #[derive(Default)]
+/// # struct Pass;
+/// # #[filter]
+/// # impl Filter for Pass {}
+/// use portcullis_sdk::mock::{Host, Plugin};
+///
+/// # Host::new();
+/// let plugin = Plugin::<Pass>::start("")?;
+/// let exchange = plugin.request([]).header("x-id", "1").body("one ").body("two").trailer("t", "1").send();
+/// assert_eq!(exchange.upstream_request().unwrap().text(), "one two");
+///
+/// let exchange = plugin.request([(":method", "POST")]).body("one ").open();
+/// exchange.chunk("two");
+/// assert!(!exchange.upstream_request().unwrap().is_complete());
+/// exchange.end();
+/// assert!(exchange.upstream_request().unwrap().is_complete());
+/// # Ok::<(), String>(())
+/// ```
 #[must_use = "nothing happens before it is sent"]
 pub struct Sending<'a, T> {
     headers: Headers,

@@ -4,6 +4,7 @@ mod answers;
 mod bodies;
 mod ends;
 mod grpc_calls;
+mod plugins;
 mod replies;
 
 use std::cell::RefCell;

@@ -5,6 +5,17 @@ use std::time::Duration;
 use super::stream::Headers;
 
 /// A request that the filter sent to another service.
+///
+/// ```
+/// use portcullis_sdk::mock::{Answer, Call, Host};
+///
+/// # let host = Host::new();
+/// host.answer("users", |call: &Call| match (call.method(), call.path(), call.header("x-key")) {
+///     ("GET", "/whoami", Some("secret")) => Answer::new(200).body("ann"),
+///     ("POST", _, _) => Answer::new(201).body(call.body()),
+///     _ => Answer::new(403),
+/// });
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     pub(crate) cluster: String,
@@ -52,6 +63,19 @@ impl Call {
 }
 
 /// What a scripted service answers.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use portcullis_sdk::mock::{Answer, Host};
+///
+/// let host = Host::new();
+/// host.answer("users", |_| Answer::new(200).header("x-user", "ann").body("{}"));
+/// host.answer("slow", |_| Answer::new(200).after(Duration::from_secs(3)));
+/// host.answer("down", |_| Answer::failure(503));
+/// host.answer("lost", |_| Answer::reset());
+/// host.answer("hanging", |_| Answer::silence());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub(crate) kind: AnswerKind,

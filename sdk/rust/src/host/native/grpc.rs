@@ -6,6 +6,16 @@ use super::call::first_text;
 use super::stream::Headers;
 
 /// One message that the filter sent: a unary call, or one of a stream.
+///
+/// ```
+/// use portcullis_sdk::mock::{GrpcAnswer, GrpcCall, Host};
+///
+/// # let host = Host::new();
+/// host.answer_grpc("auth", |call: &GrpcCall| match (call.service(), call.method()) {
+///     ("shop.Auth", "Check") => GrpcAnswer::message(call.message()),
+///     _ => GrpcAnswer::failure(12, "unimplemented"),
+/// });
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrpcCall {
     pub(crate) cluster: String,
@@ -49,6 +59,15 @@ impl GrpcCall {
 }
 
 /// What a scripted gRPC service answers to one message.
+///
+/// ```
+/// use portcullis_sdk::mock::{GrpcAnswer, Host};
+///
+/// let host = Host::new();
+/// host.answer_grpc("auth", |_| GrpcAnswer::message("yes"));
+/// host.answer_grpc("down", |_| GrpcAnswer::failure(14, "unavailable"));
+/// host.answer_grpc("chat", |_| GrpcAnswer::message("one").then("two").close(0, ""));
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct GrpcAnswer {
     pub(crate) initial_metadata: Headers,

@@ -76,6 +76,8 @@ pub(crate) fn set_buffer(
     with_state(|state| state.buffer(kind, "set_buffer_bytes")?.splice(start, size, bytes))
 }
 
+/// For the mock's own tests: the SDK has no use for it.
+#[cfg(test)]
 pub(crate) fn buffer_size(kind: BufferKind) -> Result<usize, HostError> {
     with_state(|state| Ok(state.readable_buffer(kind, "get_buffer_status")?.len()))
 }
@@ -87,6 +89,8 @@ pub(crate) fn continue_stream(stream: StreamKind) -> Result<(), HostError> {
     })
 }
 
+/// For the mock's own tests: the SDK has no use for it.
+#[cfg(test)]
 pub(crate) fn close_stream(_: StreamKind) -> Result<(), HostError> {
     with_state(|state| {
         state.stream("close_stream")?.closed = true;
@@ -94,6 +98,8 @@ pub(crate) fn close_stream(_: StreamKind) -> Result<(), HostError> {
     })
 }
 
+/// For the mock's own tests: the SDK has no use for it.
+#[cfg(test)]
 pub(crate) fn done() -> Result<(), HostError> {
     with_state(|state| {
         state.stream("done")?.done = true;

@@ -4,6 +4,19 @@ use crate::HostError;
 use crate::abi::MetricKind;
 
 /// Every metric that the filter defined.
+///
+/// ```
+/// use portcullis_sdk::metrics::{Counter, Histogram};
+/// use portcullis_sdk::mock::Host;
+///
+/// let host = Host::new();
+/// Counter::define("requests")?.increment();
+/// Histogram::define("size")?.record(512);
+/// assert_eq!(host.metrics().names(), ["requests", "size"]);
+/// assert_eq!(host.metrics().read("requests"), Some(1));
+/// assert_eq!(host.metrics().observed("size"), [512]);
+/// # Ok::<(), portcullis_sdk::HostError>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
     defined: Vec<Metric>,

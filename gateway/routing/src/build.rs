@@ -10,7 +10,7 @@ use rustc_hash::FxBuildHasher;
 use crate::host_index::HostIndex;
 use crate::host_routes::HostRoutes;
 use crate::order::{Order, Part};
-use crate::table::{ListenerHost, RouteTable, VirtualHost};
+use crate::table::{Frame, ListenerHost, Numbered, RouteTable, VirtualHost};
 use crate::twins::find_twins;
 use crate::workforce::map_at_once;
 
@@ -25,12 +25,16 @@ impl RouteTable {
         RouteTable::build_with(listeners, None)
     }
 
-    /// The same. What is compiled of virtual hosts whose rules are those of the previous table (the same in
-    /// memory, in the same order) is taken from there.
+    /// The same. Where only some virtual hosts are others than those of the previous table, the rest of it is shared.
+    /// Else what is compiled of virtual hosts whose rules are those of the previous table (the same in memory, in the
+    /// same order) is taken from there.
     ///
     /// Blocks until all is compiled, by as many threads as there are cores where there is much.
     pub fn build_with(listeners: &[Arc<Listener>], previous: Option<&RouteTable>) -> RouteTable {
-        let rules = RuleNumbers::collect(listeners);
+        if let Some(renewed) = previous.and_then(|table| table.renewed(listeners)) {
+            return renewed;
+        }
+        let mut rules = RuleNumbers::collect(listeners);
         let mut hosts = collect_hosts(listeners);
         for (index, listener) in listeners.iter().enumerate() {
             for virtual_host in &listener.virtual_hosts {
@@ -40,17 +44,24 @@ impl RouteTable {
         let (hosts, jobs) = into_jobs(hosts, previous);
         let compiled = compile(&jobs, &rules);
         let mut compiled: Vec<_> = compiled.into_iter().map(Some).collect();
-        let mut take = |job: usize| compiled.get_mut(job).and_then(Option::take);
+        let mut take = |job: usize| {
+            let virtual_host = compiled.get_mut(job).and_then(Option::take)?;
+            rules.count(&virtual_host);
+            Some(virtual_host)
+        };
         let hosts = hosts.map(|host| ListenerHost {
             listener: host.listener,
+            listeners: host.listeners,
             pattern: host.pattern,
             virtual_hosts: host.virtual_hosts.filter_map(&mut take),
         });
-        RouteTable { rules: rules.in_order, hosts }
+        let frames = listeners.iter().map(|listener| Frame::of(listener)).collect();
+        RouteTable { rules: rules.in_order.into_iter().collect(), hosts, frames }
     }
 }
 
 /// One listener host while it is put together.
+#[derive(Clone)]
 struct HostParts<V> {
     pattern: HostPattern,
     /// The first that has it.
@@ -64,13 +75,13 @@ fn collect_hosts<'m>(listeners: &[Arc<Listener>]) -> HostIndex<HostParts<Vec<Par
     let mut hosts = HostIndex::default();
     for (index, listener) in listeners.iter().enumerate() {
         for pattern in &listener.hosts {
-            let parts: &mut HostParts<_> = hosts.entry(pattern, || HostParts {
+            let parts = hosts.entry(pattern, || HostParts {
                 pattern: pattern.clone(),
                 listener: index,
                 listeners: Vec::new(),
                 virtual_hosts: HostIndex::default(),
             });
-            if !parts.listeners.contains(&index) {
+            if let Some(parts) = parts.filter(|parts| !parts.listeners.contains(&index)) {
                 parts.listeners.push(index);
             }
         }
@@ -85,7 +96,7 @@ fn attach<'m>(hosts: &mut HostIndex<HostParts<Vec<Part<'m>>>>, listener: usize, 
     if let Some(parts) = hosts.find_containing_mut(host)
         && parts.listeners.contains(&listener)
     {
-        parts.virtual_hosts.entry(host, Vec::new).push(part);
+        parts.virtual_hosts.entry(host, Vec::new).into_iter().for_each(|all| all.push(part));
     }
 }
 
@@ -151,7 +162,7 @@ impl Job<'_> {
 /// The distinct rules by their place in memory: a rule under many hosts is compiled once.
 #[derive(Default)]
 struct RuleNumbers {
-    in_order: Vec<Arc<Rule>>,
+    in_order: Vec<Numbered>,
     /// By their addresses.
     numbers: HashMap<usize, u32, FxBuildHasher>,
 }
@@ -163,11 +174,19 @@ impl RuleNumbers {
         for rule in virtual_hosts.flat_map(|virtual_host| &virtual_host.rules) {
             let Ok(next) = u32::try_from(collected.in_order.len()) else { break };
             collected.numbers.entry(Arc::as_ptr(rule).addr()).or_insert_with(|| {
-                collected.in_order.push(Arc::clone(rule));
+                collected.in_order.push(Numbered { rule: Arc::clone(rule), hosts: 0 });
                 next
             });
         }
         collected
+    }
+
+    fn count(&mut self, virtual_host: &VirtualHost) {
+        for &number in virtual_host.numbers.iter() {
+            if let Some(numbered) = self.in_order.get_mut(number as usize) {
+                numbered.hosts += 1;
+            }
+        }
     }
 
     fn number(&self, rule: &Arc<Rule>) -> Option<u32> {

@@ -147,7 +147,7 @@ impl ConnectionTable {
                 names: HostIndex::default(),
                 any: Vec::new(),
             });
-            if !place.listeners.contains(&index) {
+            if let Some(place) = place.filter(|place| !place.listeners.contains(&index)) {
                 place.listeners.push(index);
             }
         }
@@ -195,7 +195,7 @@ impl ConnectionTable {
         if let Some(place) = self.place_of(listener, name)
             && place.handling != Handling::Http
         {
-            add(place.names.entry(name, Vec::new), candidate);
+            place.names.entry(name, Vec::new).into_iter().for_each(|all| add(all, candidate));
         }
     }
 

@@ -29,7 +29,7 @@ pub struct Consideration {
 /// One rule that was considered.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConsideredRule {
-    /// Index into [`RouteTable::rules`].
+    /// Its number, see [`RouteTable::rule`].
     pub rule_index: usize,
     /// Whether it takes the request.
     pub outcome: Outcome,

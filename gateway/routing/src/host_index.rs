@@ -1,16 +1,15 @@
 //! Finding the most specific host pattern for a host, by hash and not by search.
 
-use hashbrown::HashMap;
 use portcullis_message::HostPattern;
-use rustc_hash::FxBuildHasher;
 
-/// Values by host pattern. Keys come from the configuration alone, so nobody outside can make them
-/// collide.
+use crate::shards::Shards;
+
+/// Values by host pattern. A version with few changes shares most of itself with the one before.
 #[derive(Clone, Debug)]
 pub(crate) struct HostIndex<T> {
-    exact: HashMap<Box<str>, T, FxBuildHasher>,
+    exact: Shards<T>,
     /// Keyed as `HostPattern::Suffix` keeps them, with the leading dot.
-    suffixes: HashMap<Box<str>, T, FxBuildHasher>,
+    suffixes: Shards<T>,
     /// The length of the longest suffix: what is longer is not looked up, so that a host of many
     /// thousand labels costs no more than one that could match.
     longest_suffix: usize,
@@ -20,8 +19,8 @@ pub(crate) struct HostIndex<T> {
 impl<T> Default for HostIndex<T> {
     fn default() -> Self {
         HostIndex {
-            exact: HashMap::default(),
-            suffixes: HashMap::default(),
+            exact: Shards::default(),
+            suffixes: Shards::default(),
             longest_suffix: 0,
             any: None,
         }
@@ -39,31 +38,18 @@ impl<T> HostIndex<T> {
         if self.exact.contains_key(host) {
             return Some(HostPattern::Exact(host.into()));
         }
-        let suffix = self.suffixes_of(host, 1).find(|suffix| self.suffixes.contains_key(*suffix));
+        let suffix = self.suffixes_of(host, 1).find(|suffix| self.suffixes.contains_key(suffix));
         let any = self.any.as_ref().map(|_| HostPattern::Any);
         suffix.map(|suffix| HostPattern::Suffix(suffix.into())).or(any)
     }
 
-    /// The value of the most specific pattern that takes every host of `pattern`.
-    pub(crate) fn find_containing_mut(&mut self, pattern: &HostPattern) -> Option<&mut T> {
-        let key = match pattern {
+    /// The most specific pattern that takes every host of `pattern`, where there is one.
+    pub(crate) fn container_of(&self, pattern: &HostPattern) -> HostPattern {
+        match pattern {
             HostPattern::Any => HostPattern::Any,
             HostPattern::Exact(name) if self.exact.contains_key(name) => pattern.clone(),
             HostPattern::Exact(name) => self.suffix_or_any(name, 1),
             HostPattern::Suffix(suffix) => self.suffix_or_any(suffix, 0),
-        };
-        self.slot(&key)
-    }
-
-    /// The value of exactly this pattern, put there if it is missing.
-    pub(crate) fn entry(&mut self, pattern: &HostPattern, make: impl FnOnce() -> T) -> &mut T {
-        match pattern {
-            HostPattern::Any => self.any.get_or_insert_with(make),
-            HostPattern::Exact(name) => self.exact.entry(name.clone()).or_insert_with(make),
-            HostPattern::Suffix(suffix) => {
-                self.longest_suffix = self.longest_suffix.max(suffix.len());
-                self.suffixes.entry(suffix.clone()).or_insert_with(make)
-            }
         }
     }
 
@@ -76,29 +62,13 @@ impl<T> HostIndex<T> {
         }
     }
 
-    /// The same patterns with other values.
-    pub(crate) fn map<U>(self, mut change: impl FnMut(T) -> U) -> HostIndex<U> {
-        self.filter_map(|value| Some(change(value)))
-    }
-
-    /// Some of the patterns, with other values.
-    pub(crate) fn filter_map<U>(self, mut change: impl FnMut(T) -> Option<U>) -> HostIndex<U> {
-        let any = self.any.and_then(&mut change);
-        let mut exact = HashMap::with_capacity_and_hasher(self.exact.len(), FxBuildHasher);
-        let mut pair = |(name, value)| Some((name, change(value)?));
-        exact.extend(self.exact.into_iter().filter_map(&mut pair));
-        let mut suffixes = HashMap::with_capacity_and_hasher(self.suffixes.len(), FxBuildHasher);
-        suffixes.extend(self.suffixes.into_iter().filter_map(pair));
-        HostIndex { exact, suffixes, longest_suffix: self.longest_suffix, any }
-    }
-
     /// A suffix needs at least one byte before it to match a host, hence a start of 1.
     fn find_suffix(&self, host: &str) -> Option<&T> {
         self.suffixes_of(host, 1).find_map(|suffix| self.suffixes.get(suffix))
     }
 
     fn suffix_or_any(&self, host: &str, start: usize) -> HostPattern {
-        match self.suffixes_of(host, start).find(|suffix| self.suffixes.contains_key(*suffix)) {
+        match self.suffixes_of(host, start).find(|suffix| self.suffixes.contains_key(suffix)) {
             Some(suffix) => HostPattern::Suffix(suffix.into()),
             None => HostPattern::Any,
         }
@@ -112,8 +82,58 @@ impl<T> HostIndex<T> {
             .filter(|&at| bytes.get(at) == Some(&b'.'))
             .filter_map(|at| host.get(at..))
     }
+}
 
-    fn slot(&mut self, pattern: &HostPattern) -> Option<&mut T> {
+impl<T: Clone> HostIndex<T> {
+    /// The value of the most specific pattern that takes every host of `pattern`.
+    pub(crate) fn find_containing_mut(&mut self, pattern: &HostPattern) -> Option<&mut T> {
+        let key = self.container_of(pattern);
+        self.get_mut(&key)
+    }
+
+    /// The value of exactly this pattern, put there if it is missing; `None` never.
+    pub(crate) fn entry(
+        &mut self,
+        pattern: &HostPattern,
+        make: impl FnOnce() -> T,
+    ) -> Option<&mut T> {
+        match pattern {
+            HostPattern::Any => Some(self.any.get_or_insert_with(make)),
+            HostPattern::Exact(name) => self.exact.get_or_insert_with(name, make),
+            HostPattern::Suffix(suffix) => {
+                self.longest_suffix = self.longest_suffix.max(suffix.len());
+                self.suffixes.get_or_insert_with(suffix, make)
+            }
+        }
+    }
+
+    /// Takes away what stands under exactly this pattern.
+    pub(crate) fn remove(&mut self, pattern: &HostPattern) {
+        match pattern {
+            HostPattern::Any => self.any = None,
+            HostPattern::Exact(name) => self.exact.remove(name),
+            HostPattern::Suffix(suffix) => self.suffixes.remove(suffix),
+        }
+    }
+
+    /// The same patterns with other values.
+    pub(crate) fn map<U: Clone>(self, mut change: impl FnMut(T) -> U) -> HostIndex<U> {
+        self.filter_map(|value| Some(change(value)))
+    }
+
+    /// Some of the patterns, with other values.
+    pub(crate) fn filter_map<U: Clone>(
+        self,
+        mut change: impl FnMut(T) -> Option<U>,
+    ) -> HostIndex<U> {
+        let any = self.any.and_then(&mut change);
+        let exact = self.exact.filter_map(&mut change);
+        let suffixes = self.suffixes.filter_map(change);
+        HostIndex { exact, suffixes, longest_suffix: self.longest_suffix, any }
+    }
+
+    /// The value of exactly this pattern.
+    pub(crate) fn get_mut(&mut self, pattern: &HostPattern) -> Option<&mut T> {
         match pattern {
             HostPattern::Any => self.any.as_mut(),
             HostPattern::Exact(name) => self.exact.get_mut(name),
@@ -129,7 +149,7 @@ mod tests {
     fn index(patterns: &[&str]) -> HostIndex<String> {
         let mut index = HostIndex::default();
         for text in patterns {
-            index.entry(&HostPattern::parse(text).unwrap(), || (*text).to_owned());
+            index.entry(&HostPattern::parse(text).unwrap(), || (*text).to_owned()).unwrap();
         }
         index
     }

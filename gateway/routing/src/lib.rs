@@ -21,6 +21,9 @@ mod order;
 mod path_trie;
 mod pattern_crowd;
 mod query;
+mod renew;
+mod shards;
+mod slots;
 mod table;
 #[cfg(test)]
 mod table_tests;
@@ -32,5 +35,6 @@ pub use aspects::Aspects;
 pub use connections::{ConnectionAddresses, ConnectionRoute, ConnectionTable, Handling};
 pub use consider::{Consideration, ConsideredRule, Outcome};
 pub use query::RouteQuery;
+pub use slots::Slots;
 pub use table::{Route, RouteTable};
 pub use workforce::map_at_once;

@@ -169,7 +169,7 @@ proptest! {
         for request in &requests {
             let query = request.query();
             let found = table.find_route(&query);
-            let found = found.map(|route| (route.listener, Arc::as_ptr(&table.rules()[route.rule_index]), route.matched));
+            let found = found.map(|route| (route.listener, Arc::as_ptr(table.rule(route.rule_index).unwrap()), route.matched));
             let wanted = oracle(&listeners, &query);
             let wanted = wanted.map(|(listener, rule, matched)| (listener, Arc::as_ptr(rule), matched));
             prop_assert_eq!(found, wanted, "{:?}", request);

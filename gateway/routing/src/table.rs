@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use portcullis_filters::MatchedPath;
 use portcullis_message::HostPattern;
-use portcullis_model::Rule;
+use portcullis_model::{ByHost, Listener, Rule};
 
 use crate::RouteQuery;
 use crate::aspects::Aspects;
 use crate::host_index::HostIndex;
 use crate::host_routes::{Entry, HostRoutes};
+use crate::slots::Slots;
 
 /// The rules of all listeners of one socket, found by host, and then as if each were tried in order.
 ///
@@ -17,8 +18,27 @@ use crate::host_routes::{Entry, HostRoutes};
 /// where none of that host's rules match there is no route, even if a wider host has a rule that would.
 #[derive(Clone, Debug)]
 pub struct RouteTable {
-    pub(crate) rules: Vec<Arc<Rule>>,
+    pub(crate) rules: Slots<Numbered>,
     pub(crate) hosts: HostIndex<ListenerHost>,
+    /// What it was built from.
+    pub(crate) frames: Vec<Frame>,
+}
+
+/// A rule under its number.
+#[derive(Clone, Debug)]
+pub(crate) struct Numbered {
+    pub(crate) rule: Arc<Rule>,
+    /// How many virtual hosts have it.
+    pub(crate) hosts: u32,
+}
+
+/// What of a listener the table depends on.
+#[derive(Clone, Debug)]
+pub(crate) struct Frame {
+    pub(crate) gateway: Arc<str>,
+    pub(crate) port: u16,
+    pub(crate) hosts: Vec<HostPattern>,
+    pub(crate) virtual_hosts: ByHost<portcullis_model::VirtualHost>,
 }
 
 /// The rule that takes a request.
@@ -26,7 +46,7 @@ pub struct RouteTable {
 pub struct Route {
     /// Index into the listeners that the table was built from.
     pub listener: usize,
-    /// Index into [`RouteTable::rules`].
+    /// Its number, see [`RouteTable::rule`].
     pub rule_index: usize,
     /// What of the path the rule matched; a rewrite wants to know.
     pub matched: MatchedPath,
@@ -39,6 +59,8 @@ pub struct Route {
 pub(crate) struct ListenerHost {
     /// The first listener that has the host.
     pub(crate) listener: usize,
+    /// All that have it, nearly always one.
+    pub(crate) listeners: Vec<usize>,
     pub(crate) pattern: HostPattern,
     pub(crate) virtual_hosts: HostIndex<VirtualHost>,
 }
@@ -46,7 +68,7 @@ pub(crate) struct ListenerHost {
 /// The rules for one host.
 #[derive(Clone, Debug)]
 pub(crate) struct VirtualHost {
-    /// By their number in `routes`, their indexes into [`RouteTable::rules`].
+    /// By their number in `routes`, those of the table, see [`RouteTable::rule`].
     pub(crate) numbers: Arc<[u32]>,
     /// Shared by the tables of all generations in which they are the same.
     pub(crate) routes: Arc<HostRoutes>,
@@ -69,9 +91,37 @@ impl RouteTable {
         self.hosts.find(host).map(|listener_host| listener_host.listener)
     }
 
-    /// Every rule of the socket once, in the order written; `Route::rule_index` indexes it.
-    pub fn rules(&self) -> &[Arc<Rule>] {
-        &self.rules
+    /// The rule with a number. It keeps the number as long as the table is renewed and not built anew.
+    pub fn rule(&self, number: usize) -> Option<&Arc<Rule>> {
+        self.rules.get(number).map(|numbered| &numbered.rule)
+    }
+
+    /// Every rule of the socket once, with its number; in the order written where the table was built anew.
+    pub fn rules(&self) -> impl Iterator<Item = (usize, &Arc<Rule>)> {
+        self.rules.numbered().map(|(number, numbered)| (number, &numbered.rule))
+    }
+
+    /// The numbers that may be those of other rules than in an earlier table.
+    pub fn touched_since<'t>(&'t self, before: &'t RouteTable) -> impl Iterator<Item = usize> + 't {
+        self.rules.touched_since(&before.rules)
+    }
+}
+
+impl Frame {
+    pub(crate) fn of(listener: &Listener) -> Self {
+        Frame {
+            gateway: listener.gateway.clone(),
+            port: listener.port,
+            hosts: listener.hosts.clone(),
+            virtual_hosts: listener.virtual_hosts.clone(),
+        }
+    }
+
+    /// Whether a listener is the same, but for its virtual hosts.
+    pub(crate) fn is_around(&self, listener: &Listener) -> bool {
+        self.gateway == listener.gateway
+            && self.port == listener.port
+            && self.hosts == listener.hosts
     }
 }
 

@@ -61,12 +61,12 @@ fn compile(compiler: &mut Compiler, model: Model, previous: Option<&Snapshot>) -
     }
 }
 
-fn rules(snapshot: &Snapshot) -> &[Arc<CompiledRule>] {
-    &snapshot.sockets.values().next().unwrap().rules
+fn rules(snapshot: &Snapshot) -> Vec<&Arc<CompiledRule>> {
+    snapshot.sockets.values().next().unwrap().rules.iter().collect()
 }
 
 fn kept(before: &Snapshot, after: &Snapshot) -> Vec<bool> {
-    let pairs = rules(before).iter().zip(rules(after));
+    let pairs = rules(before).into_iter().zip(rules(after));
     pairs.map(|(before, after)| Arc::ptr_eq(before, after)).collect()
 }
 
@@ -88,4 +88,46 @@ fn rules_are_compiled_anew_where_they_or_their_clusters_changed() {
     let without = next(1, &[("x", 1), ("y", 1)]);
     assert!(rules(&without)[1].destinations[0].cluster.is_none());
     assert!(rules(&without)[2].mirrors.is_empty());
+}
+
+/// Every rule of every table is that of its number, with the clusters of its own snapshot.
+fn check_tables(snapshot: &Snapshot) {
+    for table in snapshot.sockets.values() {
+        let numbers =
+            table.rules.numbered().map(|(number, rule)| (number, Arc::as_ptr(&rule.rule)));
+        let wanted = table.routes.rules().map(|(number, rule)| (number, Arc::as_ptr(rule)));
+        assert!(numbers.eq(wanted));
+        for destination in table.rules.iter().flat_map(|rule| &rule.destinations) {
+            let cluster = snapshot.clusters.get(&destination.settings.cluster);
+            assert_eq!(destination.cluster.as_ref().map(Arc::as_ptr), cluster.map(Arc::as_ptr));
+        }
+    }
+}
+
+#[test]
+fn however_often_little_changes_every_rule_has_its_number_and_clusters() {
+    let mut compiler = Compiler::new(Registry::new(), None);
+    let written = |step: usize| {
+        let of = |number: usize| {
+            let changed = number % 97 == step % 97;
+            let plugins = if number % 50 == 3 { vec![] } else { vec!["p"] };
+            let plugin = |name| portcullis_model::ObjectId::new("WasmPlugin", "default", name);
+            let plugins = if number % 100 == 0 { plugins } else { Vec::new() };
+            let plugins = plugins.into_iter().map(plugin).collect();
+            Rule { plugins, ..rule(&format!("r{number}"), ("x", "y"), 1 + u32::from(changed)) }
+        };
+        (0..300 - step % 7).map(of).collect::<Vec<_>>()
+    };
+    let mut last = compile(&mut compiler, model(written(0), &[("x", 1), ("y", 1)]), None);
+    for step in 1..20 {
+        let port = if step % 5 == 0 { 2 } else { 1 };
+        let next = model(written(step), &[("x", port), ("y", 1)]);
+        let next = compile(&mut compiler, next, Some(&last));
+        check_tables(&next);
+        let before: Vec<_> = rules(&last).into_iter().map(Arc::as_ptr).collect();
+        let stays = rules(&next).into_iter().filter(|rule| before.contains(&Arc::as_ptr(rule)));
+        let stays = stays.count();
+        assert!(port == 2 || step % 5 == 1 || stays > 200, "{step}: {stays}");
+        last = next;
+    }
 }

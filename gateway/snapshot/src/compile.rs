@@ -11,10 +11,10 @@ use portcullis_upstream::{Cluster, ClusterHome};
 use rustc_hash::FxHashSet;
 
 use crate::buckets::Buckets;
+use crate::known_rules::{KnownRules, Surroundings};
 use crate::parts::Parts;
 use crate::plugins::Previous;
 use crate::shared_rules::share_rules;
-use crate::table::KnownRules;
 use crate::{Authentications, PluginHost, PluginState, Snapshot, SocketKey, SocketTable};
 
 /// Compiles models one after the other. It lives on the control side.
@@ -100,7 +100,8 @@ impl Compiler {
         previous: Option<&Snapshot>,
     ) -> Snapshot {
         let clusters = carry_over_clusters(&model, previous, &self.home);
-        let buckets = Buckets::build(&model, previous.map(|previous| &previous.buckets));
+        let before = previous.map(|previous| (&*previous.model, &previous.buckets));
+        let buckets = Buckets::build(&model, before);
         let parts = Parts {
             clusters: &clusters,
             plugins: &plugins,
@@ -108,17 +109,21 @@ impl Compiler {
             registry: &self.registry,
             buckets: &buckets,
         };
-        let mut known = KnownRules::default();
         let before = previous.into_iter().flat_map(|previous| previous.sockets.values());
-        before.for_each(|table| known.learn(table));
+        let surroundings = previous.map_or(Surroundings::Changed, |previous| {
+            match same_clusters(&previous.clusters, &clusters) && previous.buckets.is_same(&buckets)
+            {
+                true => Surroundings::AsBefore,
+                false => Surroundings::Changed,
+            }
+        });
+        let mut known = KnownRules::of_tables(before.map(|table| &**table), surroundings);
         let sockets = by_socket(&model.listeners)
             .into_iter()
             .map(|(key, listeners)| {
                 let before = previous.and_then(|previous| previous.socket(key));
-                let table =
-                    SocketTable::build(listeners, &parts, before.map(|table| &**table), &known);
-                known.learn(&table);
-                (key, Arc::new(table))
+                let before = before.map(|table| &**table);
+                (key, Arc::new(SocketTable::build(listeners, &parts, before, &mut known)))
             })
             .collect();
         Snapshot {
@@ -175,6 +180,13 @@ fn same_plugins(
                     _ => false,
                 }
         })
+}
+
+fn same_clusters(
+    old: &BTreeMap<ClusterName, Arc<Cluster>>,
+    new: &BTreeMap<ClusterName, Arc<Cluster>>,
+) -> bool {
+    old.len() == new.len() && old.values().zip(new.values()).all(|(a, b)| Arc::ptr_eq(a, b))
 }
 
 fn carry_over_clusters(

@@ -19,6 +19,7 @@ mod explain_request;
 mod explain_upstream;
 mod explanation;
 mod explanation_text;
+mod known_rules;
 mod parts;
 mod plugin_failure;
 mod plugin_job;

@@ -8,17 +8,14 @@ use portcullis_message::HeadRules;
 use portcullis_model::{
     Action, ByHost, ConnectionPolicy, Destination, Listener, ListenerProtocol, Mirror, Rule,
 };
-use portcullis_routing::{RouteTable, map_at_once};
+use portcullis_routing::{RouteTable, Slots};
 use portcullis_telemetry::{RequestTarget, TargetLabels};
 use portcullis_upstream::Cluster;
-use rustc_hash::FxHashMap;
 
 use crate::chain::{Chain, Chains};
+use crate::known_rules::{KnownRules, RuleCompiler};
 use crate::parts::Parts;
 use crate::{ListenerPolicy, TcpTable, TlsTable};
-
-/// Fewer rules are compiled by one thread.
-const FEW_RULES: usize = 5000;
 
 /// The listeners that share one socket, compiled.
 pub struct SocketTable {
@@ -35,7 +32,9 @@ pub struct SocketTable {
     /// By the index that `routes` gives.
     pub listeners: Vec<CompiledListener>,
     /// By the index that `routes` gives.
-    pub rules: Vec<Arc<CompiledRule>>,
+    pub rules: Slots<Arc<CompiledRule>>,
+    /// Those that have plugins of their own.
+    pub(crate) plugged: Vec<usize>,
     /// How TLS is spoken, by server name.
     pub tls: TlsTable,
 }
@@ -106,7 +105,7 @@ impl SocketTable {
         mut all: Vec<Arc<Listener>>,
         parts: &Parts<'_>,
         previous: Option<&SocketTable>,
-        known: &KnownRules,
+        known: &mut KnownRules<'_>,
     ) -> Self {
         let listeners = &*all;
         let tls = TlsTable::build(listeners, previous.map(|table| &table.tls));
@@ -116,10 +115,8 @@ impl SocketTable {
             listeners,
             Chains { plugins: parts.plugins, authentications: parts.authentications, port },
         );
-        let rules = map_at_once(routes.rules(), FEW_RULES, |rule| {
-            let known = known.of(rule).filter(|known| known.is_still_right(parts));
-            known.cloned().unwrap_or_else(|| Arc::new(CompiledRule::build(rule, &chains, parts)))
-        });
+        let compiler = RuleCompiler { routes: &routes, chains: &chains, parts };
+        let (rules, plugged) = compiler.compile(previous, known);
         let protocol =
             listeners.first().map_or(ListenerProtocol::Http, |listener| listener.protocol);
         let connections =
@@ -133,6 +130,7 @@ impl SocketTable {
             common_head_rules,
             routes,
             rules,
+            plugged,
             listeners: all
                 .iter()
                 .enumerate()
@@ -170,7 +168,7 @@ fn forget_routes(listener: &mut Arc<Listener>) {
 }
 
 /// The chains of a socket's listeners, each of which most of them share.
-struct ListenerChains<'c> {
+pub(crate) struct ListenerChains<'c> {
     parts: Chains<'c>,
     /// By listener, which of the distinct ones it has.
     numbers: Vec<usize>,
@@ -228,29 +226,9 @@ fn common_head_rules(listeners: &[Arc<Listener>]) -> Option<HeadRules> {
     rules.all(|other| other == first).then_some(first)
 }
 
-/// The compiled rules of other tables: of the sockets before, and of those built so far, for most Gateways have the
-/// same routes on two.
-#[derive(Default)]
-pub(crate) struct KnownRules {
-    /// By the addresses of what they were compiled from.
-    rules: FxHashMap<usize, Arc<CompiledRule>>,
-}
-
-impl KnownRules {
-    /// Takes in those of a table.
-    pub(crate) fn learn(&mut self, table: &SocketTable) {
-        let pair = |rule: &Arc<CompiledRule>| (Arc::as_ptr(&rule.rule).addr(), Arc::clone(rule));
-        self.rules.extend(table.rules.iter().map(pair));
-    }
-
-    fn of(&self, rule: &Arc<Rule>) -> Option<&Arc<CompiledRule>> {
-        self.rules.get(&Arc::as_ptr(rule).addr())
-    }
-}
-
 impl CompiledRule {
     /// Whether compiling its rule anew would give the same. One with plugins is compiled anew.
-    fn is_still_right(&self, parts: &Parts<'_>) -> bool {
+    pub(crate) fn is_still_right(&self, parts: &Parts<'_>) -> bool {
         let same_cluster = |known: &CompiledDestination| {
             is_same(known.cluster.as_ref(), parts.clusters.get(&known.settings.cluster))
         };
@@ -266,7 +244,7 @@ impl CompiledRule {
             && is_same(self.bucket.as_ref(), parts.buckets.of(&self.rule.filters).as_ref())
     }
 
-    fn build(rule: &Arc<Rule>, chains: &ListenerChains<'_>, parts: &Parts<'_>) -> Self {
+    pub(crate) fn build(rule: &Arc<Rule>, chains: &ListenerChains<'_>, parts: &Parts<'_>) -> Self {
         let destinations: Vec<_> = match &rule.action {
             Action::Forward { destinations, .. } => destinations
                 .iter()

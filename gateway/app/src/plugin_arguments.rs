@@ -14,6 +14,8 @@ pub(crate) enum PluginCommand {
     New(NewArguments),
     /// Compile the project to a module: ./target/portcullis/NAME.wasm.
     Build(BuildArguments),
+    /// Serve the project on an example, built anew whenever something is saved.
+    Dev(DevArguments),
     /// Send the cases of tests/*.yaml through the plugin, in this gateway or an Envoy.
     Test(PluginTestArguments),
     /// Say what a module is, what it needs, and whether the gateway would take it.
@@ -37,6 +39,17 @@ pub(crate) struct BuildArguments {
     /// The project's folder.
     #[arg(value_name = "PATH", default_value = ".")]
     pub path: PathBuf,
+}
+
+/// `portcullis plugin dev`
+#[derive(Debug, Args)]
+pub(crate) struct DevArguments {
+    /// The project's folder.
+    #[arg(value_name = "PATH", default_value = ".")]
+    pub path: PathBuf,
+    /// The port on loopback; 0 picks a free one.
+    #[arg(long, value_name = "PORT", default_value_t = 8080)]
+    pub port: u16,
 }
 
 /// `portcullis plugin test`

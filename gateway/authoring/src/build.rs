@@ -8,6 +8,7 @@ use portcullis_wasm::Engine;
 
 use crate::author_error::AuthorError;
 use crate::capabilities::write_manifest;
+use crate::effort::Effort;
 use crate::inspection::{Inspection, inspect};
 use crate::optimise::optimise;
 use crate::progress::Progress;
@@ -29,10 +30,19 @@ impl Project {
     ///
     /// # Errors
     /// No toolchain can be had, the compiler says no, or the gateway would refuse the module.
-    pub fn build(&self, engine: &Engine, progress: &Progress) -> Result<Built, AuthorError> {
-        let compiled = self.compile(progress)?;
-        progress.say("optimising");
-        let mut module = optimise(&compiled, progress)?;
+    pub fn build(
+        &self,
+        effort: Effort,
+        engine: &Engine,
+        progress: &Progress,
+    ) -> Result<Built, AuthorError> {
+        let compiled = self.compile(effort, progress)?;
+        let mut module = match effort {
+            Effort::Release => optimise(&compiled, progress)?,
+            Effort::Quick => {
+                std::fs::read(&compiled).map_err(|error| AuthorError::file(&compiled, &error))?
+            }
+        };
         let needed = inspect(&module, engine);
         if needed.declared.is_none() {
             write_manifest(&mut module, &needed.needed, self.upstreams.as_deref());
@@ -44,15 +54,15 @@ impl Project {
                 self.name
             )));
         }
-        let path = self.module();
+        let path = self.module(effort);
         leave(&path, &module)?;
         Ok(Built { path, inspection })
     }
 
-    fn compile(&self, progress: &Progress) -> Result<PathBuf, AuthorError> {
+    fn compile(&self, effort: Effort, progress: &Progress) -> Result<PathBuf, AuthorError> {
         let toolchain = find_toolchain(progress)?;
         progress.say(&format!("compiling {} with {}", self.name, toolchain.describe()));
-        let mut command = toolchain.build_command(&self.folder);
+        let mut command = toolchain.build_command(&self.folder, effort);
         command.stdin(Stdio::null()).stdout(Stdio::null());
         if !progress.is_watched() {
             command.arg("--quiet");
@@ -63,7 +73,7 @@ impl Project {
         if !ended.success() {
             return Err(AuthorError::Failure(format!("{} does not compile: see above", self.name)));
         }
-        Ok(self.compiled(TRIPLE))
+        Ok(self.compiled(TRIPLE, effort))
     }
 }
 

@@ -39,6 +39,11 @@ impl ChildLines {
         timeout_at(until, self.lines.recv()).await.ok().flatten()
     }
 
+    /// The next line; `None` when it has ended.
+    pub(crate) async fn line(&mut self) -> Option<String> {
+        self.lines.recv().await
+    }
+
     /// Reads on until a line contains a text. What was read is kept in `heard`.
     pub(crate) async fn wait_for(
         &mut self,

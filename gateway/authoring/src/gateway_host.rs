@@ -9,10 +9,9 @@ use tokio::process::Command;
 use crate::author_error::AuthorError;
 use crate::child_lines::ChildLines;
 use crate::suite_host::{Dialect, START_PATIENCE, SuiteHost, last_words};
-use crate::suite_stage::{Stage, Strictness};
+use crate::suite_stage::Stage;
+use crate::tried_manifests::{NAMESPACE, as_file, served_plugin, service, upstream};
 
-/// The namespace of everything in a suite.
-const NAMESPACE: &str = "suite";
 /// The port of the first case; bound to free ones.
 const FIRST_PORT: usize = 10_000;
 
@@ -107,7 +106,7 @@ pub(crate) async fn refusals(
 }
 
 /// An author's settings for a gateway of theirs are not meant for this one.
-fn clear_environment(command: &mut Command) {
+pub(crate) fn clear_environment(command: &mut Command) {
     for (name, _) in
         std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PORTCULLIS_"))
     {
@@ -134,94 +133,24 @@ fn write_manifests(stage: &Stage) -> Result<tempfile::TempDir, AuthorError> {
     let directory = tempfile::tempdir().map_err(failed)?;
     let config = directory.path().join("config");
     std::fs::create_dir(&config).map_err(failed)?;
-    let documents: Vec<String> = manifests(stage).iter().map(Value::to_string).collect();
-    std::fs::write(config.join("suite.yaml"), documents.join("\n---\n")).map_err(failed)?;
+    std::fs::write(config.join("suite.yaml"), as_file(&manifests(stage))).map_err(failed)?;
     Ok(directory)
 }
 
 fn manifests(stage: &Stage) -> Vec<Value> {
-    let mut all = vec![service_entry("upstream", "upstream.test", 80, stage.upstream)];
+    let mut all = vec![upstream(stage.upstream)];
     for (nth, (cluster, address)) in stage.services.iter().enumerate() {
         all.extend(service(nth, cluster, *address));
     }
-    for case in 0..stage.configurations.len() {
-        all.extend(case_objects(stage, case));
+    for (case, configuration) in stage.configurations.iter().enumerate() {
+        let name = format!("case-{case}");
+        all.extend(served_plugin(
+            &name,
+            FIRST_PORT + case,
+            &stage.module,
+            configuration.as_ref(),
+            stage.strictness,
+        ));
     }
     all
-}
-
-fn case_objects(stage: &Stage, case: usize) -> [Value; 3] {
-    let name = format!("case-{case}");
-    let port = json!({ "number": FIRST_PORT + case, "name": "http", "protocol": "HTTP" });
-    let annotations = match stage.strictness {
-        Strictness::Lenient => json!({}),
-        Strictness::Envoy => json!({ "portcullis.dev/compat": "envoy-strict" }),
-    };
-    let plugin = json!({
-        "targetRefs": [{ "group": "networking.istio.io", "kind": "Gateway", "name": name }],
-        "url": format!("file://{}", stage.module.display()),
-        "pluginConfig": stage.configurations.get(case).cloned().flatten().unwrap_or_else(|| json!({})),
-    });
-    let gateway = json!({ "servers": [{ "port": port, "hosts": ["*"] }] });
-    // A second try would be a request that no case expects.
-    let routes = json!({
-        "hosts": ["*"],
-        "gateways": [name],
-        "http": [{ "route": [{ "destination": { "host": "upstream.test" } }], "retries": { "attempts": 0 } }],
-    });
-    [
-        object("networking.istio.io/v1", "Gateway", json!({ "name": name }), gateway),
-        object("networking.istio.io/v1", "VirtualService", json!({ "name": name }), routes),
-        object(
-            "extensions.istio.io/v1alpha1",
-            "WasmPlugin",
-            json!({ "name": name, "annotations": annotations }),
-            plugin,
-        ),
-    ]
-}
-
-/// A cluster by the name that the filter gives it: Istio's, a host with its port, or a Service's.
-fn service(nth: usize, cluster: &str, address: SocketAddr) -> Vec<Value> {
-    let entry = |host: &str, port: &str| {
-        vec![service_entry(&format!("service-{nth}"), host, port.parse().unwrap_or(80), address)]
-    };
-    if let ["outbound", port, "", host] = *cluster.split('|').collect::<Vec<_>>() {
-        return entry(host, port);
-    }
-    if let Some((host, port)) = cluster.rsplit_once(':') {
-        return entry(host, port);
-    }
-    let service = json!({ "ports": [{ "name": "http", "port": 80 }] });
-    let labels = json!({ "kubernetes.io/service-name": cluster });
-    let mut slice = object(
-        "discovery.k8s.io/v1",
-        "EndpointSlice",
-        json!({ "name": format!("{cluster}-1"), "labels": labels }),
-        Value::Null,
-    );
-    if let Some(fields) = slice.as_object_mut() {
-        fields.remove("spec");
-        fields.insert("addressType".to_owned(), json!("IPv4"));
-        fields.insert("ports".to_owned(), json!([{ "name": "http", "port": address.port() }]));
-        fields.insert("endpoints".to_owned(), json!([{ "addresses": [address.ip().to_string()] }]));
-    }
-    vec![object("v1", "Service", json!({ "name": cluster }), service), slice]
-}
-
-fn service_entry(name: &str, host: &str, port: u16, address: SocketAddr) -> Value {
-    let spec = json!({
-        "hosts": [host],
-        "resolution": "STATIC",
-        "ports": [{ "number": port, "name": "http", "protocol": "HTTP" }],
-        "endpoints": [{ "address": address.ip().to_string(), "ports": { "http": address.port() } }],
-    });
-    object("networking.istio.io/v1", "ServiceEntry", json!({ "name": name }), spec)
-}
-
-fn object(version: &str, kind: &str, mut metadata: Value, spec: Value) -> Value {
-    if let Some(fields) = metadata.as_object_mut() {
-        fields.insert("namespace".to_owned(), json!(NAMESPACE));
-    }
-    json!({ "apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec })
 }

@@ -6,6 +6,7 @@ use std::process::Command;
 use serde::Deserialize;
 
 use crate::author_error::AuthorError;
+use crate::effort::Effort;
 
 /// A crate that is compiled to a plugin.
 #[derive(Clone, Debug)]
@@ -97,15 +98,31 @@ impl Project {
         })
     }
 
-    /// Where `plugin build` leaves the module.
-    pub fn module(&self) -> PathBuf {
-        self.folder.join("target/portcullis").join(&self.name).with_extension("wasm")
+    /// Where the module is left.
+    pub(crate) fn module(&self, effort: Effort) -> PathBuf {
+        let folder = match effort {
+            Effort::Release => "target/portcullis",
+            Effort::Quick => "target/portcullis/dev",
+        };
+        self.folder.join(folder).join(format!("{}.wasm", self.name))
+    }
+
+    /// What `plugin.yaml` says that the filter reads; nothing where there is no such file.
+    ///
+    /// # Errors
+    /// The file is no YAML.
+    pub(crate) fn configuration(&self) -> Result<Option<serde_json::Value>, AuthorError> {
+        let path = self.folder.join("plugin.yaml");
+        let Ok(text) = std::fs::read_to_string(&path) else { return Ok(None) };
+        let object: serde_json::Value = serde_saphyr::from_str(&text)
+            .map_err(|error| AuthorError::Usage(format!("{}: {error}", path.display())))?;
+        Ok(object.pointer("/spec/pluginConfig").cloned())
     }
 
     /// Where cargo leaves it, in lower-case with `_`.
-    pub(crate) fn compiled(&self, triple: &str) -> PathBuf {
+    pub(crate) fn compiled(&self, triple: &str, effort: Effort) -> PathBuf {
         let file = format!("{}.wasm", self.name.replace('-', "_"));
-        self.target.join(triple).join("release").join(file)
+        self.target.join(triple).join(effort.profile()).join(file)
     }
 }
 

@@ -15,6 +15,7 @@ use crate::scripted_server::ScriptedServer;
 use crate::suite::{Case, Expectations, ExpectedMessage, ScriptedCall, Suite};
 use crate::suite_client::send;
 use crate::suite_host::SuiteHost;
+use crate::suite_services::Services;
 use crate::suite_stage::{Stage, Strictness};
 
 /// How long the log and the metrics may lag behind the response.
@@ -129,20 +130,15 @@ async fn refusals_on(
     }
 }
 
-/// The services around the filter, which all cases share, one after the other.
+/// What is around the filter, for all cases one after the other.
 struct World {
     upstream: ScriptedServer,
-    services: BTreeMap<String, ScriptedServer>,
+    services: Services,
 }
 
 impl World {
     async fn open(suite: &Suite) -> std::io::Result<Self> {
-        let mut services = BTreeMap::new();
-        for call in suite.cases.iter().flat_map(|case| &case.value.calls) {
-            if !services.contains_key(&call.cluster) {
-                services.insert(call.cluster.clone(), ScriptedServer::start().await?);
-            }
-        }
+        let services = Services::open(suite.cases.iter().map(|case| &case.value)).await?;
         Ok(World { upstream: ScriptedServer::start().await?, services })
     }
 
@@ -160,11 +156,7 @@ impl World {
                 .map(|case| case.configuration.clone().or_else(|| suite.configuration.clone()))
                 .collect(),
             upstream: self.upstream.address(),
-            services: self
-                .services
-                .iter()
-                .map(|(name, server)| (name.clone(), server.address()))
-                .collect(),
+            services: self.services.addresses(),
             strictness: match stand {
                 Stand::Gateway { strictness, .. } => *strictness,
                 Stand::Envoy { .. } => Strictness::Lenient,
@@ -187,7 +179,7 @@ impl World {
             Ok(response) => self.judge(&case.expect, &response),
             Err(error) => vec![error],
         };
-        failures.extend(self.complaints());
+        failures.extend(self.services.complaints());
         failures.extend(await_log(&case.expect, host).await);
         failures.extend(self.await_metrics(case, host, listener, &before).await);
         failures
@@ -198,9 +190,7 @@ impl World {
         let anything =
             ScriptedCall { cluster: String::new(), expect: ExpectedMessage::default(), answer };
         self.upstream.begin(vec![anything]);
-        for (name, server) in &self.services {
-            server.begin(case.calls.iter().filter(|call| call.cluster == *name).cloned().collect());
-        }
+        self.services.begin([case]);
     }
 
     fn judge(&self, expect: &Expectations, response: &Message) -> Vec<String> {
@@ -225,19 +215,11 @@ impl World {
                 );
             }
         }
-        let calls: usize = self.services.values().map(|server| server.seen().len()).sum();
+        let calls = self.services.calls();
         if let Some(expected) = expect.calls.filter(|expected| *expected != calls) {
             failures.push(format!("the filter made {calls} calls, not {expected}"));
         }
         failures
-    }
-
-    fn complaints(&self) -> impl Iterator<Item = String> {
-        let of = |(name, server): (&String, &ScriptedServer)| {
-            let name = name.clone();
-            server.complaints().into_iter().map(move |what| format!("the call to `{name}`: {what}"))
-        };
-        self.services.iter().flat_map(of)
     }
 
     async fn metrics(

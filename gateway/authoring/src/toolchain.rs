@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::author_error::AuthorError;
+use crate::effort::Effort;
 use crate::progress::Progress;
 
 /// What plugins are compiled for: Proxy-Wasm gives them clock, log and randomness, so they need no WASI and no libc.
@@ -61,10 +62,18 @@ impl Toolchain {
         }
     }
 
-    /// `cargo build` for Wasm, optimised, in this folder.
-    pub(crate) fn build_command(&self, folder: &Path) -> Command {
+    /// `cargo build` for Wasm in this folder.
+    pub(crate) fn build_command(&self, folder: &Path, effort: Effort) -> Command {
         let mut command = Command::new(&self.cargo);
-        command.current_dir(folder).args(["build", "--release", "--lib", "--target", TRIPLE]);
+        command.current_dir(folder).args([
+            "build",
+            "--lib",
+            "--target",
+            TRIPLE,
+            "--profile",
+            effort.profile(),
+        ]);
+        command.args(effort.cargo_arguments());
         command.env("RUSTC", &self.rustc);
         // Flags meant for programs of this machine (a processor, an instrumentation) do not fit a module.
         for name in [

@@ -1,22 +1,27 @@
 //! `portcullis plugin …`: for authors of plugins.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use portcullis_authoring::{AuthorError, Progress, Project, begin_project};
+use portcullis_authoring::{
+    AuthorError, DevSettings, Effort, Progress, Project, begin_project, develop,
+};
 use portcullis_wasm::Engine;
 
 use crate::args::Output;
 use crate::command_error::CommandError;
 use crate::commands::plugin_test::plugin_test;
-use crate::plugin_arguments::{BuildArguments, InspectArguments, NewArguments, PluginCommand};
+use crate::plugin_arguments::{
+    BuildArguments, DevArguments, InspectArguments, NewArguments, PluginCommand,
+};
 
 /// Does what was asked.
 pub(crate) fn plugin(command: &PluginCommand) -> Result<ExitCode, CommandError> {
     match command {
         PluginCommand::New(arguments) => new(arguments),
         PluginCommand::Build(arguments) => build(arguments),
+        PluginCommand::Dev(arguments) => dev(arguments),
         PluginCommand::Test(arguments) => plugin_test(arguments),
         PluginCommand::Inspect(arguments) => inspect(arguments),
     }
@@ -33,9 +38,38 @@ fn new(arguments: &NewArguments) -> Result<ExitCode, CommandError> {
 
 fn build(arguments: &BuildArguments) -> Result<ExitCode, CommandError> {
     let project = Project::find(&arguments.path)?;
-    let built = project.build(&*engine()?, &Progress::shown())?;
+    let built = project.build(Effort::Release, &*engine()?, &Progress::shown())?;
     println!("{}  {:.1} KiB", built.path.display(), built.inspection.size as f64 / 1024.0);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Serves until somebody ends it.
+fn dev(arguments: &DevArguments) -> Result<ExitCode, CommandError> {
+    let project = Project::find(&arguments.path)?;
+    let settings = DevSettings { program: own_program()?, port: arguments.port };
+    let engine = engine()?;
+    runtime()?.block_on(async {
+        let say = |line: &str| println!("{line}");
+        tokio::select! {
+            ended = develop(project, engine, &settings, say) => ended?,
+            // Where signals cannot be had, the default action ends the command as well.
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// This program, to be started beside itself.
+pub(super) fn own_program() -> Result<PathBuf, CommandError> {
+    std::env::current_exe().map_err(|error| CommandError::failure("this program", error))
+}
+
+/// A runtime for commands: nothing here is a worker.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CommandError::failure("the runtime", error))
 }
 
 /// Exit status 1 when the gateway would refuse the module.

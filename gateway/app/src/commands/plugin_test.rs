@@ -4,12 +4,14 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use portcullis_authoring::{Progress, Project, Stand, Strictness, Verdict, run_suite};
+use portcullis_authoring::{
+    Effort, Progress, Project, Stand, Strictness, Verdict, run_suite, suites_in,
+};
 use serde_json::json;
 
 use crate::args::Output;
 use crate::command_error::CommandError;
-use crate::commands::plugin::engine;
+use crate::commands::plugin::{engine, own_program, runtime};
 use crate::plugin_arguments::PluginTestArguments;
 
 /// Exit status 1 where a case fails.
@@ -17,10 +19,7 @@ pub(super) fn plugin_test(arguments: &PluginTestArguments) -> Result<ExitCode, C
     let suites = suites(arguments)?;
     let module = module(arguments)?;
     let stand = stand(arguments)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| CommandError::failure("the runtime", error))?;
+    let runtime = runtime()?;
     let mut verdicts = Vec::new();
     for suite in &suites {
         verdicts.extend(runtime.block_on(run_suite(suite, &module, &stand))?);
@@ -35,28 +34,17 @@ fn suites(arguments: &PluginTestArguments) -> Result<Vec<PathBuf>, CommandError>
     if !arguments.suite.is_empty() {
         return Ok(arguments.suite.clone());
     }
-    let folder = arguments.path.join("tests");
-    let entries = std::fs::read_dir(&folder).map_err(|error| {
-        CommandError::Usage(format!(
-            "{}: {error}; write a suite there, or name one with --suite",
-            folder.display()
-        ))
-    })?;
-    let is_suite =
-        |path: &PathBuf| path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
-    let mut suites: Vec<PathBuf> =
-        entries.flatten().map(|entry| entry.path()).filter(is_suite).collect();
-    suites.sort();
-    if suites.is_empty() {
-        return Err(CommandError::Usage(format!("{} holds no suite (*.yaml)", folder.display())));
-    }
-    Ok(suites)
+    Ok(suites_in(&arguments.path.join("tests"))?)
 }
 
 fn module(arguments: &PluginTestArguments) -> Result<PathBuf, CommandError> {
     let module = match &arguments.module {
         Some(module) => module.clone(),
-        None => Project::find(&arguments.path)?.build(&*engine()?, &Progress::shown())?.path,
+        None => {
+            Project::find(&arguments.path)?
+                .build(Effort::Release, &*engine()?, &Progress::shown())?
+                .path
+        }
     };
     module
         .canonicalize()
@@ -67,8 +55,7 @@ fn stand(arguments: &PluginTestArguments) -> Result<Stand, CommandError> {
     if let Some(envoy) = &arguments.envoy {
         return Ok(Stand::Envoy { program: envoy.clone() });
     }
-    let program =
-        std::env::current_exe().map_err(|error| CommandError::failure("this program", error))?;
+    let program = own_program()?;
     let strictness = if arguments.envoy_strict { Strictness::Envoy } else { Strictness::Lenient };
     Ok(Stand::Gateway { program, strictness })
 }

@@ -1,0 +1,171 @@
+//! The gateway of `plugin dev`: the binary on loopback, with the plugin on its one Gateway.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::author_error::AuthorError;
+use crate::child_lines::ChildLines;
+use crate::dev::DevSettings;
+use crate::gateway_host::clear_environment;
+use crate::project::Project;
+use crate::suite_host::{START_PATIENCE, last_words};
+use crate::suite_stage::Strictness;
+use crate::tried_manifests::{as_file, served_plugin, service, upstream};
+
+/// What the access log of each request looks like, behind the mark that tells it from other lines.
+const REQUEST_MARK: &str = "REQUEST ";
+const REQUEST_LINE: &str = "REQUEST %REQ(:METHOD)% %REQ(:PATH)% -> %RESPONSE_CODE% in %DURATION% ms %RESPONSE_CODE_DETAILS%";
+
+/// A running gateway; it ends when dropped.
+pub(crate) struct DevGateway {
+    /// Where it serves.
+    pub address: SocketAddr,
+    child: ChildLines,
+    manifest: PathBuf,
+    written: String,
+    services: Vec<Value>,
+    module: PathBuf,
+    _directory: tempfile::TempDir,
+}
+
+/// What it said.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Said {
+    /// A new generation serves.
+    Applied,
+    /// Something that an author wants to see.
+    Line(String),
+}
+
+impl DevGateway {
+    /// Starts it on a module.
+    pub(crate) async fn start(
+        settings: &DevSettings,
+        project: &Project,
+        module: &Path,
+        echo: SocketAddr,
+        services: BTreeMap<String, SocketAddr>,
+    ) -> Result<Self, AuthorError> {
+        let failed =
+            |error: std::io::Error| AuthorError::Failure(format!("a temporary directory: {error}"));
+        let directory = tempfile::tempdir().map_err(failed)?;
+        let config = directory.path().join("config");
+        fs::create_dir(&config).map_err(failed)?;
+        let mut objects = vec![upstream(echo)];
+        objects.extend(
+            services
+                .iter()
+                .enumerate()
+                .flat_map(|(nth, (name, address))| service(nth, name, *address)),
+        );
+        let ready_file = directory.path().join("ready.json");
+        let child =
+            ChildLines::start(&mut command(settings, &config, &ready_file)).map_err(|error| {
+                AuthorError::Failure(format!("{}: {error}", settings.program.display()))
+            });
+        let mut gateway = DevGateway {
+            address: SocketAddr::from(([127, 0, 0, 1], settings.port)),
+            manifest: config.join("plugin.yaml"),
+            written: String::new(),
+            services: objects,
+            module: module.to_owned(),
+            child: child?,
+            _directory: directory,
+        };
+        gateway.renew(project)?;
+        gateway.wait_until_ready(&ready_file).await?;
+        Ok(gateway)
+    }
+
+    /// Writes the plugin's manifest where its configuration has changed; the module itself is watched by the gateway.
+    pub(crate) fn renew(&mut self, project: &Project) -> Result<(), AuthorError> {
+        let configuration = project.configuration()?;
+        let mut objects = self.services.clone();
+        objects.extend(served_plugin(
+            &project.name,
+            80,
+            &self.module,
+            configuration.as_ref(),
+            Strictness::Lenient,
+        ));
+        let text = as_file(&objects);
+        if text != self.written {
+            let partial = self.manifest.with_file_name(".plugin.yaml");
+            fs::write(&partial, &text).map_err(|error| AuthorError::file(&partial, &error))?;
+            fs::rename(&partial, &self.manifest)
+                .map_err(|error| AuthorError::file(&self.manifest, &error))?;
+            self.written = text;
+        }
+        Ok(())
+    }
+
+    /// What it says next; `None` when it has ended.
+    pub(crate) async fn next(&mut self) -> Option<Said> {
+        loop {
+            if let Some(said) = understand(&self.child.line().await?) {
+                return Some(said);
+            }
+        }
+    }
+
+    async fn wait_until_ready(&mut self, ready_file: &Path) -> Result<(), AuthorError> {
+        let mut heard = Vec::new();
+        if !self.child.wait_for(" ready generation=", START_PATIENCE, &mut heard).await {
+            return Err(AuthorError::Failure(format!(
+                "the gateway does not serve: {}",
+                last_words(&heard)
+            )));
+        }
+        let ready = fs::read(ready_file).map_err(|error| AuthorError::file(ready_file, &error))?;
+        let ready: Value = serde_json::from_slice(&ready).unwrap_or_default();
+        let address = ready
+            .pointer("/listeners/0/address")
+            .and_then(Value::as_str)
+            .and_then(|text| text.parse().ok());
+        self.address = address.ok_or_else(|| {
+            AuthorError::Failure(format!("the gateway does not say where it serves: {ready}"))
+        })?;
+        Ok(())
+    }
+}
+
+fn command(settings: &DevSettings, config: &Path, ready_file: &Path) -> Command {
+    let mut command = Command::new(&settings.program);
+    command.args([
+        "serve",
+        "--workers",
+        "1",
+        "--bind",
+        "127.0.0.1",
+        "--status",
+        "off",
+        "--metrics",
+        "off",
+        "--admin",
+        "off",
+    ]);
+    command.args(["--port-map", &format!("80={}", settings.port), "--access-log", REQUEST_LINE]);
+    command.arg("--config").arg(config).arg("--ready-file").arg(ready_file);
+    clear_environment(&mut command);
+    command
+}
+
+/// Requests, what the plugin logs, what is wrong; not how the gateway fares.
+fn understand(line: &str) -> Option<Said> {
+    if let Some(request) = line.strip_prefix(REQUEST_MARK) {
+        return Some(Said::Line(request.to_owned()));
+    }
+    if line.contains("configuration applied") {
+        return Some(Said::Applied);
+    }
+    // The time stands before the level, and the author knows what time it is.
+    let told = line.split_once(' ').map_or(line, |(_, rest)| rest.trim_start());
+    let matters =
+        line.contains("plugin=") || [" WARN ", " ERROR "].iter().any(|level| line.contains(level));
+    matters.then(|| Said::Line(told.to_owned()))
+}

@@ -11,6 +11,7 @@ use crate::capabilities::write_manifest;
 use crate::effort::Effort;
 use crate::inspection::{Inspection, inspect};
 use crate::optimise::optimise;
+use crate::own_names::keep_own_names;
 use crate::progress::Progress;
 use crate::project::Project;
 use crate::toolchain::{TRIPLE, find_toolchain};
@@ -38,7 +39,10 @@ impl Project {
     ) -> Result<Built, AuthorError> {
         let compiled = self.compile(effort, progress)?;
         let mut module = match effort {
-            Effort::Release => optimise(&compiled, progress)?,
+            Effort::Release => {
+                progress.say("optimising");
+                keep_own_names(&optimise(&compiled, progress)?, &self.name)
+            }
             Effort::Quick => {
                 std::fs::read(&compiled).map_err(|error| AuthorError::file(&compiled, &error))?
             }

@@ -25,6 +25,7 @@ mod message;
 mod none_or;
 mod one_or_more;
 mod optimise;
+mod own_names;
 mod packed;
 mod progress;
 mod project;

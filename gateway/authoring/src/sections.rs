@@ -23,8 +23,25 @@ pub(crate) fn add_custom_section(module: &mut Vec<u8>, name: &str, data: &[u8]) 
     module.extend(section);
 }
 
+/// The module without the custom sections of that name. What is no module stays as it is.
+pub(crate) fn without_custom_section(module: &[u8], name: &str) -> Vec<u8> {
+    const PREAMBLE: usize = 8;
+    let mut kept = module.get(..PREAMBLE).unwrap_or(module).to_vec();
+    let mut end = PREAMBLE;
+    for payload in Parser::new(0).parse_all(module).map_while(Result::ok) {
+        let dropped = matches!(&payload, Payload::CustomSection(section) if section.name() == name);
+        let Some((_, range)) = payload.as_section() else { continue };
+        // A section's head stands between the end of the one before and its own contents.
+        if !dropped {
+            kept.extend_from_slice(module.get(end..range.end).unwrap_or_default());
+        }
+        end = range.end;
+    }
+    kept
+}
+
 /// The format's way to write a number: seven bits a byte, the lowest first.
-fn leb128(mut number: usize) -> Vec<u8> {
+pub(crate) fn leb128(mut number: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     loop {
         let low = u8::try_from(number & 0x7f).unwrap_or_default();

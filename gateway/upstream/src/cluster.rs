@@ -8,6 +8,7 @@ use std::time::Instant;
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
 use portcullis_model as model;
+use tokio::sync::Notify;
 
 use crate::breakers::{Breaker, Entered, Overflow};
 use crate::condition::Ended;
@@ -44,6 +45,8 @@ pub struct Cluster {
 pub(crate) struct Line {
     /// The newest of them. Held while endpoints are replaced, by the control side alone.
     newest: Mutex<Weak<Cluster>>,
+    /// Tells that endpoints were replaced beneath a generation.
+    replaced: Notify,
     pub(crate) standing: Standing,
 }
 
@@ -193,9 +196,16 @@ impl Cluster {
         // Not before others are there to be picked.
         self.line.standing.retire(earlier.members(), set.members());
         drop(newest);
+        self.line.replaced.notify_waiters();
         self.ask_the_last(&set);
         self.warm_up();
         SetEndpoints::Replaced
+    }
+
+    /// Ends when its endpoints, or those of another generation, are replaced from this call on. Not to be called on a
+    /// worker.
+    pub fn endpoints_replaced(&self) -> impl Future<Output = ()> + '_ {
+        self.line.replaced.notified()
     }
 
     /// The cluster is no longer part of the configuration: its endpoints are told that they left.

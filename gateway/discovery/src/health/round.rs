@@ -17,12 +17,13 @@ use crate::pace::part_of;
 
 /// The first questions to a cluster are spread over this time, or its interval where that is shorter.
 const FIRST_ROUND: Duration = Duration::from_millis(500);
-/// How often a cluster is looked at for endpoints that have come or gone.
-const LOOK: Duration = Duration::from_secs(1);
 /// Questions that one cluster has under way at a time, so that one whose endpoints let them wait holds up no other.
 const MOST_OF_A_CLUSTER: usize = 32;
 /// Why an endpoint takes no load before its first answer, where others do.
 const NOT_ASKED: &str = "not checked yet";
+
+/// A cluster's endpoints, once each has answered.
+pub(crate) type Settled = Option<Arc<[Member]>>;
 
 /// What asking needs.
 #[derive(Clone)]
@@ -60,21 +61,24 @@ impl Round {
         Round { asking, places, check, cluster, known: None, watched, under_way }
     }
 
-    /// Asks until the task is ended. `newest` tells of the cluster's newer generations, `settled` is told whether
-    /// every endpoint has answered once.
+    /// Asks until the task is ended. `newest` tells of the cluster's newer generations, `settled` is told of the
+    /// endpoints when each has answered once.
     pub(crate) async fn go_on(
         mut self,
         mut newest: watch::Receiver<Arc<Cluster>>,
-        settled: watch::Sender<bool>,
+        settled: watch::Sender<Settled>,
     ) {
         loop {
             self.cluster = newest.borrow_and_update().clone();
+            let cluster = self.cluster.clone();
+            // Before it looks, so that nothing is missed.
+            let replaced = cluster.endpoints_replaced();
             self.look();
             self.ask_due();
-            settled.send_if_modified(|old| std::mem::replace(old, self.is_settled()) != *old);
-            let wake = self.next_due().min(Instant::now() + LOOK);
+            settled.send_if_modified(|told| self.tell_settled(told));
             tokio::select! {
-                () = sleep_until(wake) => {}
+                () = until(self.next_due()) => {}
+                () = replaced => {}
                 changed = newest.changed() => if changed.is_err() { return },
                 Some(answer) = self.under_way.join_next() => {
                     if let Ok((id, answer)) = answer {
@@ -155,12 +159,26 @@ impl Round {
         }
     }
 
-    fn is_settled(&self) -> bool {
-        self.watched.values().all(|watched| watched.answers.verdict != Verdict::Unknown)
+    /// Says whether that is news.
+    fn tell_settled(&self, told: &mut Settled) -> bool {
+        let unknown = |watched: &Watched| watched.answers.verdict == Verdict::Unknown;
+        let now = if self.watched.values().any(unknown) { None } else { self.known.clone() };
+        let same = match (&*told, &now) {
+            (Some(told), Some(now)) => Arc::ptr_eq(told, now),
+            (told, now) => told.is_none() && now.is_none(),
+        };
+        *told = now;
+        !same
     }
 
-    fn next_due(&self) -> Instant {
-        let due = self.watched.values().filter_map(|watched| watched.due).min();
-        due.unwrap_or_else(|| Instant::now() + LOOK)
+    fn next_due(&self) -> Option<Instant> {
+        self.watched.values().filter_map(|watched| watched.due).min()
+    }
+}
+
+async fn until(next: Option<Instant>) {
+    match next {
+        Some(next) => sleep_until(next).await,
+        None => std::future::pending().await,
     }
 }

@@ -91,6 +91,9 @@ pub(crate) struct ControlParts {
     pub trusted: Arc<TrustedProxies>,
 }
 
+/// Requests come first where cores are few: beside busy workers a configuration still has a quarter of a core.
+const NICENESS: i32 = 5;
+
 impl Control {
     /// Starts the control thread.
     ///
@@ -99,6 +102,8 @@ impl Control {
     pub(crate) fn start(parts: ControlParts, jobs: Jobs) -> std::io::Result<Self> {
         let Jobs { sender, mut waiting } = jobs;
         std::thread::Builder::new().name("control".to_owned()).spawn(move || {
+            // Threads that it begins are as modest. Where the system refuses, requests merely wait a little more.
+            let _ = rustix::process::setpriority_process(None, NICENESS);
             let mut applier = Applier { parts, memory: Memory::default(), written: Vec::new() };
             while let Some(job) = waiting.blocking_recv() {
                 match job {

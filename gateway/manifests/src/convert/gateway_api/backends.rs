@@ -100,15 +100,7 @@ impl Sender<'_> {
                 help: "name a Service, or a ServiceEntry of Istio's group".to_owned(),
             });
         }
-        if !self.grants.permit(self.route, object) {
-            return Err(Flaw {
-                code: codes::NOT_PERMITTED,
-                part: "",
-                reason: "RefNotPermitted",
-                message: not_permitted(self.route, object),
-                help: help_to_permit(self.route, object),
-            });
-        }
+        self.permit(object)?;
         let Some(service) = self.lookup.services.find(host) else {
             return Err(Flaw {
                 code: codes::SERVICE_MISSING,
@@ -118,6 +110,12 @@ impl Sender<'_> {
                 help: "write the Service, or correct the name".to_owned(),
             });
         };
+        // By its host a Service is no more everybody's than by its name.
+        if object.is_a(ISTIO, "Hostname") && *service.object.kind == *"Service" {
+            let (namespace, name) = (service.object.namespace.clone(), service.object.name.clone());
+            let kind = "Service".into();
+            self.permit(&ObjectRef { group: "".into(), kind, namespace, name, ..object.clone() })?;
+        }
         let ports = || {
             let numbers: Vec<_> =
                 service.ports.iter().map(|port| port.number.to_string()).collect();
@@ -132,6 +130,19 @@ impl Sender<'_> {
         };
         let (code, part, reason) = (codes::PORT_MISSING, "port", "BackendNotFound");
         Err(Flaw { code, part, reason, message, help: ports() })
+    }
+
+    fn permit(&self, object: &ObjectRef) -> Result<(), Flaw> {
+        if self.grants.permit(self.route, object) {
+            return Ok(());
+        }
+        Err(Flaw {
+            code: codes::NOT_PERMITTED,
+            part: "",
+            reason: "RefNotPermitted",
+            message: not_permitted(self.route, object),
+            help: help_to_permit(self.route, object),
+        })
     }
 
     fn warn_of_no_endpoints(

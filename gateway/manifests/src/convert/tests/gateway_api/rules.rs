@@ -350,6 +350,24 @@ fn a_service_entry_takes_requests_too() {
 }
 
 #[test]
+fn a_service_of_another_namespace_is_no_more_open_by_its_host() {
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: vault, namespace: bank}\nspec:\n  ports: [{port: 80}]\n  selector: {app: vault}\n";
+    let grant = "apiVersion: gateway.networking.k8s.io/v1beta1\nkind: ReferenceGrant\nmetadata: {name: g, namespace: bank}\nspec:\n  from: [{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: shop}]\n  to: [{group: '', kind: Service}]\n";
+    let backend =
+        "group: networking.istio.io, kind: Hostname, name: vault.bank.svc.cluster.local, port: 80";
+    let route = http_route("r", "", &format!("[{{backendRefs: [{{{backend}}}]}}]"));
+    let closed = converted(&[gateway(&[OPEN]), service.to_owned(), route.clone()]);
+    assert!(
+        problems(&closed)[0].contains("error[PC0345] HTTPRoute/shop/r"),
+        "{:?}",
+        problems(&closed)
+    );
+    assert_eq!(destinations(rules(&closed)[0])[0].cluster.port, 0);
+    let open = converted(&[gateway(&[OPEN]), service.to_owned(), route, grant.to_owned()]);
+    assert_eq!(destinations(rules(&open)[0])[0].cluster.port, 80);
+}
+
+#[test]
 fn plugins_and_policies_reach_a_route_or_one_rule() {
     let plugin = |name: &str, section: &str| {
         format!(

@@ -86,6 +86,7 @@ mod route_actions;
 mod route_tests;
 mod routes;
 mod same_intent;
+mod sdk_host;
 mod settings;
 mod shipped_plugins;
 mod shop;

@@ -58,3 +58,35 @@ fn set_options(stream: &TcpStream, settings: &Keepalive) -> io::Result<()> {
     }
     SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn silent_connections_are_probed_as_is_written() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Endpoint::new(listener.local_addr().unwrap());
+        let keepalive = Keepalive {
+            after: Duration::from_secs(7),
+            every: Duration::from_secs(3),
+            probes: Some(4),
+        };
+        for (keepalive, expected) in [(keepalive, (7, 3)), (Keepalive::default(), (60, 15))] {
+            let pool = ConnectionPool { keepalive, ..ConnectionPool::default() };
+            let (stream, address) = connect(&endpoint, &pool).await.unwrap();
+            assert_eq!(address, endpoint.address());
+            let socket = SockRef::from(&stream);
+            assert!(socket.keepalive().unwrap() && stream.nodelay().unwrap());
+            let times = (socket.tcp_keepalive_time(), socket.tcp_keepalive_interval());
+            assert_eq!((times.0.unwrap().as_secs(), times.1.unwrap().as_secs()), expected);
+            if let Some(probes) = keepalive.probes {
+                assert_eq!(socket.tcp_keepalive_retries().unwrap(), probes);
+            }
+        }
+    }
+}

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use portcullis_testkit::manifests::{join, service_entry};
-use portcullis_testkit::{Call, Client, Upstream};
+use portcullis_testkit::{Call, Client, Upstream, within};
 use serde_json::Value;
 
 use crate::gateway::Gateway;
@@ -236,6 +236,27 @@ async fn requests_beyond_the_limit_are_503_uo() {
     while other.get(HOST, "/").await.status != 200 {
         assert!(begun.elapsed() < Duration::from_secs(20), "the place is never free");
     }
+}
+
+#[tokio::test]
+async fn a_limit_that_a_reload_brings_counts_what_is_under_way() {
+    let backends = Backends::start(&[""]);
+    let (mut gateway, mut client) = backends.open("", &["--workers", "2"]).await;
+    let upstream = &backends.0[0].0;
+    let slow = tokio::spawn(async move { client.get(HOST, "/slow").await.status });
+    upstream.until(|seen| seen.held == 1).await;
+    gateway.apply(&backends.manifests("connectionPool: {http: {http2MaxRequests: 1}}")).await;
+    let mut other = Client::http1(gateway.address("http")).await.unwrap();
+    assert_eq!(other.get(HOST, "/refused").await.status, 503);
+    let mut admin = Client::http1(gateway.side_port("admin")).await.unwrap();
+    let shown = admin.get("localhost", "/clusters").await.json();
+    let blue = shown["clusters"].as_array().unwrap().iter();
+    let mut limits = blue.filter_map(|cluster| cluster["limits"].as_array()?.first());
+    assert_eq!(limits.next().unwrap()["now"], 1, "{shown}");
+    upstream.release();
+    assert_eq!(slow.await.unwrap(), 200);
+    // Its client may have the reply a moment before the place is free.
+    within("a free place", async { while other.get(HOST, "/").await.status != 200 {} }).await;
 }
 
 /// Of the manifests alone, `explain` tells who would serve.

@@ -20,6 +20,9 @@ pub(crate) struct Seen {
 /// What a callback has asked for, as data.
 pub(crate) fn effects(vm: &mut Vm, stream: StreamId, action: Action, body: Bytes) -> Effects {
     let state = vm.store.data_mut();
+    if action != Action::Continue {
+        state.note_held_back();
+    }
     let wishes = std::mem::take(&mut state.wishes);
     let effects =
         Effects { action, reply: wishes.reply, body: wishes.body_changed.then_some(body) };

@@ -57,6 +57,7 @@ mod sandbox_engine;
 mod shared;
 mod slow_call;
 mod state;
+mod strict_maps;
 mod ticker;
 mod told_phase;
 mod usage;

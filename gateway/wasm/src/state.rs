@@ -26,6 +26,7 @@ use crate::limits::MemoryAccount;
 use crate::node::NodeMetadata;
 use crate::quotas::LogQuota;
 use crate::shared::Scope;
+use crate::strict_maps::HeldBack;
 
 /// The root context of every instance; streams have the numbers above.
 pub(crate) const ROOT_CONTEXT: u32 = 1;
@@ -67,7 +68,7 @@ pub(crate) struct PluginFacts {
 }
 
 /// What is running in the guest. It decides which host calls make sense.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Phase {
     /// `_initialize`, `_start` or the start section.
     Boot,
@@ -188,6 +189,8 @@ pub(crate) struct GuestState {
     pub(crate) time: TimeBudget,
     /// What it asked for that lasts longer than a callback.
     pub(crate) errands: Errands,
+    /// What Envoy would have at hand still, where the plugin wants to be treated as there.
+    pub(crate) held_back: HeldBack,
     /// Key sets that it verifies tokens with.
     pub(crate) key_sets: KeySets,
     /// What it may have logged.
@@ -233,6 +236,7 @@ impl GuestState {
             account,
             time,
             errands: Errands::default(),
+            held_back: HeldBack::default(),
             key_sets: KeySets::default(),
             log: LogQuota::default(),
             drew_random: false,
@@ -308,10 +312,16 @@ impl GuestState {
         self.means_what_runs() && self.phase.direction() == Some(direction)
     }
 
-    /// Whether this half of a stream runs, in a plugin that wants to be refused what Envoy refuses.
-    pub(crate) fn is_strict_in(&self, direction: Direction) -> bool {
+    /// Whether the plugin wants to be refused what Envoy refuses.
+    pub(crate) fn is_strict(&self) -> bool {
         self.facts.settings.compatibility.strictness == Strictness::Envoy
-            && self.runs_half(direction)
+    }
+
+    /// The callback that ran does not let go on what it was about.
+    pub(crate) fn note_held_back(&mut self) {
+        if self.is_strict() {
+            self.held_back.note(self.running, self.phase);
+        }
     }
 
     /// Whether host calls mean a connection whose bytes are passed on, not a request.

@@ -17,6 +17,7 @@ mod other_calls;
 mod replacement;
 mod shared_calls;
 mod slices;
+mod strictness;
 mod wasi_calls;
 
 use std::rc::Rc;

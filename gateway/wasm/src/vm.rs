@@ -88,6 +88,10 @@ pub(crate) fn delete_context(
     let state = store.data_mut();
     state.streams.remove(&context);
     state.connections.remove(&context);
+    state.held_back.forget(context);
+    if !state.errands.links.is_empty() {
+        state.errands.links.remove(&context);
+    }
     let Some(delete) = &callbacks.delete else { return Ok(()) };
     state.enter(Phase::Delete, context);
     delete.call(store, context)
@@ -96,9 +100,6 @@ pub(crate) fn delete_context(
 /// Gives the guest its whole time budget from now on.
 pub(crate) fn arm(store: &mut Store<GuestState>) {
     let ticks = store.data_mut().time.arm();
-    if !state.errands.links.is_empty() {
-        state.errands.links.remove(&context);
-    }
     store.set_epoch_deadline(ticks);
 }
 

@@ -70,6 +70,7 @@ mod plugin_pauses;
 mod plugin_shared;
 mod plugin_signatures;
 mod plugin_slices;
+mod plugin_strictness;
 mod plugin_supply;
 mod plugin_swaps;
 mod plugin_ticks;

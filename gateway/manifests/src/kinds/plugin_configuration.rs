@@ -70,8 +70,10 @@ fn read_variable(item: &Cursor<'_>) -> Option<(String, String)> {
     let source = fields.field("valueFrom").and_then(|field| choice(&field, sources));
     let name = fields.required("name")?.text()?.to_owned();
     if source == Some(ValueFrom::Host) {
-        let message = "values from the host's environment are known, but not served yet";
-        item.not_served(Gravity::Warns, message, "the variable is not set; write its value here");
+        // The gateway's environment is its operator's: who may write a plugin object need not be one.
+        let message = format!("a plugin is not shown the gateway's environment, so not `{name}`");
+        let help = "write its value here, `valueFrom: INLINE`; name and namespace of the pod are the properties node.metadata.NAME and .NAMESPACE";
+        item.not_served(Gravity::Breaks, message, help);
         return None;
     }
     let value = fields.field("value").and_then(|field| field.text()).unwrap_or_default();

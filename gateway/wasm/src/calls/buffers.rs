@@ -1,7 +1,6 @@
 //! Host calls for buffers: bodies, the bytes of connections, and the two configurations.
 
 use bytes::{Bytes, BytesMut};
-use portcullis_model::Strictness;
 use smallvec::SmallVec;
 use wasmtime::Linker;
 
@@ -125,7 +124,7 @@ fn splice(
     let (before, after) = (body.get(..start), body.get(end..));
     let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
     let is_middle = !(before.is_empty() && (end == 0 || after.is_empty()) || start == body.len());
-    if is_middle && state.facts.settings.compatibility.strictness == Strictness::Envoy {
+    if is_middle && state.is_strict() {
         return Err(bad_argument("Envoy puts nothing into the middle of a body"));
     }
     let length = before.len() + data.len() + after.len();

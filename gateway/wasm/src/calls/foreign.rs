@@ -26,6 +26,12 @@ pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
                 let arguments = bytes(memory, arguments, arguments_length)?;
                 let name = bytes(memory, name, name_length)?;
                 let function = find(name)?;
+                if state.is_strict() && name.starts_with(b"portcullis_") {
+                    return Err(CallError::Refused(
+                        Status::NotFound,
+                        "Envoy has no such foreign function",
+                    ));
+                }
                 admit_foreign(state, name)?;
                 let result = function(state, arguments)?;
                 give(guest, Slots { address, length }, &result)

@@ -12,6 +12,7 @@ use crate::call_end::{CallError, CallResult, bad_argument};
 use crate::capability_gate::admit_header_change;
 use crate::effects::EndOfStream;
 use crate::state::{GuestState, Phase};
+use crate::strict_maps::is_at_hand;
 
 /// A guest cannot make a map of more fields.
 const MOST_FIELDS: usize = 1024;
@@ -43,6 +44,9 @@ impl<'a> HeadEdit<'a> {
         let direction = kind.direction();
         if state.means_connection() || state.means_what_runs() && !state.runs_half(direction) {
             return Err(refused());
+        }
+        if state.is_strict() && !is_at_hand(state, kind.phase()) {
+            return Err(bad_argument("Envoy does not have this map in this callback"));
         }
         let may_add_trailers = state.end == EndOfStream::Yes
             && matches!(state.phase, Phase::RequestBody | Phase::ResponseBody);

@@ -6,6 +6,7 @@ use portcullis_exchange::{Exchange, RequestHead, ResponseHead};
 use crate::abi::Pair;
 use crate::effects::Direction;
 use crate::errands::Delivered;
+use crate::state::Phase;
 
 /// The header maps of the ABI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,17 @@ impl MapKind {
 }
 
 impl MapKind {
+    /// The callback that is about it; a call's result has none of its own.
+    pub(super) fn phase(self) -> Phase {
+        match self {
+            MapKind::RequestHeaders => Phase::RequestHeaders,
+            MapKind::RequestTrailers => Phase::RequestTrailers,
+            MapKind::ResponseHeaders => Phase::ResponseHeaders,
+            MapKind::ResponseTrailers => Phase::ResponseTrailers,
+            MapKind::Delivered(_) => Phase::CallResponse,
+        }
+    }
+
     /// The half of a stream that it belongs to.
     pub(super) fn direction(self) -> Direction {
         match self {

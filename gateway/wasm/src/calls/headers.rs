@@ -7,9 +7,11 @@ use super::header_view::{HeaderView, MapKind};
 use crate::abi::{AbiVersion, Status, decode_pairs, encode_pairs_into, encoded_length};
 use crate::call_end::{CallError, CallResult, bad_argument};
 use crate::capability_gate::may_read_headers;
-use crate::effects::Direction;
-use crate::guest::{Guest, Slots, bytes, give_copy, give_with, memory_and_state, run, write_u32};
+use crate::guest::{
+    Guest, Slots, bytes, give, give_copy, give_with, memory_and_state, run, write_u32,
+};
 use crate::state::GuestState;
+use crate::strict_maps::is_at_hand;
 
 pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     link_reading(linker)?;
@@ -100,6 +102,10 @@ fn size(guest: &mut Guest<'_>, map: u32, out: u32) -> CallResult {
 /// A map that is not there is empty: SDKs panic on anything else.
 fn pairs(guest: &mut Guest<'_>, map: u32, slots: Slots) -> CallResult {
     let kind = kind(map)?;
+    if is_gone(guest.data(), kind) {
+        // Envoy gives none, and says that all is well.
+        return give(guest, slots, &[]);
+    }
     let length = match view(guest.data(), kind)? {
         Some(view) => encoded_length(view.pairs()),
         None => 0,
@@ -162,6 +168,12 @@ fn kind(map: u32) -> Result<MapKind, CallError> {
     MapKind::of(map).ok_or_else(|| bad_argument("there is no such header map"))
 }
 
+/// Whether a plugin that wants to be treated as in Envoy finds no such map here.
+fn is_gone(state: &GuestState, kind: MapKind) -> bool {
+    let of_stream = !matches!(kind, MapKind::Delivered(_));
+    of_stream && state.is_strict() && !is_at_hand(state, kind.phase())
+}
+
 fn view(state: &GuestState, kind: MapKind) -> Result<Option<HeaderView<'_>>, CallError> {
     if let MapKind::Delivered(map) = kind {
         return Ok(HeaderView::delivered(&state.errands.delivered, map));
@@ -170,14 +182,14 @@ fn view(state: &GuestState, kind: MapKind) -> Result<Option<HeaderView<'_>>, Cal
         // It has none; SDKs panic on anything but an empty map.
         return Ok(None);
     }
+    if is_gone(state, kind) {
+        return Err(bad_argument("Envoy does not have this map in this callback"));
+    }
     let exchange = match state.exchange_of(kind.direction()) {
         Some(exchange) => exchange,
         // A stream that lives and is elsewhere: SDKs panic on anything but an empty map.
         None if state.streams.contains(&state.effective) => return Ok(None),
         None => return Err(bad_argument("no request is at hand in this context")),
     };
-    if kind == MapKind::RequestHeaders && state.is_strict_in(Direction::Response) {
-        return Err(bad_argument("in a reply's callbacks Envoy has no request headers"));
-    }
     Ok(HeaderView::of(exchange, kind))
 }

@@ -94,6 +94,9 @@ pub(super) fn cluster(state: &GuestState, name: &[u8]) -> Result<ClusterName, Ca
     let targets = state.facts.targets.load();
     let found = targets.find(namespace, name);
     let found = found.ok_or_else(|| bad_argument("the configuration names no such cluster"))?;
+    if state.is_strict() && found.to_string() != name {
+        return Err(bad_argument("Envoy knows clusters by their full names alone"));
+    }
     if let CallableUpstreams::Named(names) = state.facts.capabilities.upstreams() {
         let is_meant = |name: &String| targets.find(namespace, name) == Some(found);
         if !names.iter().any(is_meant) {

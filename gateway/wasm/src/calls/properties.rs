@@ -67,7 +67,7 @@ enum Found {
 fn copy_value(state: &GuestState, path: &str, to: &mut Vec<u8>) -> Result<Found, CallError> {
     let path = path.strip_suffix('\0').unwrap_or(path);
     let parts: SmallVec<[&str; 8]> = path.split('\0').collect();
-    if let Some(text) = of_plugin(state, &parts) {
+    if let Some(text) = of_plugin(state, &parts).filter(|_| is_served(state, &parts)) {
         to.extend_from_slice(text.as_bytes());
         return Ok(Found::Yes);
     }
@@ -75,9 +75,16 @@ fn copy_value(state: &GuestState, path: &str, to: &mut Vec<u8>) -> Result<Found,
     Ok(copy_of_request(state, &parts, to))
 }
 
+/// Envoy answered these once, and real plugins still ask for them; 1.40 has them under `xds` alone.
+fn is_served(state: &GuestState, path: &[&str]) -> bool {
+    let is_old =
+        matches!(path, ["node" | "cluster_name" | "route_name" | "listener_direction", ..]);
+    !(is_old && state.is_strict())
+}
+
 fn copy_of_request(state: &GuestState, path: &[&str], to: &mut Vec<u8>) -> Found {
     let Some(exchange) = state.exchange() else { return Found::No };
-    if let Some(value) = attribute(exchange, path) {
+    if let Some(value) = attribute(exchange, path).filter(|_| is_served(state, path)) {
         encode(value, to);
         return Found::Yes;
     }

@@ -61,6 +61,19 @@ spec:
 }
 
 #[test]
+fn a_plugin_is_not_shown_the_gateways_environment() {
+    let fields = "  vmConfig: {env: [{name: AWS_SECRET_ACCESS_KEY, valueFrom: HOST}, {name: A, value: b}]}\n";
+    let text = plugin("curious", fields);
+    let conversion = convert(&[("gw.yaml", GATEWAY), ("p.yaml", &text)]);
+    let problems = problems(&conversion);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].contains("PC0211"), "{problems:?}");
+    assert!(problems[0].contains("not `AWS_SECRET_ACCESS_KEY`"), "{problems:?}");
+    let curious = conversion.model.plugins.values().next().unwrap();
+    assert!(matches!(curious.module, PluginModule::Broken(_)), "it never was good");
+}
+
+#[test]
 fn the_chain_is_by_phase_then_priority_then_creation() {
     let files = [
         ("1.yaml", plugin("last", "")),

@@ -87,6 +87,7 @@ mod route_actions;
 mod route_tests;
 mod routes;
 mod same_intent;
+mod sdk_filters;
 mod sdk_host;
 mod settings;
 mod shipped_plugins;

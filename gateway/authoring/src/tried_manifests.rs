@@ -20,7 +20,7 @@ pub(crate) fn served_plugin(
 ) -> [Value; 3] {
     let annotations = match strictness {
         Strictness::Lenient => json!({}),
-        Strictness::Envoy => json!({ "portcullis.dev/compat": "envoy-strict" }),
+        Strictness::Envoy => json!({ "portcullis.dev/strict": "envoy" }),
     };
     let plugin = json!({
         "targetRefs": [{ "group": "networking.istio.io", "kind": "Gateway", "name": name }],

@@ -210,6 +210,11 @@ impl Instance {
         }
     }
 
+    /// The same of what a callback cost beside its own time.
+    pub(crate) fn charge_cost(&self, now: Instant, cost: Duration) {
+        self.tell_spent(self.usage.charge_unasked(now, cost));
+    }
+
     /// The same of a callback for no stream.
     pub(crate) fn charge_root(&self, began: Instant, took: Duration) {
         if !self.counted.take() {
@@ -227,11 +232,6 @@ impl Instance {
         let plugin = &*self.facts.name;
         match spent {
             Spent::Within => return,
-    /// The same of what a callback cost beside its own time.
-    pub(crate) fn charge_cost(&self, now: Instant, cost: Duration) {
-        self.tell_spent(self.usage.charge_unasked(now, cost));
-    }
-
             Spent::RequestBudget => {
                 tracing::error!(
                     plugin,

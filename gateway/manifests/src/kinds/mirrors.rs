@@ -22,6 +22,8 @@ static PERCENT: Schema =
     Schema { what: "a percentage", served: &["value"], not_yet: &[], skipped: &[] };
 
 const ALL: u32 = 1_000_000;
+/// As many as Gateway API lets a rule have filters.
+const MOST: usize = 16;
 
 /// The fields of a rule in which they are written. The older two are Istio's own from before `mirrorPercentage`.
 const PERCENTAGES: [&str; 3] = ["mirrorPercentage", "mirrorPercent", "mirror_percent"];
@@ -38,6 +40,7 @@ fn read_all(rule: &Fields<'_>) -> Vec<RuleMirror> {
         return Vec::new();
     }
     if let Some(field) = rule.field("mirrors") {
+        refuse_many(&field, field.items().count());
         return field.items().filter_map(|item| read_mirror(&item)).collect();
     }
     let parts_per_million = read_percentages(rule);
@@ -49,6 +52,14 @@ fn read_all(rule: &Fields<'_>) -> Vec<RuleMirror> {
     let parts_per_million = parts_per_million.unwrap_or(ALL);
     let mirror = mirror.and_then(|field| mirror_to(&field, parts_per_million));
     mirror.into_iter().collect()
+}
+
+/// Refuses so many mirrors that one client's request would become a flood for somebody else.
+pub(super) fn refuse_many(field: &Cursor<'_>, mirrors: usize) {
+    if mirrors > MOST {
+        let message = format!("{mirrors} mirrors, where a rule may have {MOST}");
+        field.refuse(message, "leave some out: each is a copy of every request");
+    }
 }
 
 fn read_mirror(item: &Cursor<'_>) -> Option<RuleMirror> {

@@ -1,10 +1,12 @@
 //! What one author may multiply at the expense of others.
 
-use super::{Conversion, GATEWAY, convert, convert_after, problems, route};
+use super::{Conversion, GATEWAY, REVIEWS, convert, convert_after, problems, route};
 
 /// Of a regular expression that is matched without automaton, which counts for half a MiB; so many of them.
 fn slow(matches: usize) -> String {
-    let each = |n| format!("{{uri: {{regex: '/{n}[ab]*a[ab]{{20}}'}}}}");
+    // The more letters are told apart, the sooner it is seen that its automaton would be too large.
+    let letters = "/abcdefghijklmnopqrstuvwxyz.ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    let each = |n| format!("{{uri: {{regex: '/{n}{letters}[ab]*a[ab]{{20}}'}}}}");
     let all: Vec<String> = (0..matches).map(each).collect();
     format!("[{{match: [{}], directResponse: {{status: 200}}}}]", all.join(", "))
 }
@@ -73,6 +75,7 @@ fn one_text_makes_only_so_many_routes() {
 
 #[test]
 fn delegation_multiplies_only_so_much() {
+    let hosts: Vec<String> = (0..20).map(|n| format!("h{n}.example")).collect();
     let delegating = |many: usize| {
         let rule = |n| {
             format!(
@@ -80,11 +83,11 @@ fn delegation_multiplies_only_so_much() {
             )
         };
         let all: Vec<String> = (0..many).map(rule).collect();
-        route("root", "a.example", &format!("[{}]", all.join(", ")))
+        route("root", &hosts.join("', '"), &format!("[{}]", all.join(", ")))
     };
     let rule =
         |n| format!("{{match: [{{uri: {{exact: /{n}}}}}], directResponse: {{status: 200}}}}");
-    let rules: Vec<String> = (0..2000).map(rule).collect();
+    let rules: Vec<String> = (0..100).map(rule).collect();
     let inner = format!(
         "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: inner, namespace: shop}}\nspec:\n  http: [{}]\n",
         rules.join(", ")
@@ -95,5 +98,19 @@ fn delegation_multiplies_only_so_much() {
     let fields: Vec<_> = said.iter().filter(|line| line.contains("PC0225")).collect();
     assert_eq!(fields.len(), 2, "{said:?}");
     assert!(fields[0].contains("VirtualService/shop/root spec.http[100].delegate"), "{fields:?}");
-    assert_eq!(conversion.model.listeners[0].virtual_hosts[0].rules.len(), 200_000);
+    assert_eq!(conversion.model.listeners[0].virtual_hosts[0].rules.len(), 100 * 100);
+}
+
+#[test]
+fn a_rule_copies_requests_to_sixteen_places() {
+    let to = "destination: {host: reviews.example.com}";
+    let said = |many: usize| {
+        let mirrors = vec![format!("{{{to}}}"); many].join(", ");
+        let service =
+            route("a", "a.example", &format!("[{{route: [{{{to}}}], mirrors: [{mirrors}]}}]"));
+        problems(&convert(&[("gw.yaml", GATEWAY), ("r.yaml", REVIEWS), ("a.yaml", &service)]))
+    };
+    assert_eq!(said(16), [""; 0]);
+    let refused = said(17);
+    assert!(refused[0].contains("error[PC0210] VirtualService/shop/a spec.http[0].mirrors: 17 mirrors, where a rule may have 16"), "{refused:?}");
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use portcullis_filters::{CorsPolicy, HeaderOperations, PathRewrite, Redirect};
 
+use super::super::mirrors::refuse_many;
 use super::cors_filter::read_cors_filter;
 use super::header_modifier::read_header_modifier;
 use super::mirror_filter::{MirrorRef, read_mirror_filter};
@@ -142,7 +143,10 @@ fn take(kind: &str, field: &Cursor<'_>, own: &Arc<str>, filters: &mut RouteFilte
     match kind {
         "RequestHeaderModifier" => filters.request_headers = read_header_modifier(field),
         "ResponseHeaderModifier" => filters.response_headers = read_header_modifier(field),
-        "RequestMirror" => filters.mirrors.extend(read_mirror_filter(field, own)),
+        "RequestMirror" => {
+            filters.mirrors.extend(read_mirror_filter(field, own));
+            refuse_many(field, filters.mirrors.len());
+        }
         "RequestRedirect" => filters.redirect = read_redirect(field),
         "CORS" => filters.cors = read_cors_filter(field),
         _ => {

@@ -27,7 +27,7 @@ pub(crate) fn authenticate_requests(
                 covering.push(number);
             }
         }
-        if gateways.is_empty() {
+        if gateways.is_empty() && attachment.is_whole() {
             report_unused(object, findings);
         }
     }

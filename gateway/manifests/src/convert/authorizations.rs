@@ -32,7 +32,7 @@ pub(crate) fn authorize_requests(
                 }
             }
         }
-        if gateways.is_empty() {
+        if gateways.is_empty() && attachment.is_whole() {
             report_unused(policy, findings);
         }
     }

@@ -7,6 +7,7 @@ use portcullis_model::{Cluster, ClusterName};
 
 use super::backend_tls::BackendTls;
 use super::cluster_policy::Written;
+use super::coverage::Home;
 use super::destination_rules::Rules;
 use super::findings::{Findings, Spot};
 use super::gather::Objects;
@@ -21,12 +22,12 @@ pub(crate) type Clusters = BTreeMap<ClusterName, Arc<Cluster>>;
 
 /// Makes the clusters of services, with the TLS that policies ask for.
 pub(crate) fn build_clusters(
-    objects: &Objects,
+    (objects, home): (&Objects, Home<'_>),
     (services, policies): (&Services, &BackendTls<'_>),
     credentials: &mut UpstreamCredentials<'_>,
     findings: &mut Findings,
 ) -> Clusters {
-    let rules = Rules::sort(objects, services, findings);
+    let rules = Rules::sort((objects, home), services, findings);
     let mut clusters = Clusters::new();
     let mut add = |service: &KnownService, mut cluster: Cluster, tls, findings: &mut Findings| {
         credentials.protect(&mut cluster, tls, &service.object, findings);

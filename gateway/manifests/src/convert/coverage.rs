@@ -1,6 +1,6 @@
 //! Which listeners a plugin or policy is for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use portcullis_model::{Listener, ListenerProtocol, ObjectId, PluginProtocol};
@@ -13,11 +13,16 @@ pub(crate) struct Attachment<'a> {
     gateways: &'a [OpenGateway],
     home: Home<'a>,
     listeners: Vec<Chain>,
+    /// Some Gateway is broken and serves nothing.
+    lacks_one: bool,
 }
 
 /// The namespace that the gateway itself runs in (`--namespace`), where it is known.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Home<'h>(pub(crate) Option<&'h str>);
+
+/// The kind of Gateways of both languages.
+const GATEWAY: &str = "Gateway";
 
 /// The chain of a listener.
 struct Chain {
@@ -37,9 +42,9 @@ pub(crate) struct Fit<'f> {
 }
 
 impl<'a> Attachment<'a> {
-    /// Empty chains for these listeners, each given with the index of its Gateway.
+    /// Empty chains for these listeners, each given with the index of its Gateway. `broken` are all objects that are.
     pub(crate) fn new(
-        gateways: &'a [OpenGateway],
+        (gateways, broken): (&'a [OpenGateway], &HashSet<ObjectId>),
         home: Home<'a>,
         listeners: &[(usize, Listener)],
     ) -> Self {
@@ -62,7 +67,15 @@ impl<'a> Attachment<'a> {
                 }
             }
         }
-        Attachment { gateways, home, listeners: chains }
+        let serves = |id: &ObjectId| gateways.iter().any(|open| open.gateway.metadata.id == *id);
+        let lacks_one = broken.iter().any(|id| *id.kind == *GATEWAY && !serves(id));
+        Attachment { gateways, home, listeners: chains, lacks_one }
+    }
+
+    /// Whether a policy that covers none of these Gateways has to be told so: not where one is broken that it may be
+    /// for, which says it all.
+    pub(crate) fn is_whole(&self) -> bool {
+        !self.lacks_one
     }
 
     /// The Gateways that listen.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::audience::Audience;
+use super::coverage::Home;
 use super::findings::{Findings, Spot};
 use super::gather::Objects;
 use super::known_service::KnownService;
@@ -29,8 +30,12 @@ pub(crate) struct HostRules<'r> {
 
 impl<'r> Rules<'r> {
     /// Sorts the rules; a problem for each that has no effect here.
-    pub(crate) fn sort(objects: &'r Objects, services: &Services, findings: &mut Findings) -> Self {
-        let audience = Audience::of(&objects.gateways);
+    pub(crate) fn sort(
+        (objects, home): (&'r Objects, Home<'r>),
+        services: &Services,
+        findings: &mut Findings,
+    ) -> Self {
+        let audience = Audience::of(&objects.gateways, home);
         let mut rules = Rules { audience, exact: HashMap::new(), wildcard: Vec::new() };
         for rule in &objects.destination_rules {
             if !is_for_us(rule, audience, findings) {
@@ -171,8 +176,8 @@ fn is_for_us(rule: &DestinationRule, audience: Audience<'_>, findings: &mut Find
     if !is_picked {
         let spot = Spot { object: id, field: "spec.workloadSelector".to_owned(), origin };
         let message =
-            "the rule is for other workloads: no Gateway of its namespace has these labels";
-        let help = "write labels of a Gateway's `selector` or metadata, or leave the selector out";
+            "the rule is for other workloads: no Gateway that it may select has these labels";
+        let help = "write labels of a Gateway's `selector` or metadata, in its namespace, that of `--namespace` or `istio-system`; or leave the selector out";
         findings.warning(codes::NO_EFFECT, spot, message.to_owned(), help);
     }
     is_picked

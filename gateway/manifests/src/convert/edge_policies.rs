@@ -29,6 +29,8 @@ enum Level {
     Namespace,
     /// A Gateway or VirtualService.
     Object,
+    /// A ListenerSet of a Gateway.
+    ListenerSet,
     /// One of its servers or rules.
     Section,
 }
@@ -75,7 +77,12 @@ impl<'p> EdgePolicies<'p> {
             let winners = sockets.entry((listener.port, listener.bind)).or_default();
             for applied in applied {
                 applied.placed.setting.set_requests(&mut listener.requests);
-                let bucket = || applied.bucket(&open.gateway.metadata.id, Some(&listener.server));
+                let bucket = || {
+                    let set = owning_set(&open.gateway, &listener.server).map(|(set, _)| set);
+                    let of_set = set.filter(|_| applied.level == Level::ListenerSet);
+                    let target = of_set.unwrap_or(&open.gateway.metadata.id);
+                    applied.bucket(target, Some(&listener.server))
+                };
                 applied.placed.setting.set_filters(&mut listener.filters, bucket);
                 if applied.placed.setting.reach() == Reach::Socket {
                     let challenger = Winner { gateway: *index, applied };
@@ -115,10 +122,14 @@ impl<'p> EdgePolicies<'p> {
         findings: &mut Findings,
     ) -> Vec<Applied<'p>> {
         let id = &gateway.metadata.id;
+        let set = owning_set(gateway, server);
         let level = |policy: &EdgePolicy| match policy.targets.as_slice() {
             [] if *policy.metadata.id.namespace == *ROOT_NAMESPACE => Some(Level::Mesh),
             [] => (policy.metadata.id.namespace == id.namespace).then_some(Level::Namespace),
-            _ => level_of(policy, TargetKind::Gateway, id, Some(server)),
+            _ => {
+                let of_set = set.and_then(|(set, listener)| level_of_set(policy, set, listener));
+                of_set.or_else(|| level_of(policy, TargetKind::Gateway, id, Some(server)))
+            }
         };
         let mut applied = self.applied(level, &id.to_string(), findings);
         let own = gateway.settings.iter();
@@ -265,6 +276,18 @@ fn level_of(
         Some(wanted) => (Some(&**wanted) == section).then_some(Level::Section),
     };
     named.filter_map(|target| level(&target.section)).max()
+}
+
+/// The ListenerSet that a server comes from, and its name there: that of a server is `NAMESPACE/SET/LISTENER`.
+fn owning_set<'g>(gateway: &'g Gateway, server: &'g str) -> Option<(&'g ObjectId, &'g str)> {
+    let found = gateway.servers.iter().find(|each| *each.name == *server)?;
+    Some((found.owner.as_ref()?, server.rsplit('/').next()?))
+}
+
+/// How specifically a policy is for a listener of a ListenerSet.
+fn level_of_set(policy: &EdgePolicy, set: &ObjectId, listener: &str) -> Option<Level> {
+    let level = level_of(policy, TargetKind::ListenerSet, set, Some(listener))?;
+    Some(level.max(Level::ListenerSet))
 }
 
 fn policy(winners: &[Winner<'_>]) -> Arc<ConnectionPolicy> {

@@ -41,6 +41,10 @@ fn sections(
             let found = objects.gateways.iter().find(|gateway| is_it(&gateway.metadata.id))?;
             Some(found.servers.iter().map(|server| server.name.clone()).collect())
         }
+        TargetKind::ListenerSet => {
+            let found = objects.listener_sets.iter().find(|set| is_it(&set.metadata.id))?;
+            Some(found.listeners.iter().map(|listener| listener.name.clone()).collect())
+        }
         TargetKind::VirtualService => {
             let services = &objects.virtual_services;
             let found = services.iter().find(|service| is_it(&service.metadata.id))?;
@@ -86,6 +90,7 @@ fn report(policy: &EdgePolicy, target: &PolicyTarget, problem: Problem, findings
         Problem::NoSection(section, known) => {
             let part = match target.kind {
                 TargetKind::Gateway => "server",
+                TargetKind::ListenerSet => "listener",
                 TargetKind::VirtualService => "http rule",
                 TargetKind::HttpRoute | TargetKind::GrpcRoute => "rule",
             };

@@ -152,7 +152,7 @@ pub fn into_model_with(draft: &Draft, memory: &Memory, premises: Premises<'_>) -
     let mut upstream = UpstreamCredentials::new(&stores, last_good, &mut next);
     let policies = BackendTls::sort(&objects, &mut findings);
     let mut clusters =
-        build_clusters(&objects, (&services, &policies), &mut upstream, &mut findings);
+        build_clusters((&objects, home), (&services, &policies), &mut upstream, &mut findings);
     let shown = BackendCertificates::find(&parents, &mut upstream, &mut findings);
     let tls_verdicts = policies.verdicts(|policy| upstream.failure(policy));
     let ingresses = Ingresses::pick(&objects, &mut findings);
@@ -203,10 +203,10 @@ pub fn into_model_with(draft: &Draft, memory: &Memory, premises: Premises<'_>) -
     ingresses.route(&mut listeners, &gateways, lookup, &mut findings);
     shown.show(&gateways, &mut listeners, &mut clusters);
     report_hosts_without_certificate(&listeners, &gateways, &mut findings);
-    report_prefix_semantics(&listeners, &mut findings);
+    report_prefix_semantics(&listeners, &gateways, &mut findings);
     policies.set_for_listeners(&mut listeners, &gateways, head_rules, &mut findings);
     set_access_logs(&objects.telemetries, (&gateways, home), &mut listeners, &mut findings);
-    let mut attachment = Attachment::new(&gateways, home, &listeners);
+    let mut attachment = Attachment::new((&gateways, &objects.broken), home, &listeners);
     let mut plugins = attach_plugins(&ordered, &on_rules, &mut attachment, &mut findings);
     let authentications = &objects.request_authentications;
     authenticate_requests(authentications, &attachment, &mut listeners, &mut findings);

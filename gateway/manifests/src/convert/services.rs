@@ -5,6 +5,7 @@ use std::sync::Arc;
 use portcullis_model::ObjectId;
 
 use super::audience::Audience;
+use super::coverage::Home;
 use super::entry_endpoints::{Workloads, add_entry};
 use super::findings::{Findings, Spot};
 use super::gather::Objects;
@@ -23,7 +24,7 @@ pub(crate) struct Services {
 impl Services {
     /// Collects the services of all objects that are meant for the gateway.
     pub(crate) fn collect(objects: &Objects, findings: &mut Findings) -> Self {
-        let audience = Audience::of(&objects.gateways);
+        let audience = Audience::of(&objects.gateways, Home(None));
         let mut services = Services::default();
         let slices = Slices::sort(&objects.endpoint_slices);
         for service in &objects.services {

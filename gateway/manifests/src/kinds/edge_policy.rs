@@ -42,7 +42,7 @@ pub(crate) struct PolicyTarget {
     /// The API group, where it is written: both Istio and Gateway API have a Gateway.
     pub(crate) group: Option<Box<str>>,
     pub(crate) name: Arc<str>,
-    /// A server's name, or a rule's.
+    /// A server's name, a listener's, or a rule's.
     pub(crate) section: Option<Arc<str>>,
     pub(crate) origin: Origin,
     /// The field's path.
@@ -63,6 +63,8 @@ impl PolicyTarget {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TargetKind {
     Gateway,
+    /// Its listeners, of the Gateway that it belongs to.
+    ListenerSet,
     VirtualService,
     HttpRoute,
     GrpcRoute,
@@ -73,6 +75,7 @@ impl TargetKind {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             TargetKind::Gateway => "Gateway",
+            TargetKind::ListenerSet => "ListenerSet",
             TargetKind::VirtualService => "VirtualService",
             TargetKind::HttpRoute => "HTTPRoute",
             TargetKind::GrpcRoute => "GRPCRoute",
@@ -83,7 +86,7 @@ impl TargetKind {
         match self {
             TargetKind::Gateway => &[ISTIO, GROUP],
             TargetKind::VirtualService => &[ISTIO],
-            TargetKind::HttpRoute | TargetKind::GrpcRoute => &[GROUP],
+            TargetKind::ListenerSet | TargetKind::HttpRoute | TargetKind::GrpcRoute => &[GROUP],
         }
     }
 }
@@ -178,12 +181,16 @@ fn read_target(item: &Cursor<'_>, own: &Arc<str>) -> Option<PolicyTarget> {
 fn read_kind(field: &Cursor<'_>) -> Option<TargetKind> {
     match field.text()? {
         "Gateway" => Some(TargetKind::Gateway),
+        "ListenerSet" => Some(TargetKind::ListenerSet),
         "VirtualService" => Some(TargetKind::VirtualService),
         "HTTPRoute" => Some(TargetKind::HttpRoute),
         "GRPCRoute" => Some(TargetKind::GrpcRoute),
         text => {
             let message = format!("an EdgePolicy cannot be for a {text}");
-            field.refuse(message, "write Gateway, VirtualService, HTTPRoute or GRPCRoute");
+            field.refuse(
+                message,
+                "write Gateway, ListenerSet, VirtualService, HTTPRoute or GRPCRoute",
+            );
             None
         }
     }
@@ -191,9 +198,8 @@ fn read_kind(field: &Cursor<'_>) -> Option<TargetKind> {
 
 /// Before a request is known there is no VirtualService, so that much cannot be set for one.
 fn check_reach(targets: &[PolicyTarget], settings: &[PlacedSetting], report: &Report) {
-    let Some(target) = targets.iter().find(|target| target.kind != TargetKind::Gateway) else {
-        return;
-    };
+    let listens = |kind| matches!(kind, TargetKind::Gateway | TargetKind::ListenerSet);
+    let Some(target) = targets.iter().find(|target| !listens(target.kind)) else { return };
     for placed in settings.iter().filter(|placed| placed.setting.reach() != Reach::Rule) {
         let message = format!(
             "this cannot be set for a {}, which {} names: it counts before the route is known",

@@ -8,6 +8,7 @@ mod backends;
 mod classes;
 mod gateways;
 mod hosts;
+mod idle_hosts;
 mod rules;
 
 use std::sync::Arc;
@@ -35,6 +36,7 @@ impl<'i> Ingresses<'i> {
         for ingress in &ours {
             gateways::report_foreign(ingress, findings);
         }
+        idle_hosts::report_idle_hosts(&ours, findings);
         Ingresses { ours }
     }
 

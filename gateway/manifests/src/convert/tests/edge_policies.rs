@@ -295,7 +295,7 @@ fn each_bad_value_says_what_to_write() {
         ),
         (
             "{targetRefs: [{kind: Service, name: a}]}",
-            "spec.targetRefs[0].kind: an EdgePolicy cannot be for a Service; write Gateway, VirtualService, HTTPRoute or GRPCRoute",
+            "spec.targetRefs[0].kind: an EdgePolicy cannot be for a Service; write Gateway, ListenerSet, VirtualService, HTTPRoute or GRPCRoute",
         ),
         (
             "{targetRefs: [{kind: Gateway}]}",

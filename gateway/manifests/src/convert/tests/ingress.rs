@@ -200,6 +200,31 @@ fn tls_is_served_on_443_by_name_and_a_missing_secret_takes_its_own_hosts_alone()
 }
 
 #[test]
+fn a_host_of_tls_that_no_rule_is_for_is_said() {
+    let said = |hosts: &str, more: &str| {
+        let shop = rule("a.test", &[path("Prefix", "/", "web")]);
+        let spec = format!("{{tls: [{{hosts: [{hosts}], secretName: a}}], rules: [{shop}]{more}}}");
+        let other = ingress("other", &rules(&[rule("b.test", &[path("Prefix", "/", "web")])]));
+        let text = service("web") + &ingress("shop", &spec) + &other + &secret("a");
+        let mut said = problems(&convert(&[("a.yaml", &text)]));
+        // The certificate is for one name.
+        said.retain(|line| !line.contains("PC0319"));
+        said
+    };
+    // The rules of all Ingresses are one list.
+    assert_eq!(said("a.test, b.test", ""), [""; 0]);
+    let found = said("c.test", "");
+    assert!(
+        found.iter().any(|line| line.contains(
+            "warning[PC0217] Ingress/shop/shop spec.tls[0].hosts: no rule is for `c.test`"
+        )),
+        "{found:?}"
+    );
+    let default = ", defaultBackend: {service: {name: web, port: {number: 80}}}";
+    assert!(!said("c.test", default).iter().any(|line| line.contains("no rule is for")));
+}
+
+#[test]
 fn an_ingress_is_ours_by_its_class() {
     let ours = "portcullis.dev/ingress-controller";
     let theirs = "example.com/other";

@@ -3,7 +3,7 @@
 use portcullis_filters::Authorization;
 use portcullis_message::HeadRules;
 
-use super::{Conversion, GATEWAY, only_problem, problems};
+use super::{Conversion, GATEWAY, REVIEWS, only_problem, problems};
 use crate::convert::{Joints, Premises, into_model_with};
 use crate::draft::{Draft, SourceFile};
 use crate::{CertificateFiles, Memory};
@@ -141,4 +141,40 @@ fn a_limit_that_cannot_be_read_lets_nothing_pass() {
     assert_eq!(limited("targetRefs: [{kind: Gateway, name: gw}], ", "7"), Some((0, 0, 503)));
     assert_eq!(limited("targetRefs: [{kind: Gateway}], ", "{requests: 5}"), Some((0, 0, 503)));
     assert_eq!(limited("timeouts: {idle: soon}, ", "off"), None);
+}
+
+#[test]
+fn a_destination_rules_selector_counts_from_the_gateways_namespace() {
+    let rule = |namespace: &str| {
+        format!(
+            "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: r, namespace: {namespace}}}\nspec:\n  host: reviews.example.com\n  workloadSelector: {{matchLabels: {{istio: ingressgateway}}}}\n  trafficPolicy: {{connectionPool: {{http: {{http2MaxRequests: 7}}}}}}\n"
+        )
+    };
+    for (home, namespace, counts) in [
+        (None, "edge", true),
+        (None, "infra", false),
+        (Some("infra"), "infra", true),
+        (Some("infra"), "edge", false),
+        (Some("infra"), "istio-system", true),
+    ] {
+        let conversion = convert_in(home, &[GATEWAY, REVIEWS, &rule(namespace)]);
+        let is_said =
+            problems(&conversion).iter().any(|line| line.contains("spec.workloadSelector"));
+        assert_eq!(is_said, !counts, "{home:?} {namespace}: {:?}", problems(&conversion));
+    }
+}
+
+#[test]
+fn of_policies_for_a_broken_gateway_nothing_is_said() {
+    let broken = GATEWAY.replace("number: 80", "number: 0");
+    let token = "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {name: t, namespace: edge}\nspec: {jwtRules: [{issuer: a, jwksUri: 'https://a.example/keys'}]}\n";
+    let texts = |gateway: &str| [gateway.to_owned(), policy("edge", LABELS), token.to_owned()];
+    let said = |texts: &[String]| {
+        let texts: Vec<&str> = texts.iter().map(|text| &**text).collect();
+        let problems = problems(&convert_in(None, &texts));
+        problems.into_iter().filter(|line| line.contains("PC0350")).count()
+    };
+    assert_eq!(said(&texts(GATEWAY)), 0);
+    assert_eq!(said(&texts(&broken)), 0);
+    assert_eq!(said(&texts("")), 2);
 }

@@ -262,3 +262,34 @@ fn a_listener_set_without_its_gateway_serves_nothing() {
         "!Accepted(ParentNotAccepted) !Programmed(Invalid)"
     );
 }
+
+#[test]
+fn edge_policies_reach_a_listener_set_or_one_of_its_listeners() {
+    let gateway = gateway_with("  allowedListeners: {namespaces: {from: All}}\n", &[OPEN]);
+    let policy = |name: &str, namespace: &str, target: &str, idle: &str| {
+        format!(
+            "apiVersion: portcullis.dev/v1\nkind: EdgePolicy\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {{targetRefs: [{{{target}}}], timeouts: {{streamIdle: {idle}}}}}\n"
+        )
+    };
+    let of_gateway = policy("a", "edge", "kind: Gateway, name: gw", "1m");
+    let of_set = policy("b", "team", "kind: ListenerSet, name: set", "2m");
+    let of_listener = policy("c", "team", "kind: ListenerSet, name: set, sectionName: more", "3m");
+    let missing = policy("d", "team", "kind: ListenerSet, name: set, sectionName: less", "4m");
+    let elsewhere = policy("e", "edge", "kind: ListenerSet, name: set", "5m");
+    let base = [gateway, listener_set("set", "team", 81), of_gateway];
+    let idle = |more: &[&String]| {
+        let more = more.iter().map(|text| (*text).clone());
+        let conversion = converted(&base.iter().cloned().chain(more).collect::<Vec<_>>());
+        let listeners = &conversion.model.listeners;
+        let idle = |at: usize| listeners[at].requests.stream_idle.map(|idle| idle.as_secs());
+        ([idle(0), idle(1)], problems(&conversion))
+    };
+    assert_eq!(idle(&[]).0, [Some(60), Some(60)]);
+    assert_eq!(idle(&[&of_set]), ([Some(60), Some(120)], vec![]));
+    assert_eq!(idle(&[&of_set, &of_listener]), ([Some(60), Some(180)], vec![]));
+    for (policy, place) in [(&missing, "sectionName"), (&elsewhere, "name")] {
+        let (seconds, said) = idle(&[policy]);
+        assert_eq!(seconds, [Some(60), Some(60)]);
+        assert!(said[0].contains(&format!("spec.targetRefs[0].{place}")), "{said:?}");
+    }
+}

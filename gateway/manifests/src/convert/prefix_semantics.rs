@@ -8,15 +8,24 @@ use portcullis_message::HostPattern;
 use portcullis_model::{Listener, ObjectId, Origin, PathMatch, Rule};
 
 use super::findings::{Findings, Spot};
+use super::open::OpenGateway;
 use crate::codes;
 
 /// A host of a socket.
 type Host<'l> = (u16, Option<IpAddr>, &'l HostPattern);
 
 /// Reports each VirtualService once whose prefix takes more than the same prefix in another language would.
-pub(crate) fn report_prefix_semantics(listeners: &[(usize, Listener)], findings: &mut Findings) {
+pub(crate) fn report_prefix_semantics(
+    listeners: &[(usize, Listener)],
+    gateways: &[OpenGateway],
+    findings: &mut Findings,
+) {
     let mut segments: HashMap<Host<'_>, &Arc<Rule>> = HashMap::new();
-    for (host, rule) in rules(listeners) {
+    // VirtualServices have none, and their listeners have nothing else.
+    let is_other = |(index, _): &&(usize, Listener)| {
+        gateways.get(*index).is_none_or(|open| !open.gateway.is_of_istio())
+    };
+    for (host, rule) in rules(listeners.iter().filter(is_other)) {
         if rule.matches.iter().any(|each| is_of_segments(each.path.as_ref())) {
             segments.entry(host).or_insert(rule);
         }
@@ -25,7 +34,7 @@ pub(crate) fn report_prefix_semantics(listeners: &[(usize, Listener)], findings:
         return;
     }
     let mut reported = HashSet::new();
-    for (host, rule) in rules(listeners) {
+    for (host, rule) in rules(listeners.iter()) {
         let Some(other) = segments.get(&host) else { continue };
         let Some((prefix, origin)) = raw_prefix(rule) else { continue };
         let Some(object) = object_of(rule) else { continue };
@@ -43,8 +52,10 @@ pub(crate) fn report_prefix_semantics(listeners: &[(usize, Listener)], findings:
     }
 }
 
-fn rules(listeners: &[(usize, Listener)]) -> impl Iterator<Item = (Host<'_>, &Arc<Rule>)> {
-    listeners.iter().flat_map(|(_, listener)| {
+fn rules<'l>(
+    listeners: impl Iterator<Item = &'l (usize, Listener)>,
+) -> impl Iterator<Item = (Host<'l>, &'l Arc<Rule>)> {
+    listeners.flat_map(|(_, listener)| {
         listener.virtual_hosts.iter().flat_map(|virtual_host| {
             let host = (listener.port, listener.bind, &virtual_host.host);
             virtual_host.rules.iter().map(move |rule| (host, rule))

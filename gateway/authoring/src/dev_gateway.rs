@@ -25,6 +25,7 @@ const REQUEST_LINE: &str = "REQUEST %REQ(:METHOD)% %REQ(:PATH)% -> %RESPONSE_COD
 pub(crate) struct DevGateway {
     /// Where it serves.
     pub address: SocketAddr,
+    name: String,
     child: ChildLines,
     manifest: PathBuf,
     written: String,
@@ -70,6 +71,7 @@ impl DevGateway {
             });
         let mut gateway = DevGateway {
             address: SocketAddr::from(([127, 0, 0, 1], settings.port)),
+            name: project.name.clone(),
             manifest: config.join("plugin.yaml"),
             written: String::new(),
             services: objects,
@@ -107,7 +109,7 @@ impl DevGateway {
     /// What it says next; `None` when it has ended.
     pub(crate) async fn next(&mut self) -> Option<Said> {
         loop {
-            if let Some(said) = understand(&self.child.line().await?) {
+            if let Some(said) = understand(&self.child.line().await?, &self.name) {
                 return Some(said);
             }
         }
@@ -156,16 +158,57 @@ fn command(settings: &DevSettings, config: &Path, ready_file: &Path) -> Command 
 }
 
 /// Requests, what the plugin logs, what is wrong; not how the gateway fares.
-fn understand(line: &str) -> Option<Said> {
+fn understand(line: &str, name: &str) -> Option<Said> {
     if let Some(request) = line.strip_prefix(REQUEST_MARK) {
         return Some(Said::Line(request.to_owned()));
     }
     if line.contains("configuration applied") {
         return Some(Said::Applied);
     }
-    // The time stands before the level, and the author knows what time it is.
-    let told = line.split_once(' ').map_or(line, |(_, rest)| rest.trim_start());
     let matters =
         line.contains("plugin=") || [" WARN ", " ERROR "].iter().any(|level| line.contains(level));
-    matters.then(|| Said::Line(told.to_owned()))
+    // The time stands before the level, and the author knows what time it is.
+    let told = line.split_once(' ').map_or(line, |(_, rest)| rest.trim_start());
+    matters.then(|| Said::Line(for_the_author(told, name)))
+}
+
+/// A line of the log without what an author of one plugin knows anyway: its object, and frames of others' code.
+fn for_the_author(line: &str, name: &str) -> String {
+    let (line, backtrace) = line.split_once(" backtrace=").unwrap_or((line, ""));
+    let line = line.split(" plugin=").next().unwrap_or(line).replace("\\n", "\n      ");
+    let own = name.replace('-', "_");
+    let frame = backtrace.split(" | ").find(|frame| frame.contains(&own));
+    match frame.and_then(|frame| frame.split_once('!')) {
+        Some((_, function)) => format!("{line}\n      in {function}"),
+        None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_and_what_a_plugin_says_are_told() {
+        let line = |text: &str| understand(text, "my-filter");
+        assert_eq!(line("REQUEST GET / -> 200"), Some(Said::Line("GET / -> 200".to_owned())));
+        assert_eq!(
+            line("2026-11-24T19:00:00Z  INFO configuration applied generation=2"),
+            Some(Said::Applied)
+        );
+        assert_eq!(line("2026-11-24T19:00:00Z  INFO listening"), None);
+        let panic =
+            "T ERROR panicked at src/lib.rs:35:43:\\ngone plugin=\"WasmPlugin/suite/my-filter\"";
+        assert_eq!(
+            line(panic),
+            Some(Said::Line("ERROR panicked at src/lib.rs:35:43:\n      gone".to_owned()))
+        );
+    }
+
+    #[test]
+    fn of_a_backtrace_the_authors_own_frame_is_told() {
+        let trap = "T ERROR the instance failed plugin=\"x\" kind=trap backtrace=0: 0x1 - <unknown>!std[7]::abort | 1: 0x2 - <unknown>!my_filter[a]::check";
+        let told = "ERROR the instance failed\n      in my_filter[a]::check";
+        assert_eq!(understand(trap, "my-filter"), Some(Said::Line(told.to_owned())));
+    }
 }

@@ -52,11 +52,26 @@ fn dev(arguments: &DevArguments) -> Result<ExitCode, CommandError> {
         let say = |line: &str| println!("{line}");
         tokio::select! {
             ended = develop(project, engine, &settings, say) => ended?,
-            // Where signals cannot be had, the default action ends the command as well.
-            _ = tokio::signal::ctrl_c() => {}
+            () = asked_to_end() => {}
         }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// SIGINT or SIGTERM; the gateway beside it is to go with it.
+async fn asked_to_end() {
+    #[cfg(unix)]
+    if let Ok(mut terminate) =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+    {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        return;
+    }
+    // Where signals cannot be had, their default ends the command as well.
+    let _ = tokio::signal::ctrl_c().await;
 }
 
 /// This program, to be started beside itself.

@@ -93,7 +93,10 @@ impl Job {
         };
         thread::Builder::new()
             .name("plugin-loader".to_owned())
-            .spawn(move || work.run(&source))
+            .spawn(move || {
+                step_back();
+                work.run(&source);
+            })
             .map_err(|error| Failure::NoThread(error.to_string()))?;
         Ok(Job { settings: settings.clone(), digest, waited_until, stage, _wanted: wanted })
     }
@@ -215,7 +218,32 @@ impl Work {
     }
 }
 
+/// From now on this thread has a processor only where nobody else needs it: however many plugins are compiled and
+/// started, and however long that takes, requests come first. Where the system refuses, they come at the same time.
+fn step_back() {
+    const BEHIND: i32 = 10;
+    let _ = rustix::process::nice(BEHIND);
+}
+
 /// What a thread left that panicked is as good as before: it is replaced as a whole.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::nice;
+
+    use super::*;
+
+    #[test]
+    fn who_brings_plugins_up_steps_back_and_nobody_else() {
+        let before = nice(0).unwrap();
+        let behind = thread::spawn(|| {
+            step_back();
+            nice(0).unwrap()
+        });
+        assert_eq!(behind.join().unwrap(), (before + 10).min(19));
+        assert_eq!(nice(0).unwrap(), before);
+    }
 }

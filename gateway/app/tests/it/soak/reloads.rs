@@ -1,5 +1,6 @@
 //! A thousand reloads, and swaps of ten thousand routes: nothing fails, nothing grows, and requests hardly notice.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -8,78 +9,104 @@ use portcullis_testkit::{Client, Upstream, manifests};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, directory_with};
 
 const RELOADS: usize = 1000;
 /// Ten a second.
 const BETWEEN: Duration = Duration::from_millis(100);
-/// Before memory is measured the first time: pools and caches are as full as they get.
-const SETTLED_AFTER: usize = 200;
+/// Of as much calm as reloads, as the machine has its own moods. After the first one pools and caches are as full as they
+/// get.
+const ROUNDS: usize = 5;
 const CONNECTIONS: usize = 20;
-/// How long it is looked how fast requests are while nothing changes.
-const CALM: Duration = Duration::from_secs(20);
+/// How long it is looked how fast requests are while nothing changes, in each round.
+const CALM: Duration = Duration::from_secs(10);
 
 /// Hosts of two rules each.
 const MANY: usize = 5000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes two minutes"]
+#[ignore = "takes three minutes"]
 async fn soak_a_thousand_reloads_fail_no_request_and_hold_no_memory() {
     let upstream = Upstream::start("blue");
-    let mut gateway = Gateway::start(&configuration(0, 100, &upstream)).await;
-    let calm = Load::begin(&gateway).await.during(CALM).await;
-    let load = Load::begin(&gateway).await;
-    let mut pace = interval(BETWEEN);
-    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut gateway = start(&configuration(0, 100, &upstream)).await;
     let mut settled = 0;
-    for reload in 1..=RELOADS {
-        pace.tick().await;
-        gateway.apply(&configuration(reload, 100, &upstream)).await;
-        if reload == SETTLED_AFTER {
+    let mut rounds = Vec::new();
+    for round in 0..ROUNDS {
+        let calm = Load::begin(&gateway).await.during(CALM).await;
+        let load = Load::begin(&gateway).await;
+        let mut pace = interval(BETWEEN);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        for reload in 1..=RELOADS / ROUNDS {
+            pace.tick().await;
+            let mark = round * RELOADS + reload;
+            gateway.apply(&configuration(mark, 100, &upstream)).await;
+        }
+        rounds.push(Round { calm, busy: load.end().await });
+        if round == 0 {
             settled = gateway.resident_kib();
         }
     }
-    let (grown, reloading) = (gateway.resident_kib(), load.end().await);
-    println!(
-        "{} requests beside {RELOADS} reloads; {settled} KiB after {SETTLED_AFTER}, {grown} KiB at the end",
-        reloading.len()
-    );
+    let grown = gateway.resident_kib();
+    println!("{RELOADS} reloads; {settled} KiB after the first {ROUNDS}th, {grown} KiB at the end");
     assert!(grown <= settled + settled / 20, "{settled} KiB have become {grown} KiB");
-    compare(&calm, &reloading);
+    compare(&rounds);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes a minute"]
 async fn soak_ten_thousand_routes_are_swapped_and_fail_no_request() {
     let upstream = Upstream::start("blue");
-    let mut gateway = Gateway::start(&configuration(0, MANY, &upstream)).await;
-    let calm = Load::begin(&gateway).await.during(CALM).await;
-    let load = Load::begin(&gateway).await;
+    let mut gateway = start(&configuration(0, MANY, &upstream)).await;
     let mut slowest = Duration::ZERO;
-    for reload in 1..=10 {
-        let began = Instant::now();
-        gateway.apply(&configuration(reload, MANY, &upstream)).await;
-        slowest = slowest.max(began.elapsed());
+    let mut rounds = Vec::new();
+    for round in 0..ROUNDS {
+        let calm = Load::begin(&gateway).await.during(CALM).await;
+        let load = Load::begin(&gateway).await;
+        for reload in 1..=5 {
+            let began = Instant::now();
+            gateway.apply(&configuration(round * 5 + reload, MANY, &upstream)).await;
+            slowest = slowest.max(began.elapsed());
+        }
+        rounds.push(Round { calm, busy: load.end().await });
     }
-    let swapping = load.end().await;
-    println!(
-        "{} requests beside 10 swaps of 10 000 routes, the slowest of which took {slowest:?}",
-        swapping.len()
-    );
-    compare(&calm, &swapping);
+    println!("the slowest swap of 10 000 routes took {slowest:?}");
+    compare(&rounds);
 }
 
-/// Prints how long requests took, and fails where that is far from 1.2 times as long as before: the machine may have
-/// other things to do.
-fn compare(calm: &[Duration], busy: &[Duration]) {
+/// `PORTCULLIS_BINARY` names another binary than that under test: a figure of a debug build says little.
+async fn start(manifests: &str) -> Gateway {
+    let Some(program) = std::env::var_os("PORTCULLIS_BINARY") else {
+        return Gateway::start(manifests).await;
+    };
+    Gateway::start_program(Path::new(&program), directory_with(manifests), &[], &[]).await
+}
+
+/// How long requests took, the shortest first: while nothing changed, and then beside reloads.
+struct Round {
+    calm: Vec<Duration>,
+    busy: Vec<Duration>,
+}
+
+/// Prints how long requests took. The machine may have other things to do, now and then: so it is the middle one of the
+/// rounds that counts, and that fails only where it is far from 1.2 times as long as before.
+fn compare(rounds: &[Round]) {
+    let requests: usize = rounds.iter().map(|round| round.calm.len() + round.busy.len()).sum();
+    println!("{requests} requests, none failed");
     for (name, share) in [("median", 0.5), ("p99", 0.99), ("p99.9", 0.999)] {
-        let (calm, busy) = (quantile(calm, share), quantile(busy, share));
-        let ratio = busy.as_secs_f64() / calm.as_secs_f64();
-        println!("{name}: {calm:?} calm, {busy:?} beside reloads, {ratio:.2} times");
+        let pair = |round: &Round| (quantile(&round.calm, share), quantile(&round.busy, share));
+        let mut pairs: Vec<_> = rounds.iter().map(pair).collect();
+        let ratio = |(calm, busy): &(Duration, Duration)| busy.as_secs_f64() / calm.as_secs_f64();
+        pairs.sort_by(|one, other| ratio(one).total_cmp(&ratio(other)));
+        let (calm, busy) = pairs[pairs.len() / 2];
+        let ratios: Vec<_> = pairs.iter().map(|pair| format!("{:.2}", ratio(pair))).collect();
+        println!(
+            "{name}: {calm:?} calm, {busy:?} beside reloads; of all rounds {}",
+            ratios.join(" ")
+        );
+        let most = (calm * 2).max(calm + Duration::from_millis(60));
+        // One of a thousand is too few to be held to anything.
+        assert!(share > 0.99 || busy <= most, "{name} {busy:?} where {calm:?} is calm");
     }
-    let (calm, busy) = (quantile(calm, 0.99), quantile(busy, 0.99));
-    let most = (calm * 2).max(calm + Duration::from_millis(60));
-    assert!(busy <= most, "p99 {busy:?} where {calm:?} is calm");
 }
 
 /// The time that this share of the requests took at most.

@@ -1,6 +1,6 @@
 //! The entry points of a module, as text.
 
-use crate::filter::Written;
+use crate::written::Written;
 
 /// A function that the host calls: its name, its parameters with their types, its result.
 type Export = (&'static str, &'static str, &'static str);

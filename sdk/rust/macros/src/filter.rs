@@ -5,34 +5,11 @@
 use proc_macro::{Delimiter, Group, TokenStream, TokenTree};
 
 use crate::exports;
+use crate::written::Written;
 
 /// Functions and macros beside `.await` that wait.
 const WAITING_WORDS: [&str; 7] =
     ["await", "join", "try_join", "select", "select_biased", "poll_fn", "ready"];
-
-/// What the implementation says.
-pub(crate) struct Written {
-    /// The type, as tokens.
-    pub(crate) filter: String,
-    functions: Vec<String>,
-    types: Vec<(String, String)>,
-    pub(crate) waits: bool,
-}
-
-impl Written {
-    pub(crate) fn has(&self, function: &str) -> bool {
-        self.functions.iter().any(|known| known == function)
-    }
-
-    /// Whether a body is read: the type is there and not `Unread`.
-    pub(crate) fn reads(&self, body: &str) -> bool {
-        self.types.iter().any(|(name, value)| name == body && !value.ends_with("Unread"))
-    }
-
-    fn names(&self, name: &str) -> bool {
-        self.types.iter().any(|(known, _)| known == name)
-    }
-}
 
 pub(crate) fn expand(arguments: TokenStream, implementation: TokenStream) -> TokenStream {
     let said = arguments.to_string();

@@ -4,6 +4,7 @@
 mod configuration;
 mod exports;
 mod filter;
+mod written;
 
 use proc_macro::TokenStream;
 

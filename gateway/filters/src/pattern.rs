@@ -257,4 +257,22 @@ mod tests {
         // What is of Unicode by its own nature stays so.
         assert!(matches(r"\pL", "é") && matches("(?i)É", "é") && matches("[^a]", "é"));
     }
+
+    proptest::proptest! {
+        /// On ASCII texts an expression means what the library means by it, however it is put in other words.
+        #[test]
+        fn other_words_and_automata_change_no_verdict(
+            text in r"([ab1_.|*+?()^-]|\\[wWdDsSbB\\]|\[\^?|\]|\{1,3\}){0,10}",
+            held in "[ab1_ .-]{0,6}",
+        ) {
+            let plain = meta::Regex::new(&format!("^(?:{text})$"));
+            match (Pattern::parse(&text), plain) {
+                (Ok(pattern), Ok(plain)) => {
+                    proptest::prop_assert_eq!(pattern.matches(&held), plain.is_match(&held));
+                }
+                (Ok(_), Err(error)) => proptest::prop_assert!(false, "{}", error),
+                (Err(_), _) => {}
+            }
+        }
+    }
 }

@@ -83,6 +83,16 @@ fn every_wrong_route_of_connections_is_said_at_its_place() {
     let backend = "backendRefs: [{name: web, port: 80}]";
     for (kind, spec, wanted) in [
         (
+            "TLSRoute",
+            format!("  useDefaultGateways: All\n  rules: [{{{backend}}}]"),
+            "PC0207] TLSRoute/shop/r spec.useDefaultGateways",
+        ),
+        (
+            "TCPRoute",
+            format!("  useDefaultGateways: All\n  rules: [{{{backend}}}]"),
+            "PC0207] TCPRoute/shop/r spec.useDefaultGateways",
+        ),
+        (
             "TCPRoute",
             "  hostnames: [a.test]".to_owned(),
             "PC0206] TCPRoute/shop/r spec.hostnames: a TCPRoute has no field",

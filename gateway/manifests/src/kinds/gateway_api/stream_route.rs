@@ -39,14 +39,14 @@ pub(crate) struct StreamRule {
 static TLS_ROUTE: Schema = Schema {
     what: "a TLSRoute",
     served: &["parentRefs", "hostnames", "rules"],
-    not_yet: &[],
-    skipped: &["useDefaultGateways"],
+    not_yet: &["useDefaultGateways"],
+    skipped: &[],
 };
 static TCP_ROUTE: Schema = Schema {
     what: "a TCPRoute",
     served: &["parentRefs", "rules"],
-    not_yet: &[],
-    skipped: &["useDefaultGateways"],
+    not_yet: &["useDefaultGateways"],
+    skipped: &[],
 };
 static RULE: Schema =
     Schema { what: "a rule", served: &["name", "backendRefs"], not_yet: &[], skipped: &[] };

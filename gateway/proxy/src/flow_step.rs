@@ -5,7 +5,6 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use portcullis_exchange::Exchange;
@@ -17,7 +16,7 @@ use portcullis_wasm::{
 };
 use tokio::task::yield_now;
 
-use crate::laps::Laps;
+use crate::laps::{Lap, Laps};
 use crate::stop::Stop;
 use crate::{ProxyError, Worker};
 
@@ -422,7 +421,8 @@ impl FlowStep {
         data: Bytes,
         end: EndOfStream,
     ) -> Result<Effects, PluginFault> {
-        let (instance, stream, began) = (&self.instance, self.stream, place.laps.begin());
+        let (instance, stream, lap) =
+            (&self.instance, self.stream, place.laps.begin(&self.instance));
         let (effects, phase) = match place.direction {
             Direction::Request => (
                 instance.on_request_body(stream, place.exchange, data, end),
@@ -434,7 +434,7 @@ impl FlowStep {
             ),
         };
         let effects = self.not_beside_others(place, effects);
-        self.count(place, phase, began);
+        self.count(place, phase, &lap);
         effects
     }
 
@@ -453,7 +453,8 @@ impl FlowStep {
     }
 
     fn call_trailers(&self, place: &mut Place<'_>) -> Result<Effects, PluginFault> {
-        let (instance, stream, began) = (&self.instance, self.stream, place.laps.begin());
+        let (instance, stream, lap) =
+            (&self.instance, self.stream, place.laps.begin(&self.instance));
         let held = self.held.data.clone();
         let (effects, phase) = match place.direction {
             Direction::Request => (
@@ -466,15 +467,15 @@ impl FlowStep {
             ),
         };
         let effects = self.not_beside_others(place, effects);
-        self.count(place, phase, began);
+        self.count(place, phase, &lap);
         effects
     }
 
-    fn count(&self, place: &mut Place<'_>, phase: PluginPhase, began: Instant) {
-        let took = place.laps.end();
-        self.instance.charge(self.stream, began, took);
+    fn count(&self, place: &mut Place<'_>, phase: PluginPhase, lap: &Lap) {
+        let timed = place.laps.end_charged(lap, (&self.instance, self.stream), phase);
+        let Some(timed) = timed else { return };
         if let Some(plugin) = self.step().and_then(|step| step.plugin.as_ref()) {
-            place.worker.count_callback(plugin.metrics(), phase, took);
+            place.worker.count_timed(plugin.metrics(), phase, timed);
         }
     }
 

@@ -54,9 +54,12 @@ impl RunningSteps {
                 end_stream(running.instance, running.stream, exchange);
                 continue;
             };
-            laps.begin();
-            end_stream(running.instance, running.stream, exchange);
-            worker.count_callback(plugin.metrics(), PluginPhase::Log, laps.end());
+            let (instance, stream) = (running.instance, running.stream);
+            let lap = laps.begin(&instance);
+            end_stream(instance.clone(), stream, exchange);
+            if let Some(timed) = laps.end(&lap, &instance, PluginPhase::Log) {
+                worker.count_timed(plugin.metrics(), PluginPhase::Log, timed);
+            }
         }
     }
 }

@@ -1,8 +1,6 @@
 //! The heads of a request and of its reply on their way through the chain: filter after filter, until one answers,
 //! fails, or wants more than a head.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use portcullis_message::Reply;
 use portcullis_model::FailStrategy;
@@ -12,7 +10,7 @@ use portcullis_wasm::{Action, Effects, EndOfStream, Meeting, Plugin};
 
 use crate::ProxyError;
 use crate::flight::Flight;
-use crate::laps::Laps;
+use crate::laps::{Laps, Timed};
 use crate::native_step::pass_native;
 use crate::running::RunningStep;
 use crate::stop::take_local_reply;
@@ -72,11 +70,12 @@ pub(crate) fn pass_reply_head(
         *position -= 1;
         let Some(running) = flight.steps.0.get(*position) else { continue };
         let Some(step) = chain.get(running.index).and_then(ChainStep::plugin) else { continue };
-        let (instance, stream, started) = (running.instance.clone(), running.stream, laps.begin());
+        let (instance, stream) = (running.instance.clone(), running.stream);
+        let lap = laps.begin(&instance);
         let effects = instance.on_response_headers(stream, &mut flight.exchange, end);
-        let took = laps.end();
-        count(flight, step.plugin.as_deref(), PluginPhase::ResponseHeaders, took);
-        instance.charge(stream, started, took);
+        let phase = PluginPhase::ResponseHeaders;
+        let timed = laps.end_charged(&lap, (&instance, stream), phase);
+        count(flight, step.plugin.as_deref(), phase, timed);
         if effects.is_err() && instance.meet_failure(stream) == Meeting::Again {
             continue;
         }
@@ -104,20 +103,20 @@ fn begin_step(
 ) -> Result<Effects, Fault> {
     let plugin = step.plugin.as_ref().ok_or(Fault::Absent)?;
     let instance = flight.worker.instances.instance(plugin).ok_or(Fault::Absent)?;
-    let (stream, started) = (instance.open_stream(), laps.begin());
+    let (stream, lap) = (instance.open_stream(), laps.begin(&instance));
     let effects = instance.on_request_headers(stream, &mut flight.exchange, end);
-    let took = laps.end();
-    count(flight, Some(plugin), PluginPhase::RequestHeaders, took);
-    instance.charge(stream, started, took);
+    let phase = PluginPhase::RequestHeaders;
+    let timed = laps.end_charged(&lap, (&instance, stream), phase);
+    count(flight, Some(plugin), phase, timed);
     let effects = effects.map_err(|_| Fault::Plugin)?;
     // One that failed takes no further part: it would fail again at the reply, and be counted again.
     flight.steps.0.push(RunningStep { instance, stream, index });
     Ok(effects)
 }
 
-fn count(flight: &Flight, plugin: Option<&Plugin>, phase: PluginPhase, took: Duration) {
-    if let Some(plugin) = plugin {
-        flight.worker.count_callback(plugin.metrics(), phase, took);
+fn count(flight: &Flight, plugin: Option<&Plugin>, phase: PluginPhase, timed: Option<Timed>) {
+    if let (Some(plugin), Some(timed)) = (plugin, timed) {
+        flight.worker.count_timed(plugin.metrics(), phase, timed);
     }
 }
 

@@ -18,6 +18,7 @@ use portcullis_upstream::Pools;
 use portcullis_wasm::WorkerInstances;
 use tokio::sync::Notify;
 
+use crate::laps::Timed;
 use crate::mirror_places::MirrorPlaces;
 use crate::{Drain, Overload, RequestPlace, UnderWay, UnsafeRepeats};
 
@@ -116,6 +117,9 @@ impl Worker {
     pub async fn look_at_requests(&self) {
         // Those whose plugin failed get a new instance, requests or not.
         self.wake_plugins();
+        self.instances.take_untimed(|plugin, phase, count| {
+            self.shard.borrow_mut().untimed_callbacks(plugin, phase, count);
+        });
         self.under_way.look().await;
     }
 
@@ -143,6 +147,13 @@ impl Worker {
         took: Duration,
     ) {
         self.shard.borrow_mut().plugin_callback(plugin, phase, took);
+    }
+
+    /// The same of one that ended a lap, with those before it that were not measured.
+    pub(crate) fn count_timed(&self, plugin: &PluginMetrics, phase: PluginPhase, timed: Timed) {
+        let mut shard = self.shard.borrow_mut();
+        shard.untimed_callbacks(plugin, phase, timed.untimed);
+        shard.plugin_callback(plugin, phase, timed.took);
     }
 
     /// Counts what happened to a connection whose bytes are passed on.

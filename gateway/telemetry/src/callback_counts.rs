@@ -16,19 +16,27 @@ pub(crate) struct CallbackCounts {
     /// Counts, not cumulative.
     pub(crate) buckets: [u64; CALLBACK_BOUNDS.len() + 1],
     nanoseconds: u64,
+    /// How long the last one took that was measured.
+    last: u64,
 }
 
 impl CallbackCounts {
     /// Counts a callback.
     pub(crate) fn observe(&mut self, took: Duration) {
         let whole = took.as_secs().saturating_mul(1_000_000_000);
-        let took = whole.saturating_add(took.subsec_nanos().into());
+        self.last = whole.saturating_add(took.subsec_nanos().into());
+        self.observe_untimed(1);
+    }
+
+    /// Counts so many that were not measured: they are taken to be as long as the last one that was.
+    pub(crate) fn observe_untimed(&mut self, count: u32) {
+        let (took, count) = (self.last, u64::from(count));
         // Nearly all are below the first bound.
         let bucket = NANOSECONDS.iter().position(|bound| took <= *bound);
         if let Some(bucket) = self.buckets.get_mut(bucket.unwrap_or(NANOSECONDS.len())) {
-            *bucket += 1;
+            *bucket += count;
         }
-        self.nanoseconds = self.nanoseconds.saturating_add(took);
+        self.nanoseconds = self.nanoseconds.saturating_add(took.saturating_mul(count));
     }
 
     /// Whether nothing was counted.
@@ -58,6 +66,15 @@ mod tests {
     fn the_bounds_in_nanoseconds_are_those_in_seconds() {
         let nanoseconds = CALLBACK_BOUNDS.map(|bound| (bound * 1e9).round() as u64);
         assert_eq!(nanoseconds, NANOSECONDS);
+    }
+
+    #[test]
+    fn what_was_not_measured_is_like_the_last_that_was() {
+        let mut counts = CallbackCounts::default();
+        counts.observe(Duration::from_micros(3));
+        counts.observe_untimed(7);
+        assert_eq!(counts.buckets[1], 8);
+        assert!((counts.seconds() - 0.000_024).abs() < 1e-9);
     }
 
     #[test]

@@ -1,8 +1,6 @@
 //! One worker's counts of plugins' callbacks, found by the plugin's number: it is looked up some ten times for one
 //! request.
 
-use std::time::Duration;
-
 use crate::callback_counts::CallbackCounts;
 use crate::plugin_phase::PluginPhase;
 
@@ -13,16 +11,13 @@ pub(crate) struct CallbackShard(Vec<Option<Box<Phases>>>);
 type Phases = [CallbackCounts; PluginPhase::ALL.len()];
 
 impl CallbackShard {
-    /// Counts a callback.
-    pub(crate) fn observe(&mut self, plugin: u32, phase: PluginPhase, took: Duration) {
+    /// The counts of a plugin's phase.
+    pub(crate) fn of(&mut self, plugin: u32, phase: PluginPhase) -> Option<&mut CallbackCounts> {
         let place = plugin as usize;
         if self.0.get(place).is_none_or(Option::is_none) {
             self.make_place(place);
         }
-        let phases = self.0.get_mut(place).and_then(Option::as_mut);
-        if let Some(counts) = phases.and_then(|phases| phases.get_mut(phase as usize)) {
-            counts.observe(took);
-        }
+        self.0.get_mut(place)?.as_mut()?.get_mut(phase as usize)
     }
 
     /// What was counted, by plugin and phase.
@@ -49,6 +44,8 @@ impl CallbackShard {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -57,7 +54,7 @@ mod tests {
         for (plugin, phase) in
             [(3, PluginPhase::ContextCreate), (1, PluginPhase::Log), (3, PluginPhase::RequestBody)]
         {
-            shard.observe(plugin, phase, Duration::from_nanos(10));
+            shard.of(plugin, phase).unwrap().observe(Duration::from_nanos(10));
         }
         let told: Vec<_> = shard.iter().map(|(key, _)| key).collect();
         assert_eq!(

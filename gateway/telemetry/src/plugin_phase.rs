@@ -40,7 +40,7 @@ pub enum PluginPhase {
 
 impl PluginPhase {
     /// Every phase, in the order of their numbers.
-    pub(crate) const ALL: [PluginPhase; 16] = [
+    pub const ALL: [PluginPhase; 16] = [
         PluginPhase::RequestHeaders,
         PluginPhase::RequestBody,
         PluginPhase::RequestTrailers,

@@ -43,7 +43,16 @@ impl MetricShard {
 
     /// Counts a plugin's callback.
     pub fn plugin_callback(&mut self, plugin: &PluginMetrics, phase: PluginPhase, took: Duration) {
-        self.callbacks.observe(plugin.id(), phase, took);
+        if let Some(counts) = self.callbacks.of(plugin.id(), phase) {
+            counts.observe(took);
+        }
+    }
+
+    /// Counts so many that were not measured: they count as the last one of their phase that was.
+    pub fn untimed_callbacks(&mut self, plugin: &PluginMetrics, phase: PluginPhase, count: u32) {
+        if let Some(counts) = self.callbacks.of(plugin.id(), phase) {
+            counts.observe_untimed(count);
+        }
     }
 
     /// Counts what happened to a connection whose bytes are passed on.

@@ -18,14 +18,22 @@ pub(crate) struct Seen {
 }
 
 /// What a callback has asked for, as data.
-pub(crate) fn effects(vm: &mut Vm, stream: StreamId, action: Action, body: Bytes) -> Effects {
+pub(crate) fn effects(
+    vm: &mut Vm,
+    stream: StreamId,
+    action: Action,
+    body: Option<Bytes>,
+) -> Effects {
     let state = vm.store.data_mut();
     if action != Action::Continue {
         state.note_held_back();
     }
+    if state.wishes.are_none() && state.held.is_empty() {
+        return Effects { action, reply: None, body: None };
+    }
     let wishes = std::mem::take(&mut state.wishes);
     let effects =
-        Effects { action, reply: wishes.reply, body: wishes.body_changed.then_some(body) };
+        Effects { action, reply: wishes.reply, body: body.filter(|_| wishes.body_changed) };
     let own = Late { reply: None, closing: wishes.close, resumed: wishes.resume };
     let (reply, closing) = state.held.take_overdue(stream.0);
     with(with(effects, own), Late { reply, closing, resumed: false })

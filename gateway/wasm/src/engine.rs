@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
+use portcullis_model::PluginLimits;
 use portcullis_store::Store;
 use wasmtime::Linker;
 
@@ -124,8 +125,8 @@ impl Engine {
         &self.linker
     }
 
-    pub(crate) fn watch(&self) -> Watch {
-        self.ticker.watch()
+    pub(crate) fn watch(&self, limits: &PluginLimits) -> Watch {
+        self.ticker.watch(limits)
     }
 
     pub(crate) fn background(&self) -> &Arc<Background> {

@@ -39,7 +39,8 @@ impl Frozen {
         let instrumented = wasmtime::Module::from_binary(engine.wasmtime(), &instrumented)
             .map_err(|error| LoadError::Compile(one_line(&error)))?;
         let pre = link(engine.linker(), &instrumented)?;
-        let mut configured = Vm::start(&pre, facts.clone(), engine.watch())?;
+        let watch = engine.watch(&facts.settings.limits);
+        let mut configured = Vm::start(&pre, facts.clone(), watch.clone())?;
         check_nothing_is_open(configured.store.data())?;
         let ticks = configured.store.data().errands.tick;
         let mut seen = Seen { vm: &mut configured, unknown: None };
@@ -53,7 +54,7 @@ impl Frozen {
             .map_err(|error| isolation(one_line(&error)))?;
         let frozen = Frozen { pre: link(pool.linker(), &frozen)?, ticks };
         // The first one shows whether there is room for it at all.
-        frozen.thaw(facts.clone(), engine.watch(), LogQuota::default())?;
+        frozen.thaw(facts.clone(), watch, LogQuota::default())?;
         Ok(frozen)
     }
 

@@ -33,7 +33,7 @@ impl Instance {
     ) -> Result<Effects, PluginFault> {
         let fields = request_field_count(exchange);
         let seen = Seen { phase: Phase::RequestHeaders, stream, end };
-        self.pass(seen, exchange, Bytes::new(), Asked::Head(fields))
+        self.pass(seen, exchange, None, Asked::Head(fields))
     }
 
     /// A piece of the request's body has come, or, where earlier ones were held, all of them. The guest's body
@@ -47,7 +47,7 @@ impl Instance {
     ) -> Result<Effects, PluginFault> {
         let seen = Seen { phase: Phase::RequestBody, stream, end };
         let size = body.len();
-        self.pass(seen, exchange, body, Asked::Body(size))
+        self.pass(seen, exchange, Some(body), Asked::Body(size))
     }
 
     /// The request's trailers have come, which are in the exchange. `body` is what is held of the body.
@@ -59,7 +59,7 @@ impl Instance {
     ) -> Result<Effects, PluginFault> {
         let fields = exchange.request_trailers.as_ref().map_or(0, http::HeaderMap::len);
         let seen = Seen { phase: Phase::RequestTrailers, stream, end: EndOfStream::Yes };
-        self.pass(seen, exchange, body, Asked::Trailers(fields))
+        self.pass(seen, exchange, Some(body), Asked::Trailers(fields))
     }
 
     /// The reply's head is known.
@@ -71,7 +71,7 @@ impl Instance {
     ) -> Result<Effects, PluginFault> {
         let fields = response_field_count(exchange);
         let seen = Seen { phase: Phase::ResponseHeaders, stream, end };
-        self.pass(seen, exchange, Bytes::new(), Asked::Head(fields))
+        self.pass(seen, exchange, None, Asked::Head(fields))
     }
 
     /// As [`on_request_body`](Self::on_request_body), of the reply.
@@ -84,7 +84,7 @@ impl Instance {
     ) -> Result<Effects, PluginFault> {
         let seen = Seen { phase: Phase::ResponseBody, stream, end };
         let size = body.len();
-        self.pass(seen, exchange, body, Asked::Body(size))
+        self.pass(seen, exchange, Some(body), Asked::Body(size))
     }
 
     /// As [`on_request_trailers`](Self::on_request_trailers), of the reply.
@@ -97,7 +97,7 @@ impl Instance {
         let trailers = exchange.response.as_ref().and_then(|head| head.trailers.as_ref());
         let fields = trailers.map_or(0, http::HeaderMap::len);
         let seen = Seen { phase: Phase::ResponseTrailers, stream, end: EndOfStream::Yes };
-        self.pass(seen, exchange, body, Asked::Trailers(fields))
+        self.pass(seen, exchange, Some(body), Asked::Trailers(fields))
     }
 
     /// The exchange is over: `on_done`, `on_log` and `on_delete`. A guest that never saw the stream sees
@@ -129,11 +129,11 @@ impl Instance {
         &self,
         seen: Seen,
         exchange: &mut Box<Exchange>,
-        body: Bytes,
+        body: Option<Bytes>,
         asked: Asked,
     ) -> Result<Effects, PluginFault> {
         if let Some(slice) = self.slice_for_next() {
-            return self.pass_slowly(seen, exchange, (body, asked), slice);
+            return self.pass_slowly(seen, exchange, (body.unwrap_or_default(), asked), slice);
         }
         self.callback(seen, exchange, body, |store, callbacks| {
             let raw = asked.call(callbacks, &seen, store)?;
@@ -145,22 +145,28 @@ impl Instance {
         &self,
         seen: Seen,
         exchange: &mut Box<Exchange>,
-        body: Bytes,
+        body: Option<Bytes>,
         call: impl FnOnce(&mut Store<GuestState>, &Callbacks) -> wasmtime::Result<Action>,
     ) -> Result<Effects, PluginFault> {
         if self.usage.is_over_budget(seen.stream.0) {
             return Err(PluginFault::request_budget());
         }
+        let given = body.is_some();
         self.with_guest(exchange, |vm| {
             let action = vm.run(|store, callbacks| {
                 create_stream(store, callbacks, seen.stream)?;
                 let state = store.data_mut();
                 state.enter(seen.phase, seen.stream.0);
-                (state.body, state.end) = (body, seen.end);
+                state.end = seen.end;
+                if let Some(body) = body {
+                    state.body = body;
+                }
                 call(store, callbacks)
             });
+            let state = vm.store.data_mut();
+            let has_body = given || state.wishes.body_changed;
             // Its bytes are the caller's again, to be changed in place.
-            let body = std::mem::take(&mut vm.store.data_mut().body);
+            let body = has_body.then(|| std::mem::take(&mut state.body));
             Ok(effects(vm, seen.stream, action?, body))
         })
     }

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use portcullis_exchange::Exchange;
+use portcullis_telemetry::PluginPhase;
 use rustc_hash::FxHashSet;
 
 use crate::agenda::Agenda;
@@ -20,6 +21,7 @@ use crate::effects::{Direction, FaultKind, PluginFault, Resumed, StreamId};
 use crate::held::{HeldStreams, Parked};
 use crate::slow_call::SlowCalls;
 use crate::state::{PluginFacts, ROOT_CONTEXT};
+use crate::stopwatch::Stopwatch;
 use crate::usage::{Spent, Usage};
 use crate::vm::Vm;
 
@@ -40,8 +42,10 @@ pub struct Instance {
     /// The streams that have met its failure, or their own.
     failed: RefCell<FxHashSet<u32>>,
     pub(crate) usage: Usage,
+    stopwatch: Stopwatch,
     /// The time of the callback that ran last has been counted: it was long.
     pub(crate) counted: Cell<bool>,
+    long: Cell<Duration>,
     /// Whether its plugin works again shows at its next callback.
     on_trial: Cell<bool>,
     lasting: Lasting,
@@ -116,7 +120,9 @@ impl Instance {
             facts,
             background,
             usage,
+            stopwatch: Stopwatch::new(),
             counted: Cell::new(false),
+            long: Cell::default(),
             on_trial: Cell::new(false),
             lasting,
             me,
@@ -182,9 +188,31 @@ impl Instance {
         if first { Meeting::First } else { Meeting::Again }
     }
 
+    /// Whether the caller of the next callback is to measure how long it takes, and [charge](Self::charge) that. Where
+    /// the last ones were short, few are: those that turn out to be long are noticed all the same.
+    pub fn times_next(&self) -> bool {
+        self.stopwatch.times_next()
+    }
+
+    /// A callback that nobody measured has ended: its processor time, where it was so long that it was noticed. Others
+    /// are to be [counted](Self::take_untimed) with the next one that is measured.
+    pub fn end_untimed(&self, phase: PluginPhase) -> Option<Duration> {
+        if self.counted.take() {
+            return Some(self.long.get());
+        }
+        self.stopwatch.add_untimed(phase);
+        None
+    }
+
+    /// How many callbacks of a phase nobody measured, since this was last asked.
+    pub fn take_untimed(&self, phase: PluginPhase) -> u32 {
+        self.stopwatch.take_untimed(phase)
+    }
+
     /// Counts the time of the stream's last callback, as its caller has measured it, against the budgets of the request
     /// and of the worker. Those that were long have been counted by the processor's clock.
     pub fn charge(&self, stream: StreamId, began: Instant, took: Duration) {
+        self.stopwatch.note(took);
         if !self.counted.take() {
             self.count_time(Some(stream.0), began + took, Self::at_most_uncounted(took));
         }
@@ -293,13 +321,7 @@ impl Instance {
         exchange: &mut Box<Exchange>,
         run: impl FnOnce(&mut Vm) -> Result<T, PluginFault>,
     ) -> Result<T, PluginFault> {
-        self.with_vm(|vm| {
-            std::mem::swap(&mut vm.store.data_mut().exchange, exchange);
-            let result = catch_unwind(AssertUnwindSafe(|| run(&mut *vm)))
-                .unwrap_or_else(|_panic| Err(PluginFault::host_panic()));
-            std::mem::swap(&mut vm.store.data_mut().exchange, exchange);
-            result
-        })
+        self.lend(Some(exchange), run)
     }
 
     /// Runs the guest without an exchange of its own, for callbacks of the root context. Those of held streams
@@ -308,18 +330,36 @@ impl Instance {
         &self,
         run: impl FnOnce(&mut Vm) -> Result<T, PluginFault>,
     ) -> Result<T, PluginFault> {
-        self.run_out();
+        self.lend(None, run)
+    }
+
+    fn lend<T>(
+        &self,
+        mut exchange: Option<&mut Box<Exchange>>,
+        run: impl FnOnce(&mut Vm) -> Result<T, PluginFault>,
+    ) -> Result<T, PluginFault> {
+        if self.slice.is_some() {
+            self.run_out();
+        }
         let Some(mut vm) = self.vm.take() else {
             return Err(PluginFault::dead());
         };
         self.counted.set(false);
         self.lend_held(&mut vm);
+        if let Some(exchange) = &mut exchange {
+            std::mem::swap(&mut vm.store.data_mut().exchange, *exchange);
+        }
         let result = catch_unwind(AssertUnwindSafe(|| {
             let result = run(&mut vm)?;
-            vm.delete_done()?;
+            if !vm.store.data().done.is_empty() {
+                // Their requests are others.
+                vm.give_back(&mut exchange);
+                vm.delete_done()?;
+            }
             Ok(result)
         }))
         .unwrap_or_else(|_panic| Err(PluginFault::host_panic()));
+        vm.give_back(&mut exchange);
         self.lend_held(&mut vm);
         match &result {
             Ok(_) => self.settle(vm),
@@ -345,6 +385,8 @@ impl Instance {
                 state.running != ROOT_CONTEXT && !state.connections.contains(&state.running);
             let stream = of_request.then_some(state.running);
             self.counted.set(true);
+            self.long.set(long);
+            self.stopwatch.note(long);
             self.count_time(stream, Instant::now(), long);
         }
         if self.on_trial.take() {

@@ -6,7 +6,6 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use portcullis_crypto::{hex, sha256};
 use portcullis_store::Store;
 use wasmtime::{Engine, Module};
 
@@ -20,13 +19,13 @@ pub(crate) struct Compiled {
     pub(crate) was_kept: bool,
 }
 
-/// Compiles, or takes what is kept. What does not load is compiled anew.
+/// Compiles the module with this SHA-256, in hex, or takes what is kept. What does not load is compiled anew.
 pub(crate) fn compile(
     engine: &Engine,
-    bytes: &[u8],
+    (bytes, digest): (&[u8], &str),
     kept: Option<&Store>,
 ) -> Result<Compiled, LoadError> {
-    let name = name(engine, bytes);
+    let name = name(engine, digest);
     if let Some(store) = kept
         && let Some(module) = load(engine, store, &name)
     {
@@ -42,15 +41,10 @@ pub(crate) fn compile(
 }
 
 /// Of a module, and of all that decides what the compiler makes of it: its version, its settings, the processor.
-fn name(engine: &Engine, bytes: &[u8]) -> String {
+fn name(engine: &Engine, digest: &str) -> String {
     let mut engine_hash = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut engine_hash);
-    format!(
-        "machine code {} {} {:016x}",
-        hex(&sha256(bytes)),
-        env!("CARGO_PKG_VERSION"),
-        engine_hash.finish()
-    )
+    format!("machine code {digest} {} {:016x}", env!("CARGO_PKG_VERSION"), engine_hash.finish())
 }
 
 fn load(engine: &Engine, store: &Store, name: &str) -> Option<Module> {
@@ -81,9 +75,19 @@ fn keep(store: &Store, name: &str, module: &Module) {
 mod tests {
     use std::fs;
 
+    use portcullis_crypto::{hex, sha256};
+
     use super::*;
 
     const TEXT: &str = r#"(module (func (export "seven") (result i32) i32.const 7))"#;
+
+    fn digest(bytes: &[u8]) -> String {
+        hex(&sha256(bytes))
+    }
+
+    fn compile_one(engine: &Engine, bytes: &[u8], store: &Store) -> Result<Compiled, LoadError> {
+        compile(engine, (bytes, &digest(bytes)), Some(store))
+    }
 
     fn seven(module: &Module) -> i32 {
         let mut store = wasmtime::Store::new(module.engine(), ());
@@ -98,16 +102,16 @@ mod tests {
         let store = Store::open(&directory.path().join("code"), 1 << 30).unwrap();
         let bytes = wat::parse_str(TEXT).unwrap();
         let engine = Engine::default();
-        let first = compile(&engine, &bytes, Some(&store)).unwrap();
-        let second = compile(&Engine::default(), &bytes, Some(&store)).unwrap();
+        let first = compile_one(&engine, &bytes, &store).unwrap();
+        let second = compile_one(&Engine::default(), &bytes, &store).unwrap();
         assert_eq!((first.was_kept, second.was_kept), (false, true));
         assert_eq!((seven(&first.module), seven(&second.module)), (7, 7));
         let other = wat::parse_str("(module (func))").unwrap();
-        assert!(!compile(&engine, &other, Some(&store)).unwrap().was_kept);
+        assert!(!compile_one(&engine, &other, &store).unwrap().was_kept);
         let mut settings = wasmtime::Config::new();
         settings.epoch_interruption(true);
         let stricter = Engine::new(&settings).unwrap();
-        assert!(!compile(&stricter, &bytes, Some(&store)).unwrap().was_kept);
+        assert!(!compile_one(&stricter, &bytes, &store).unwrap().was_kept);
     }
 
     #[test]
@@ -116,20 +120,20 @@ mod tests {
         let store = Store::open(&directory.path().join("code"), 1 << 30).unwrap();
         let bytes = wat::parse_str(TEXT).unwrap();
         let engine = Engine::default();
-        compile(&engine, &bytes, Some(&store)).unwrap();
-        let path = store.path(&name(&engine, &bytes));
+        compile_one(&engine, &bytes, &store).unwrap();
+        let path = store.path(&name(&engine, &digest(&bytes)));
         let good = fs::read(&path).unwrap();
         for at in (0..good.len()).step_by(good.len() / 50) {
             let mut flipped = good.clone();
             flipped[at] ^= 1;
             fs::write(&path, flipped).unwrap();
-            let compiled = compile(&engine, &bytes, Some(&store)).unwrap();
+            let compiled = compile_one(&engine, &bytes, &store).unwrap();
             assert!(!compiled.was_kept);
             assert_eq!(seven(&compiled.module), 7);
         }
         // Whole, but none of ours: wasmtime refuses it, and it is replaced.
-        store.write(&name(&engine, &bytes), b"no machine code").unwrap();
-        assert!(!compile(&engine, &bytes, Some(&store)).unwrap().was_kept);
-        assert!(compile(&engine, &bytes, Some(&store)).unwrap().was_kept);
+        store.write(&name(&engine, &digest(&bytes)), b"no machine code").unwrap();
+        assert!(!compile_one(&engine, &bytes, &store).unwrap().was_kept);
+        assert!(compile_one(&engine, &bytes, &store).unwrap().was_kept);
     }
 }

@@ -37,10 +37,11 @@ impl Module {
         kept: Option<&Store>,
     ) -> Result<Self, LoadError> {
         let capabilities = read_capability_manifest(bytes)?;
-        let Compiled { module, was_kept } = compile(engine, bytes, kept)?;
+        let digest = hex(&sha256(bytes));
+        let Compiled { module, was_kept } = compile(engine, (bytes, &digest), kept)?;
         let abi = check_exports(&module)?;
         let pre = link(linker, &module)?;
-        let (hooks, digest) = (Hooks::of(&module), hex(&sha256(bytes)));
+        let hooks = Hooks::of(&module);
         let source = Bytes::copy_from_slice(bytes);
         Ok(Module { pre, abi, hooks, digest, source, capabilities, was_kept })
     }

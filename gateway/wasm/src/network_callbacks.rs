@@ -27,7 +27,7 @@ impl Instance {
         exchange: &mut Box<Exchange>,
     ) -> Result<Effects, PluginFault> {
         let seen = Seen { phase: Phase::NewConnection, stream, end: EndOfStream::No };
-        self.callback(seen, exchange, Bytes::new(), |store, callbacks| {
+        self.callback(seen, exchange, None, |store, callbacks| {
             store.data_mut().connections.insert(stream.0);
             let Some(call) = &callbacks.network.new_connection else {
                 return Ok(Action::Continue);
@@ -47,7 +47,7 @@ impl Instance {
         end: EndOfStream,
     ) -> Result<Effects, PluginFault> {
         let (seen, size) = (Seen { phase: Phase::DownstreamData, stream, end }, data.len());
-        self.callback(seen, exchange, data, |store, callbacks| {
+        self.callback(seen, exchange, Some(data), |store, callbacks| {
             call_data(&callbacks.network.downstream_data, store, stream, (size, end))
         })
     }
@@ -61,7 +61,7 @@ impl Instance {
         end: EndOfStream,
     ) -> Result<Effects, PluginFault> {
         let (seen, size) = (Seen { phase: Phase::UpstreamData, stream, end }, data.len());
-        self.callback(seen, exchange, data, |store, callbacks| {
+        self.callback(seen, exchange, Some(data), |store, callbacks| {
             call_data(&callbacks.network.upstream_data, store, stream, (size, end))
         })
     }
@@ -95,11 +95,9 @@ impl Instance {
     ) {
         let seen = Seen { phase: Phase::ConnectionClose, stream, end: EndOfStream::Yes };
         // What it asks for now comes too late.
-        let _ = self.callback(seen, exchange, Bytes::new(), |store, callbacks| {
-            match callback(callbacks) {
-                Some(call) => call.call(store, (stream.0, by as u32)).map(|()| Action::Continue),
-                None => Ok(Action::Continue),
-            }
+        let _ = self.callback(seen, exchange, None, |store, callbacks| match callback(callbacks) {
+            Some(call) => call.call(store, (stream.0, by as u32)).map(|()| Action::Continue),
+            None => Ok(Action::Continue),
         });
     }
 }

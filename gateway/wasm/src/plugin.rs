@@ -173,7 +173,7 @@ impl Plugin {
 
     /// A mark that one of its guests runs.
     pub(crate) fn watch(&self) -> Watch {
-        self.engine.watch()
+        self.engine.watch(&self.facts.settings.limits)
     }
 
     /// Hands a worker an instance; `None` while a replacement is being started.

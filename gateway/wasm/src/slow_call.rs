@@ -186,7 +186,7 @@ async fn run_guest(
     let called = called.await;
     let body = std::mem::take(&mut vm.store.data_mut().body);
     let action = called.map_err(|error| fault_of(&error, denial(&mut vm.store)))?;
-    let effects = effects(vm, seen.stream, action, body);
+    let effects = effects(vm, seen.stream, action, Some(body));
     vm.delete_done()?;
     Ok(effects)
 }

@@ -23,6 +23,7 @@ use crate::fault_log::FaultLog;
 use crate::held::HeldStreams;
 use crate::key_sets::KeySets;
 use crate::limits::MemoryAccount;
+use crate::made_fields::MadeFields;
 use crate::node::NodeMetadata;
 use crate::quotas::LogQuota;
 use crate::shared::Scope;
@@ -151,42 +152,52 @@ pub(crate) struct Wishes {
     pub(crate) body_changed: bool,
 }
 
-/// The data of one instance's store.
+impl Wishes {
+    /// Whether it asked for nothing.
+    pub(crate) fn are_none(&self) -> bool {
+        self.reply.is_none() && !(self.resume || self.close || self.body_changed)
+    }
+}
+
+/// The data of one instance's store, in this order: what each callback touches comes first and lies together.
+#[repr(C)]
 pub(crate) struct GuestState {
-    pub(crate) facts: Arc<PluginFacts>,
-    pub(crate) memory: Option<Memory>,
-    /// Shared: a copy for each value that a host call gives would count up all that its type belongs to.
-    pub(crate) allocator: Option<Arc<TypedFunc<u32, u32>>>,
+    /// The exchange of the stream that runs; a blank one while none does.
+    pub(crate) exchange: Box<Exchange>,
     pub(crate) phase: Phase,
     pub(crate) nesting: Nesting,
+    /// Whether the message that the callback is about ends with what the guest sees now.
+    pub(crate) end: EndOfStream,
     /// The context whose callback runs.
     pub(crate) running: u32,
     /// The context that host calls mean.
     pub(crate) effective: u32,
+    /// The context whose stream's end the guest is being told of, until it is done.
+    pub(crate) ending: Option<u32>,
+    pub(crate) wishes: Wishes,
+    /// Of the body that the callback that runs is about; nothing else is.
+    pub(crate) body: Bytes,
+    /// Contexts that are done, to be deleted after the callback.
+    pub(crate) done: Vec<u32>,
     /// Contexts of streams that the guest knows.
     pub(crate) streams: FxHashSet<u32>,
-    /// Those of them that are connections whose bytes are passed on.
+    /// What is held of other streams, and of the other half of the one that runs.
+    pub(crate) held: HeldStreams,
+    /// Of the start, then of each callback.
+    pub(crate) time: TimeBudget,
+    pub(crate) account: MemoryAccount,
+    pub(crate) memory: Option<Memory>,
+    /// Shared: a copy for each value that a host call gives would count up all that its type belongs to.
+    pub(crate) allocator: Option<Arc<TypedFunc<u32, u32>>>,
+    pub(crate) facts: Arc<PluginFacts>,
+    /// What a host call gives, copied here while the guest's allocator runs; used again for the next.
+    scratch: Vec<u8>,
+    /// Header fields that it has set before.
+    pub(crate) made_fields: MadeFields,
+    /// Those of the streams that are connections whose bytes are passed on.
     pub(crate) connections: FxHashSet<u32>,
     /// Contexts whose streams are over, and which are not done.
     pub(crate) lingering: FxHashSet<u32>,
-    /// The context whose stream's end the guest is being told of, until it is done.
-    pub(crate) ending: Option<u32>,
-    /// Contexts that are done, to be deleted after the callback.
-    pub(crate) done: Vec<u32>,
-    /// What a host call gives, copied here while the guest's allocator runs; used again for the next.
-    scratch: Vec<u8>,
-    /// The exchange of the stream that runs; a blank one while none does.
-    pub(crate) exchange: Box<Exchange>,
-    /// Of the body that the callback that runs is about; nothing else is.
-    pub(crate) body: Bytes,
-    /// Whether that callback's message ends with what the guest sees now.
-    pub(crate) end: EndOfStream,
-    pub(crate) wishes: Wishes,
-    /// What is held of other streams, and of the other half of the one that runs.
-    pub(crate) held: HeldStreams,
-    pub(crate) account: MemoryAccount,
-    /// Of the start, then of each callback.
-    pub(crate) time: TimeBudget,
     /// What it asked for that lasts longer than a callback.
     pub(crate) errands: Errands,
     /// What Envoy would have at hand still, where the plugin wants to be treated as there.
@@ -228,6 +239,7 @@ impl GuestState {
             ending: None,
             done: Vec::new(),
             scratch: Vec::new(),
+            made_fields: MadeFields::default(),
             exchange: blank_exchange(),
             body: Bytes::new(),
             end: EndOfStream::No,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use portcullis_exchange::Exchange;
 use wasmtime::{Engine, Instance, InstancePre, Store, UpdateDeadline};
 
 use crate::abi::{Callbacks, find_allocator};
@@ -70,6 +71,13 @@ impl Vm {
 }
 
 impl Vm {
+    /// Gives back the exchange that it was lent, once.
+    pub(crate) fn give_back(&mut self, lent: &mut Option<&mut Box<Exchange>>) {
+        if let Some(exchange) = lent.take() {
+            std::mem::swap(&mut self.store.data_mut().exchange, exchange);
+        }
+    }
+
     /// `on_delete` for the contexts that are done.
     pub(crate) fn delete_done(&mut self) -> Result<(), PluginFault> {
         while let Some(context) = self.store.data_mut().done.pop() {

@@ -185,6 +185,18 @@ impl WorkerInstances {
         }
     }
 
+    /// Tells of callbacks that nobody measured and that were not counted with a later one that was.
+    pub fn take_untimed(&self, mut count: impl FnMut(&PluginMetrics, PluginPhase, u32)) {
+        for instance in self.places.borrow().values().filter_map(|place| place.lasting.as_ref()) {
+            for phase in PluginPhase::ALL {
+                match instance.take_untimed(phase) {
+                    0 => {}
+                    untimed => count(instance.metrics(), phase, untimed),
+                }
+            }
+        }
+    }
+
     /// The instances that have something to do outside of requests, and may. The ticks of others are left out.
     fn due(&self, now: Instant) -> Vec<Rc<Instance>> {
         let places = self.places.borrow();

@@ -11,6 +11,7 @@ use crate::abi::{Pair, Status};
 use crate::call_end::{CallError, CallResult, bad_argument};
 use crate::capability_gate::admit_header_change;
 use crate::effects::EndOfStream;
+use crate::made_fields::MadeFields;
 use crate::state::{GuestState, Phase};
 use crate::strict_maps::is_at_hand;
 
@@ -68,12 +69,17 @@ impl<'a> HeadEdit<'a> {
         trailers.as_mut().map(HeadEdit::Trailers).ok_or_else(refused)
     }
 
-    /// Sets or adds one field or pseudo-header.
-    pub(super) fn put(&mut self, name: &[u8], value: &[u8], existing: Existing) -> CallResult {
+    /// Sets or adds one field or pseudo-header. `made` are those that the plugin set before.
+    pub(super) fn put(
+        &mut self,
+        (name, value): Pair<'_>,
+        existing: Existing,
+        made: &mut MadeFields,
+    ) -> CallResult {
         if name.first() == Some(&b':') || self.is_host(name) {
             return self.put_pseudo(name, value);
         }
-        let (name, value) = match field(name, value) {
+        let (name, value) = match field_of(made.field(name, value)) {
             Ok(field) => field,
             Err(refused) => {
                 // None of a client's is left in the place of a plugin's.
@@ -183,11 +189,16 @@ impl<'a> HeadEdit<'a> {
 /// A field of a guest, valid or refused: CR, LF, NUL and what else no field may have. It is not set, and said to be:
 /// SDKs panic on any other status, and then a client that has a say in a value could end the plugin.
 pub(super) fn field(name: &[u8], value: &[u8]) -> Result<(HeaderName, HeaderValue), CallError> {
+    field_of((HeaderName::from_bytes(name).ok(), HeaderValue::from_bytes(value).ok()))
+}
+
+fn field_of(
+    made: (Option<HeaderName>, Option<HeaderValue>),
+) -> Result<(HeaderName, HeaderValue), CallError> {
     let refused = |reason| CallError::Refused(Status::Ok, reason);
-    let name = HeaderName::from_bytes(name)
-        .map_err(|_| refused("a header's name has a character that no name may have"))?;
-    let value = HeaderValue::from_bytes(value)
-        .map_err(|_| refused("a header's value has a character that no value may have"))?;
+    let (name, value) = made;
+    let name = name.ok_or(refused("a header's name has a character that no name may have"))?;
+    let value = value.ok_or(refused("a header's value has a character that no value may have"))?;
     Ok((name, value))
 }
 

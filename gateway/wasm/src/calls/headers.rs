@@ -154,7 +154,11 @@ fn put(
     let (memory, state) = memory_and_state(guest)?;
     let name = bytes(memory, key.0, key.1)?;
     let value = bytes(memory, value.0, value.1)?;
-    HeadEdit::of(state, kind)?.put(name, value, existing)
+    let mut made = std::mem::take(&mut state.made_fields);
+    let put =
+        HeadEdit::of(state, kind).and_then(|mut edit| edit.put((name, value), existing, &mut made));
+    state.made_fields = made;
+    put
 }
 
 fn remove(guest: &mut Guest<'_>, map: u32, key: Range) -> CallResult {

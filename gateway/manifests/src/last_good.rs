@@ -1,7 +1,7 @@
 //! The last version of each object that could be used, for when the next one cannot.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use portcullis_crypto::{Credential, TrustAnchors};
 use portcullis_model::ObjectId;
@@ -11,7 +11,7 @@ use crate::kinds::Object;
 /// What served last. Empty at start; each conversion returns the one for the next.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LastGood {
-    objects: HashMap<ObjectId, Kept>,
+    objects: HashMap<Arc<str>, OfKind>,
     /// What the regular expressions of those that have some take, in bytes.
     expressions: HashMap<ObjectId, usize>,
     credentials: HashMap<ServerId, Vec<Credential>>,
@@ -21,6 +21,21 @@ pub(crate) struct LastGood {
 
 /// The object that asks for TLS to an upstream, and the path of its `tls`.
 pub(crate) type UpstreamTlsId = (Option<ObjectId>, Box<str>);
+
+/// The objects of one kind; of two with one identity the later counts.
+#[derive(Clone, Debug, Default)]
+struct OfKind {
+    all: Vec<(ObjectId, Kept)>,
+    /// Where each stands. Most kinds are never asked for: then nothing was broken.
+    places: OnceLock<HashMap<ObjectId, usize>>,
+}
+
+impl OfKind {
+    fn places(&self) -> &HashMap<ObjectId, usize> {
+        let pair = |(place, (id, _)): (usize, &(ObjectId, Kept))| (id.clone(), place);
+        self.places.get_or_init(|| self.all.iter().enumerate().map(pair).collect())
+    }
+}
 
 /// What TLS to an upstream was made with, and the names that it was found by.
 #[derive(Clone, Debug)]
@@ -56,17 +71,23 @@ pub(crate) type ServerId = (ObjectId, Arc<str>);
 impl LastGood {
     /// The last good version of an object.
     pub(crate) fn object(&self, id: &ObjectId) -> Option<&Kept> {
-        self.objects.get(id)
+        let of_kind = self.objects.get(&id.kind)?;
+        of_kind.all.get(*of_kind.places().get(id)?).map(|(_, kept)| kept)
     }
 
     /// Every object.
     pub(crate) fn objects(&self) -> impl Iterator<Item = (&ObjectId, &Kept)> {
-        self.objects.iter()
+        self.objects.values().flat_map(|of_kind| {
+            let places = of_kind.places().values();
+            places.filter_map(|place| of_kind.all.get(*place)).map(|(id, kept)| (id, kept))
+        })
     }
 
-    /// Keeps an object.
+    /// Keeps an object, in the place of one that was kept before.
     pub(crate) fn keep(&mut self, id: ObjectId, object: Object, file: Arc<str>) {
-        self.objects.insert(id, Kept { object, file });
+        let of_kind = self.objects.entry(id.kind.clone()).or_default();
+        of_kind.all.push((id, Kept { object, file }));
+        of_kind.places.take();
     }
 
     /// What the regular expressions of an object take, in bytes.

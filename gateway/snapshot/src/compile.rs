@@ -117,7 +117,7 @@ impl Compiler {
                 false => Surroundings::Changed,
             }
         });
-        let mut known = KnownRules::of_tables(before.map(|table| &**table), surroundings);
+        let mut known = KnownRules::of_tables(before.map(|table| table.before()), surroundings);
         let sockets = by_socket(&model.listeners)
             .into_iter()
             .map(|(key, listeners)| {

@@ -7,8 +7,9 @@ use portcullis_model::Rule;
 use portcullis_routing::{RouteTable, Slots, map_at_once};
 use rustc_hash::FxHashMap;
 
+use crate::compiled_rule::CompiledRule;
+use crate::listener_chains::ListenerChains;
 use crate::parts::Parts;
-use crate::table::{CompiledRule, ListenerChains, SocketTable};
 
 /// Fewer rules are compiled by one thread.
 const FEW_RULES: usize = 5000;
@@ -21,10 +22,19 @@ pub(crate) enum Surroundings {
     Changed,
 }
 
+/// The rules of a table before.
+#[derive(Clone, Copy)]
+pub(crate) struct Before<'b> {
+    pub(crate) routes: &'b RouteTable,
+    pub(crate) rules: &'b Slots<Arc<CompiledRule>>,
+    /// The numbers of those that have plugins.
+    pub(crate) plugged: &'b [usize],
+}
+
 /// The compiled rules of other tables: of the sockets before, and of those built so far, for most Gateways have the
 /// same routes on two. They are found by the addresses of what they were compiled from.
 pub(crate) struct KnownRules<'k> {
-    before: Vec<&'k SocketTable>,
+    before: Vec<Before<'k>>,
     surroundings: Surroundings,
     /// Made when it is asked first.
     of_before: OnceLock<FxHashMap<usize, &'k Arc<CompiledRule>>>,
@@ -34,7 +44,7 @@ pub(crate) struct KnownRules<'k> {
 impl<'k> KnownRules<'k> {
     /// Those of the tables before.
     pub(crate) fn of_tables(
-        before: impl Iterator<Item = &'k SocketTable>,
+        before: impl Iterator<Item = Before<'k>>,
         surroundings: Surroundings,
     ) -> Self {
         let (of_before, of_now) = (OnceLock::new(), FxHashMap::default());
@@ -48,7 +58,7 @@ impl<'k> KnownRules<'k> {
     fn of(&self, rule: &Arc<Rule>) -> Option<&Arc<CompiledRule>> {
         let address = address(rule);
         let of_before = || {
-            let rules = self.before.iter().flat_map(|table| &table.rules);
+            let rules = self.before.iter().flat_map(|table| table.rules);
             rules.map(|rule| (self::address(&rule.rule), rule)).collect()
         };
         let now = self.of_now.get(&address);
@@ -71,7 +81,7 @@ impl RuleCompiler<'_> {
     /// The rules by their numbers in `routes`, and which of them have plugins.
     pub(crate) fn compile(
         &self,
-        previous: Option<&SocketTable>,
+        previous: Option<Before<'_>>,
         known: &mut KnownRules<'_>,
     ) -> (Slots<Arc<CompiledRule>>, Vec<usize>) {
         let as_before = previous.filter(|_| known.surroundings == Surroundings::AsBefore);
@@ -81,14 +91,14 @@ impl RuleCompiler<'_> {
     /// Compiles what is otherwise than before; `None` where that is much.
     fn renew(
         &self,
-        before: &SocketTable,
+        before: Before<'_>,
         known: &mut KnownRules<'_>,
     ) -> Option<(Slots<Arc<CompiledRule>>, Vec<usize>)> {
-        let mut touched: Vec<usize> = self.routes.touched_since(&before.routes).collect();
+        let mut touched: Vec<usize> = self.routes.touched_since(before.routes).collect();
         if touched.len() > FEW_RULES {
             return None;
         }
-        touched.extend(&before.plugged);
+        touched.extend(before.plugged);
         touched.sort_unstable();
         touched.dedup();
         let mut rules = before.rules.clone();

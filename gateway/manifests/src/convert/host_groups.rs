@@ -7,12 +7,16 @@ use std::sync::Arc;
 use portcullis_message::HostPattern;
 use portcullis_model::{ByHost, OfHost, VirtualHost};
 
+use super::bound::Bound;
 use super::findings::Findings;
 use super::merge::{Loser, Merger};
 use super::open::OpenGateway;
-use super::route_memo::{Bound, Routes, Since};
+use super::route_memo::{Routes, Since};
 use super::routes::Route;
 use crate::kinds::RouteOrder;
+
+/// The hosts of all servers, by Gateway and server.
+pub(crate) type Groups = Vec<Vec<ServerGroups>>;
 
 /// The hosts of one server.
 #[derive(Clone, Debug, Default)]
@@ -43,11 +47,11 @@ impl OfHost for Group {
 pub(crate) fn group_hosts(
     gateways: &[OpenGateway],
     routes: &Routes,
-    since: Since<'_>,
+    since: Since<'_, Groups>,
     findings: &mut Findings,
-) -> Vec<Vec<ServerGroups>> {
+) -> Groups {
     let (before, gone, added) = match since {
-        Since::Some { groups, gone, added } => (groups, gone, added),
+        Since::Some { groups, gone, added } => (groups.as_slice(), gone, added),
         Since::AllChanged => (&[][..], Vec::new(), (0..routes.iter().count()).collect()),
     };
     let mut grouping = Grouping {

@@ -7,10 +7,11 @@ use portcullis_message::HostPattern;
 use portcullis_model::{ByHost, Listener, ObjectId, RequestPolicy, VirtualHost};
 
 use super::binding::OnServer;
+use super::bound::Bound;
 use super::findings::Findings;
 use super::host_groups::ServerGroups;
 use super::open::OpenGateway;
-use super::route_memo::{Bound, Routes};
+use super::route_memo::Routes;
 use super::server_tls::Credentials;
 use super::tcp_routes::TcpBinder;
 use super::workload_sources::WorkloadSources;

@@ -1,5 +1,6 @@
 //! What one conversion leaves to the next.
 
+use super::host_groups::Groups;
 use super::route_memo::RouteMemo;
 use crate::last_good::LastGood;
 
@@ -7,7 +8,7 @@ use crate::last_good::LastGood;
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     pub(super) last_good: LastGood,
-    pub(super) routes: RouteMemo,
+    pub(super) routes: RouteMemo<Groups>,
 }
 
 impl Memory {

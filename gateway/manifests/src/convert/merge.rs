@@ -8,8 +8,8 @@ use std::sync::Arc;
 use portcullis_message::HostPattern;
 use portcullis_model::{Origin, Problem, RequestMatch, Rule, VirtualHost};
 
+use super::bound::Bound;
 use super::findings::{Findings, Spot};
-use super::route_memo::Bound;
 use super::route_order::in_order;
 use super::routes::PlacedRule;
 use super::shadows::{Earlier, Loss};

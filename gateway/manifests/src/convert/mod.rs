@@ -7,6 +7,7 @@ mod authentications;
 mod authorizations;
 mod backend_tls;
 mod binding;
+mod bound;
 mod certificate_names;
 mod cluster_policy;
 mod clusters;

@@ -7,33 +7,36 @@ use std::sync::Arc;
 
 use portcullis_model::Problem;
 
-use super::binding::{Binder, OnServer};
+use super::binding::Binder;
+use super::bound::Bound;
 use super::findings::Findings;
-use super::host_groups::ServerGroups;
-use super::routes::{Route, RouteBuilder};
+use super::routes::RouteBuilder;
 use super::surroundings::Surroundings;
 use super::tcp_routes::tcp_rules;
 use crate::kinds::{RouteAction, VirtualService};
 
-/// A VirtualService with its rules, and where they are bound.
-#[derive(Debug)]
-pub(crate) struct Bound {
-    pub(crate) route: Route,
-    /// The servers that it has hosts in common with.
-    pub(crate) servers: Box<[OnServer]>,
-    /// What is wrong with it.
-    said: Box<[Problem]>,
-}
-
 /// What VirtualServices came to, for the next conversion.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct RouteMemo(Option<Arc<Kept>>);
+/// `G` is what their hosts come to.
+#[derive(Debug)]
+pub(crate) struct RouteMemo<G>(Option<Arc<Kept<G>>>);
 
 #[derive(Debug)]
-struct Kept {
+struct Kept<G> {
     surroundings: Surroundings,
     routes: Routes,
-    groups: Vec<Vec<ServerGroups>>,
+    groups: G,
+}
+
+impl<G> Clone for RouteMemo<G> {
+    fn clone(&self) -> Self {
+        RouteMemo(self.0.clone())
+    }
+}
+
+impl<G> Default for RouteMemo<G> {
+    fn default() -> Self {
+        RouteMemo(None)
+    }
 }
 
 /// The VirtualServices with hosts, in creation order.
@@ -65,13 +68,13 @@ enum Standing {
 }
 
 /// What became of the routes since the conversion before.
-pub(crate) enum Since<'m> {
+pub(crate) enum Since<'m, G> {
     /// They are other ones, or in other surroundings.
     AllChanged,
     /// All but these are the same, in the same order.
     Some {
         /// What their hosts came to.
-        groups: &'m [Vec<ServerGroups>],
+        groups: &'m G,
         /// Those that are no more.
         gone: Vec<&'m Arc<Bound>>,
         /// The places of those that are new.
@@ -79,13 +82,9 @@ pub(crate) enum Since<'m> {
     },
 }
 
-impl RouteMemo {
+impl<G> RouteMemo<G> {
     /// Of routes that were made in these surroundings.
-    pub(crate) fn new(
-        surroundings: Surroundings,
-        routes: Routes,
-        groups: Vec<Vec<ServerGroups>>,
-    ) -> Self {
+    pub(crate) fn new(surroundings: Surroundings, routes: Routes, groups: G) -> Self {
         RouteMemo(Some(Arc::new(Kept { surroundings, routes, groups })))
     }
 
@@ -96,7 +95,7 @@ impl RouteMemo {
         (builder, binder): (&mut RouteBuilder<'_, '_>, &Binder<'_>),
         surroundings: &Surroundings,
         findings: &mut Findings,
-    ) -> (Routes, Since<'_>) {
+    ) -> (Routes, Since<'_, G>) {
         let kept = self.0.as_deref().filter(|kept| kept.surroundings == *surroundings);
         let mut known = Known::of(kept.map_or(&[], |kept| &kept.routes.entries));
         let mut entries = Vec::with_capacity(services.len());

@@ -9,8 +9,8 @@ use portcullis_model::{
 };
 
 use super::binding::gateway_id;
+use super::bound::Bound;
 use super::findings::{Findings, Spot};
-use super::route_memo::Bound;
 use super::routes::{Lookup, Lost, Route, build_destination};
 use super::workload_sources::WorkloadSources;
 use crate::codes;

@@ -46,6 +46,7 @@ impl Host {
     pub fn new() -> Self {
         clock::reset();
         reset();
+        crate::timers::forget();
         Host
     }
 

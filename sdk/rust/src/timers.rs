@@ -153,12 +153,6 @@ fn tick(root: u32) {
     }
 }
 
-/// Another mock host begins: nobody waits for the ticks of the one before.
-#[cfg(not(target_arch = "wasm32"))]
-pub(crate) fn forget() {
-    TIMERS.take();
-}
-
 /// A tick too early is repeated, one too late is late for all: rounded up.
 fn set_period(nanoseconds: u64) {
     let milliseconds = nanoseconds.div_ceil(1_000_000).max(1);

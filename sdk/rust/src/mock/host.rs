@@ -46,7 +46,6 @@ impl Host {
     pub fn new() -> Self {
         clock::reset();
         reset();
-        crate::timers::forget();
         Host
     }
 

@@ -275,12 +275,3 @@ fn the_background_runs_by_ticks_and_begins_anew_after_an_error() {
     Host.advance(millis(1));
     assert_eq!(beats(), 4);
 }
-
-#[test]
-fn a_new_host_ticks_whatever_was_awaited_at_the_old_one() {
-    let first = start();
-    let _second = start();
-    Host.advance(millis(1));
-    assert_eq!(Host.metrics().read("beats"), Some(1));
-    drop(first);
-}

@@ -35,6 +35,10 @@ struct Compiled {
     matcher: Matcher,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are automata, and each has its own place in memory"
+)]
 enum Matcher {
     Automaton(dense::DFA<Vec<u32>>),
     Slow(meta::Regex),
@@ -103,7 +107,7 @@ impl Pattern {
     /// What it takes, in bytes; for one without automaton also what threads remember.
     pub fn bytes(&self) -> usize {
         match &self.compiled.matcher {
-            Matcher::Automaton(automaton) => automaton.memory_usage(),
+            Matcher::Automaton(automaton) => size_of::<Compiled>() + automaton.memory_usage(),
             Matcher::Slow(_) => LARGEST_AUTOMATON,
         }
     }

@@ -12,6 +12,7 @@ use crate::compatibility::Compatibility;
 use crate::locality::LocalityArgument;
 use crate::memory::Bytes;
 use crate::offline::OfflineArguments;
+use crate::output::Output;
 use crate::plugin_arguments::PluginCommand;
 use crate::workload::WorkloadArguments;
 
@@ -231,14 +232,6 @@ pub(crate) struct TestArguments {
     pub output: Output,
 }
 
-/// How a report is written to standard output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Output {
-    /// For people.
-    Text,
-    /// For programs.
-    Json,
-}
 
 /// What stands in front of the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

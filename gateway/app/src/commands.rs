@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod author_tools;
 mod explain;
 mod plugin;
 mod plugin_test;

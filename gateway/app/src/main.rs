@@ -16,6 +16,7 @@ mod locality;
 mod log;
 mod memory;
 mod offline;
+mod output;
 mod overload;
 mod own_binary;
 mod plugin_arguments;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use portcullis_authoring::Template;
 
-use crate::args::Output;
+use crate::output::Output;
 
 /// What to do with a plugin.
 #[derive(Debug, Subcommand)]

@@ -7,7 +7,7 @@ use portcullis_manifests::status::ObjectStatus;
 use portcullis_model::{Problem, Severity};
 use serde_json::{Value, json};
 
-use crate::args::Output;
+use crate::output::Output;
 use crate::snippet::{Colour, Tone, harmless, snippet};
 
 /// Writes all problems; JSON also when there are none, and with the status of objects that have one.

@@ -1,6 +1,5 @@
 //! `plugin dev`: the plugin before an example upstream, built anew whenever something is saved.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,21 +9,13 @@ use tokio::sync::oneshot;
 use crate::author_error::AuthorError;
 use crate::build::Built;
 use crate::dev_gateway::{DevGateway, Said};
+use crate::dev_settings::DevSettings;
 use crate::echo_server::start_echo;
 use crate::effort::Effort;
 use crate::progress::Progress;
 use crate::project::Project;
 use crate::source_watch::SourceWatch;
 use crate::suite_services::Services;
-
-/// What `plugin dev` was asked for.
-#[derive(Clone, Debug)]
-pub struct DevSettings {
-    /// The gateway's binary.
-    pub program: PathBuf,
-    /// The port on loopback; 0 picks one.
-    pub port: u16,
-}
 
 /// Serves the project until the future is dropped or the gateway ends. What happens is told by `tell`, line by line.
 ///

@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use crate::author_error::AuthorError;
 use crate::child_lines::ChildLines;
-use crate::dev::DevSettings;
+use crate::dev_settings::DevSettings;
 use crate::gateway_host::clear_environment;
 use crate::project::Project;
 use crate::suite_host::{START_PATIENCE, last_words};

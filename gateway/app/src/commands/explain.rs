@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use portcullis_snapshot::{RequestToExplain, describe, explain as explain_request};
 
-use crate::args::{ExplainArguments, Output};
+use crate::args::ExplainArguments;
+use crate::output::Output;
 use crate::command_error::CommandError;
 use crate::offline::compile;
 

@@ -1,16 +1,15 @@
 //! `portcullis plugin …`: for authors of plugins.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use portcullis_authoring::{
-    AuthorError, DevSettings, Effort, Progress, Project, begin_project, develop,
+    DevSettings, Effort, Progress, Project, begin_project, develop,
 };
-use portcullis_wasm::Engine;
 
-use crate::args::Output;
+use crate::output::Output;
 use crate::command_error::CommandError;
+use crate::commands::author_tools::{engine, own_program, runtime};
 use crate::commands::plugin_test::plugin_test;
 use crate::plugin_arguments::{
     BuildArguments, DevArguments, InspectArguments, NewArguments, PluginCommand,
@@ -74,19 +73,6 @@ async fn asked_to_end() {
     let _ = tokio::signal::ctrl_c().await;
 }
 
-/// This program, to be started beside itself.
-pub(super) fn own_program() -> Result<PathBuf, CommandError> {
-    std::env::current_exe().map_err(|error| CommandError::failure("this program", error))
-}
-
-/// A runtime for commands: nothing here is a worker.
-pub(super) fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| CommandError::failure("the runtime", error))
-}
-
 /// Exit status 1 when the gateway would refuse the module.
 fn inspect(arguments: &InspectArguments) -> Result<ExitCode, CommandError> {
     let module = std::fs::read(&arguments.module)
@@ -97,18 +83,4 @@ fn inspect(arguments: &InspectArguments) -> Result<ExitCode, CommandError> {
         Output::Text => print!("{}", found.to_text()),
     }
     Ok(if found.refused.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// The engine that serves.
-pub(super) fn engine() -> Result<Arc<Engine>, CommandError> {
-    Engine::new().map_err(|error| CommandError::Failure(error.to_string()))
-}
-
-impl From<AuthorError> for CommandError {
-    fn from(error: AuthorError) -> Self {
-        match error {
-            AuthorError::Usage(message) => CommandError::Usage(message),
-            AuthorError::Failure(message) => CommandError::Failure(message),
-        }
-    }
 }

@@ -9,9 +9,9 @@ use portcullis_authoring::{
 };
 use serde_json::json;
 
-use crate::args::Output;
+use crate::output::Output;
 use crate::command_error::CommandError;
-use crate::commands::plugin::{engine, own_program, runtime};
+use crate::commands::author_tools::{engine, own_program, runtime};
 use crate::plugin_arguments::PluginTestArguments;
 
 /// Exit status 1 where a case fails.

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use portcullis_manifests::{RouteCase, SourceFile, read_route_tests};
 use portcullis_model::Problem;
 
-use crate::args::{Output, TestArguments};
+use crate::args::TestArguments;
+use crate::output::Output;
 use crate::command_error::CommandError;
 use crate::configuration::require_paths;
 use crate::offline::{caution, compile};

@@ -94,7 +94,10 @@ impl Job {
         thread::Builder::new()
             .name("plugin-loader".to_owned())
             .spawn(move || {
-                step_back();
+                // A configuration that waits for it waits only for so long.
+                if waited_until.is_none() {
+                    step_back();
+                }
                 work.run(&source);
             })
             .map_err(|error| Failure::NoThread(error.to_string()))?;

@@ -7,6 +7,7 @@ use wasmtime::{Store, TypedFunc};
 use crate::abi::{Callbacks, HeadersCallback};
 use crate::effects::{Action, Direction, Effects, EndOfStream, LocalReply, StreamId};
 use crate::state::{GuestState, Phase};
+use crate::strict_maps::note_held_back;
 use crate::vm::Vm;
 
 /// What a callback is about.
@@ -26,7 +27,7 @@ pub(crate) fn effects(
 ) -> Effects {
     let state = vm.store.data_mut();
     if action != Action::Continue {
-        state.note_held_back();
+        note_held_back(state);
     }
     if state.wishes.are_none() && state.held.is_empty() {
         return Effects { action, reply: None, body: None };

@@ -27,7 +27,6 @@ use crate::made_fields::MadeFields;
 use crate::node::NodeMetadata;
 use crate::quotas::LogQuota;
 use crate::shared::Scope;
-use crate::strict_maps::HeldBack;
 
 /// The root context of every instance; streams have the numbers above.
 pub(crate) const ROOT_CONTEXT: u32 = 1;
@@ -201,7 +200,7 @@ pub(crate) struct GuestState {
     /// What it asked for that lasts longer than a callback.
     pub(crate) errands: Errands,
     /// What Envoy would have at hand still, where the plugin wants to be treated as there.
-    pub(crate) held_back: HeldBack,
+    pub(crate) held_back: FxHashSet<(u32, Phase)>,
     /// Key sets that it verifies tokens with.
     pub(crate) key_sets: KeySets,
     /// What it may have logged.
@@ -248,7 +247,7 @@ impl GuestState {
             account,
             time,
             errands: Errands::default(),
-            held_back: HeldBack::default(),
+            held_back: FxHashSet::default(),
             key_sets: KeySets::default(),
             log: LogQuota::default(),
             drew_random: false,
@@ -327,13 +326,6 @@ impl GuestState {
     /// Whether the plugin wants to be refused what Envoy refuses.
     pub(crate) fn is_strict(&self) -> bool {
         self.facts.settings.compatibility.strictness == Strictness::Envoy
-    }
-
-    /// The callback that ran does not let go on what it was about.
-    pub(crate) fn note_held_back(&mut self) {
-        if self.is_strict() {
-            self.held_back.note(self.running, self.phase);
-        }
     }
 
     /// Whether host calls mean a connection whose bytes are passed on, not a request.

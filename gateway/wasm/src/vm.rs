@@ -12,6 +12,7 @@ use crate::fault::{MemoryDenial, fault_of};
 use crate::load_error::{GuestLog, LoadError};
 use crate::quotas::LogQuota;
 use crate::state::{GuestState, Nesting, Phase, PluginFacts, ROOT_CONTEXT};
+use crate::strict_maps::forget_held_back;
 use crate::ticker::Watch;
 
 /// A started and configured guest. It is `Send`: control threads make it, a worker runs it.
@@ -96,7 +97,7 @@ pub(crate) fn delete_context(
     let state = store.data_mut();
     state.streams.remove(&context);
     state.connections.remove(&context);
-    state.held_back.forget(context);
+    forget_held_back(state, context);
     if !state.errands.links.is_empty() {
         state.errands.links.remove(&context);
     }

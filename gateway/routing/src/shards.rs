@@ -14,9 +14,11 @@ const ENTRIES: usize = 32;
 #[derive(Clone, Debug)]
 pub(crate) struct Shards<T> {
     /// A power of two of them, or none.
-    shards: Box<[Arc<HashTable<(Box<str>, T)>>]>,
+    shards: Box<[Shard<T>]>,
     len: usize,
 }
+
+type Shard<T> = Arc<HashTable<(Box<str>, T)>>;
 
 impl<T> Default for Shards<T> {
     fn default() -> Self {

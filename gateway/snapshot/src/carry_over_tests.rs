@@ -112,7 +112,7 @@ fn however_often_little_changes_every_rule_has_its_number_and_clusters() {
             let changed = number % 97 == step % 97;
             let plugins = if number % 50 == 3 { vec![] } else { vec!["p"] };
             let plugin = |name| portcullis_model::ObjectId::new("WasmPlugin", "default", name);
-            let plugins = if number % 100 == 0 { plugins } else { Vec::new() };
+            let plugins = if number.is_multiple_of(100) { plugins } else { Vec::new() };
             let plugins = plugins.into_iter().map(plugin).collect();
             Rule { plugins, ..rule(&format!("r{number}"), ("x", "y"), 1 + u32::from(changed)) }
         };

@@ -19,6 +19,7 @@ mod server_verification;
 #[cfg(test)]
 mod server_verification_tests;
 mod signature;
+mod signing_key;
 mod trust;
 #[cfg(test)]
 mod verification_tests;
@@ -38,5 +39,6 @@ pub use random::fill_random;
 pub use server_names::ServerNames;
 pub use server_verification::{ServerVerification, handshake_failure, is_about_name};
 pub use signature::{Hash, SignatureError, verify_signature};
+pub use signing_key::{SigningKey, SigningKeyError};
 pub use trust::{TrustAnchors, TrustError};
 pub use websocket::{websocket_accept, websocket_key};

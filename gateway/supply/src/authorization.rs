@@ -2,8 +2,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use http::Uri;
 use http::header::HeaderValue;
-use http::{Uri, uri::Authority};
 use portcullis_model::RegistryLogin;
 use serde::Deserialize;
 
@@ -18,7 +18,7 @@ const MOST_TOKEN_BYTES: usize = 64 << 10;
 /// What answers one of the challenges of a registry. A token comes first: it is good for one thing only.
 pub(crate) async fn authorize(
     transport: &Transport,
-    registry: Option<&Authority>,
+    registry: &Uri,
     challenges: &[Challenge],
     login: Option<&RegistryLogin>,
 ) -> Result<Option<HeaderValue>, SupplyError> {
@@ -39,7 +39,7 @@ type Parameters<'a> = [(&'a str, &'a Option<String>); 2];
 
 async fn fetch_token(
     transport: &Transport,
-    registry: Option<&Authority>,
+    registry: &Uri,
     (realm, parameters): (&str, &Parameters<'_>),
     login: Option<&RegistryLogin>,
 ) -> Result<String, SupplyError> {
@@ -51,16 +51,18 @@ async fn fetch_token(
     let url = token_url(realm, parameters).ok_or_else(|| {
         SupplyError::Malformed(format!("the registry's realm `{}` is no URL", realm.escape_debug()))
     })?;
-    if url.scheme_str() != Some("https") {
+    let same = url.authority() == registry.authority();
+    let is_its_own = same && url.scheme() == registry.scheme();
+    if url.scheme_str() != Some("https") && !is_its_own {
         let message = format!("{} would be told the password unencrypted", shown(&url));
         return Err(SupplyError::Forbidden(message));
     }
-    let same = url.authority() == registry;
     let ask = Ask {
         named_by: if same { NamedBy::Configuration } else { NamedBy::Answer },
         authorization: login.and_then(basic),
         accept: "application/json",
         limit: MOST_TOKEN_BYTES,
+        sent: None,
         url,
     };
     let asked = shown(&ask.url);

@@ -17,10 +17,10 @@ const MOST_SIGNATURES: usize = 32;
 const BUNDLE: &str = "application/vnd.dev.sigstore.bundle";
 const SIMPLE_SIGNATURE: &str = "dev.cosignproject.cosign/signature";
 /// What is signed within an envelope.
-const STATEMENT: &str = "application/vnd.in-toto+json";
+pub(crate) const STATEMENT: &str = "application/vnd.in-toto+json";
 /// What a signature states of its image. Other statements by the same key (what was found in it, how it was built) say
 /// nothing of whether it may run.
-const SIGNED: &str = "https://sigstore.dev/cosign/sign/v1";
+pub(crate) const SIGNED: &str = "https://sigstore.dev/cosign/sign/v1";
 /// What version 2 says for the same.
 const SIGNED_SIMPLY: &str = "cosign container image signature";
 
@@ -237,7 +237,7 @@ impl Bundle {
         struct Digest {
             sha256: Option<String>,
         }
-        let signed = self.pre_authentication_encoding();
+        let signed = pre_authentication_encoding(&self.kind, &self.payload);
         if !self.signatures.iter().any(|signature| key.verify(&signed, signature).is_ok()) {
             return Err("it is by another key");
         }
@@ -254,12 +254,12 @@ impl Bundle {
             |subject: &Subject| wanted.is_some() && subject.digest.sha256.as_deref() == wanted;
         statement.subject.iter().any(named).then_some(()).ok_or("it is for another image")
     }
+}
 
-    /// What an envelope's signature is made over.
-    fn pre_authentication_encoding(&self) -> Vec<u8> {
-        let head = format!("DSSEv1 {} {} {} ", self.kind.len(), self.kind, self.payload.len());
-        [head.as_bytes(), &self.payload].concat()
-    }
+/// What an envelope's signature is made over.
+pub(crate) fn pre_authentication_encoding(kind: &str, payload: &[u8]) -> Vec<u8> {
+    let head = format!("DSSEv1 {} {kind} {} ", kind.len(), payload.len());
+    [head.as_bytes(), payload].concat()
 }
 
 #[cfg(test)]

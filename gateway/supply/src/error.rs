@@ -26,6 +26,16 @@ pub enum SupplyError {
         /// In which ways.
         challenges: Vec<Challenge>,
     },
+    /// The server does not take what it is sent.
+    #[error("{asked} answers {status}: {said}")]
+    Rejected {
+        /// What was sent where.
+        asked: String,
+        /// The status.
+        status: u16,
+        /// Its reason, in its own words where it gives one.
+        said: String,
+    },
     /// What came is larger than it may be.
     #[error("{what} is larger than {limit} bytes")]
     TooLarge {
@@ -68,7 +78,9 @@ impl SupplyError {
     pub fn result(&self) -> &'static str {
         match self {
             SupplyError::Unreachable(_) => "unreachable",
-            SupplyError::Status { .. } | SupplyError::Unauthorized { .. } => "refused",
+            SupplyError::Status { .. }
+            | SupplyError::Rejected { .. }
+            | SupplyError::Unauthorized { .. } => "refused",
             SupplyError::TooLarge { .. } => "too_large",
             SupplyError::Malformed(_) => "malformed",
             SupplyError::Digest { .. } => "digest",

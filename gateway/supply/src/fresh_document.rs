@@ -55,9 +55,10 @@ impl DocumentSource {
             authorization: None,
             limit,
             named_by: NamedBy::Configuration,
+            sent: None,
         };
         let late = |_| SupplyError::Unreachable(format!("{}: no answer in time", shown(&url)));
-        let answer = timeout(patience, self.transport.get(&ask)).await.map_err(late)??;
+        let answer = timeout(patience, self.transport.ask(&ask)).await.map_err(late)??;
         if answer.status != StatusCode::OK {
             let is_redirect = answer.status.is_redirection();
             let hint = if is_redirect { ": redirects are not followed" } else { "" };

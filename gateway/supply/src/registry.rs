@@ -6,6 +6,7 @@ use portcullis_crypto::{hex, sha256};
 use portcullis_model::{ImageReference, RegistryLogin};
 
 use crate::authorization::authorize;
+use crate::challenge::Challenge;
 use crate::manifest::{Document, Index};
 use crate::origin::NamedBy;
 use crate::transport::{Answer, Ask, Transport};
@@ -26,6 +27,26 @@ pub(crate) struct Repository<'a> {
     image: &'a ImageReference,
     login: Option<&'a RegistryLogin>,
     authorization: Option<HeaderValue>,
+    encryption: Encryption,
+}
+
+/// How a registry is spoken to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Encryption {
+    /// HTTPS
+    #[default]
+    Tls,
+    /// HTTP, for one on this machine.
+    Loopback,
+}
+
+impl Encryption {
+    fn scheme(self) -> &'static str {
+        match self {
+            Encryption::Tls => "https",
+            Encryption::Loopback => "http",
+        }
+    }
 }
 
 /// A manifest or index, and the digest by which it is known.
@@ -41,7 +62,13 @@ impl<'a> Repository<'a> {
         image: &'a ImageReference,
         login: Option<&'a RegistryLogin>,
     ) -> Self {
-        Repository { transport, image, login, authorization: None }
+        let encryption = Encryption::Tls;
+        Repository { transport, image, login, authorization: None, encryption }
+    }
+
+    /// The same, spoken to so.
+    pub(crate) fn spoken_to(self, encryption: Encryption) -> Self {
+        Repository { encryption, ..self }
     }
 
     /// The manifest or index of a tag or digest.
@@ -106,25 +133,44 @@ impl<'a> Repository<'a> {
             authorization: self.authorization.clone(),
             limit,
             named_by: NamedBy::Configuration,
+            sent: None,
         };
         let first = get(self.transport, ask.clone()).await;
         let Err(SupplyError::Unauthorized { challenges, asked }) = first else { return first };
-        let registry = ask.url.authority().cloned();
-        let answer = authorize(self.transport, registry.as_ref(), &challenges, self.login).await?;
+        ask.authorization = self.authorize(&ask.url, challenges, asked).await?;
+        get(self.transport, ask).await
+    }
+
+    /// Finds out how this registry is told who asks, for this request and those after it.
+    pub(crate) async fn authorize(
+        &mut self,
+        url: &Uri,
+        challenges: Vec<Challenge>,
+        asked: String,
+    ) -> Result<Option<HeaderValue>, SupplyError> {
+        let answer = authorize(self.transport, url, &challenges, self.login).await?;
         if answer.is_none() {
             return Err(SupplyError::Unauthorized { challenges, asked });
         }
         self.authorization.clone_from(&answer);
-        ask.authorization = answer;
-        get(self.transport, ask).await
+        Ok(answer)
     }
 
-    fn url(&self, path: &str) -> Result<Uri, SupplyError> {
+    /// Asks once, whatever comes; who is told who asks is known already, where it is.
+    pub(crate) async fn ask(&self, mut ask: Ask) -> Result<Answer, SupplyError> {
+        if ask.named_by == NamedBy::Configuration && ask.authorization.is_none() {
+            ask.authorization.clone_from(&self.authorization);
+        }
+        self.transport.ask(&ask).await
+    }
+
+    pub(crate) fn url(&self, path: &str) -> Result<Uri, SupplyError> {
         let host = match self.image.registry.as_str() {
             "docker.io" => DOCKER_HUB,
             host => host,
         };
-        let text = format!("https://{host}/v2/{}/{path}", self.image.repository);
+        let text =
+            format!("{}://{host}/v2/{}/{path}", self.encryption.scheme(), self.image.repository);
         text.parse().map_err(|_| SupplyError::Malformed(format!("`{text}` is no URL")))
     }
 }

@@ -15,6 +15,16 @@ pub struct ModuleRequest {
     pub limit: usize,
 }
 
+impl ModuleRequest {
+    /// The SHA-256 that the module itself must have. Istio wants the digest of an image's url again in `sha256`: what
+    /// that names is checked already.
+    pub(crate) fn wanted_module(&self) -> Option<&String> {
+        let PluginModule::Image(image) = &self.module else { return self.sha256.as_ref() };
+        let named = image.digest.as_deref().and_then(|digest| digest.strip_prefix("sha256:"));
+        self.sha256.as_ref().filter(|wanted| named != Some(wanted.as_str()))
+    }
+}
+
 /// Whether what is kept will do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freshness {

@@ -230,7 +230,7 @@ impl Work {
         if !demands.iter().all(vouched) {
             return None;
         }
-        if request.sha256.as_ref().is_some_and(|wanted| *wanted != lead.module) {
+        if request.wanted_module().is_some_and(|wanted| *wanted != lead.module) {
             return None;
         }
         let bytes = self.cache.module(&lead.module).filter(|bytes| bytes.len() <= request.limit)?;
@@ -265,7 +265,7 @@ impl Work {
         };
         let digest = sha256(&bytes);
         let found = hex(&digest);
-        if let Some(wanted) = request.sha256.as_ref().filter(|wanted| **wanted != found) {
+        if let Some(wanted) = request.wanted_module().filter(|wanted| **wanted != found) {
             let what = "the module".to_owned();
             return Err(SupplyError::Digest { what, wanted: wanted.clone(), found });
         }
@@ -305,6 +305,7 @@ impl Work {
             authorization: None,
             limit,
             named_by: NamedBy::Configuration,
+            sent: None,
         };
         Ok(get(&self.transport, ask).await?.body)
     }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, HOST, HeaderMap, HeaderValue, USER_AGENT};
-use http::{Request, StatusCode, Uri};
-use http_body_util::{BodyExt, Empty};
+use http::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, USER_AGENT,
+};
+use http::{Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -24,6 +26,8 @@ use crate::origin::{NamedBy, why_not};
 
 /// For names, connections and handshakes together.
 const CONNECT: Duration = Duration::from_secs(10);
+/// What is sent may take a second for each so many bytes besides.
+const SENT_IN_A_SECOND: usize = 64 << 10;
 /// For each next piece of an answer.
 const SILENCE: Duration = Duration::from_secs(15);
 const MOST_FIELDS: usize = 100;
@@ -47,6 +51,17 @@ pub(crate) struct Ask {
     /// The answer has at most so many bytes.
     pub(crate) limit: usize,
     pub(crate) named_by: NamedBy,
+    /// What is sent; `None` where something is fetched.
+    pub(crate) sent: Option<Sent>,
+}
+
+/// What makes a request something else than a GET.
+#[derive(Clone)]
+pub(crate) struct Sent {
+    pub(crate) method: Method,
+    /// What the body is; nothing where there is none.
+    pub(crate) content_type: &'static str,
+    pub(crate) body: Bytes,
 }
 
 /// An answer, whatever its status.
@@ -76,11 +91,13 @@ impl Transport {
     }
 
     /// Asks once, on a connection of its own.
-    pub(crate) async fn get(&self, ask: &Ask) -> Result<Answer, SupplyError> {
+    pub(crate) async fn ask(&self, ask: &Ask) -> Result<Answer, SupplyError> {
         let shown = shown(&ask.url);
-        let response = timeout(CONNECT, self.begin(ask))
-            .await
-            .map_err(|_| unreachable(&shown, &"no answer within ten seconds"))??;
+        let patience = patience(ask);
+        let late = |_| {
+            unreachable(&shown, &format_args!("no answer within {} seconds", patience.as_secs()))
+        };
+        let response = timeout(patience, self.begin(ask)).await.map_err(late)??;
         let (head, body) = response.into_parts();
         let body = read_body(body, ask.limit, &shown).await?;
         Ok(Answer { status: head.status, headers: head.headers, body })
@@ -149,7 +166,7 @@ async fn exchange(
     let (mut sender, connection) = http1::Builder::new()
         .max_headers(MOST_FIELDS)
         .max_buf_size(MOST_HEAD_BYTES)
-        .handshake::<_, Empty<Bytes>>(TokioIo::new(stream))
+        .handshake::<_, Full<Bytes>>(TokioIo::new(stream))
         .await
         .map_err(failed)?;
     // It ends with the answer's body, which is read or dropped.
@@ -157,17 +174,35 @@ async fn exchange(
     sender.send_request(request(ask)?).await.map_err(failed)
 }
 
-fn request(ask: &Ask) -> Result<Request<Empty<Bytes>>, SupplyError> {
+fn patience(ask: &Ask) -> Duration {
+    let length = ask.sent.as_ref().map_or(0, |sent| sent.body.len());
+    let seconds = u64::try_from(length / SENT_IN_A_SECOND).unwrap_or(u64::MAX);
+    CONNECT.saturating_add(Duration::from_secs(seconds))
+}
+
+fn request(ask: &Ask) -> Result<Request<Full<Bytes>>, SupplyError> {
     let path = ask.url.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     let authority = ask.url.authority().map_or("", http::uri::Authority::as_str);
-    let mut request = Request::get(path)
+    let method = ask.sent.as_ref().map_or(Method::GET, |sent| sent.method.clone());
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
         .header(HOST, authority)
         .header(USER_AGENT, concat!("portcullis/", env!("CARGO_PKG_VERSION")))
         .header(ACCEPT, ask.accept);
     if let Some(authorization) = &ask.authorization {
         request = request.header(AUTHORIZATION, authorization);
     }
-    let built = request.body(Empty::new());
+    let mut body = Bytes::new();
+    if let Some(sent) = ask.sent.as_ref().filter(|sent| sent.method != Method::HEAD) {
+        // Registries want the length of nothing too.
+        request = request.header(CONTENT_LENGTH, sent.body.len());
+        if !sent.content_type.is_empty() {
+            request = request.header(CONTENT_TYPE, sent.content_type);
+        }
+        body = sent.body.clone();
+    }
+    let built = request.body(Full::new(body));
     built.map_err(|error| SupplyError::Malformed(format!("{}: {error}", shown(&ask.url))))
 }
 

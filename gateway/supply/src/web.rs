@@ -15,7 +15,7 @@ const MOST_REDIRECTS: usize = 5;
 pub(crate) async fn get(transport: &Transport, first: Ask) -> Result<Answer, SupplyError> {
     let mut ask = first.clone();
     for _ in 0..=MOST_REDIRECTS {
-        let answer = transport.get(&ask).await?;
+        let answer = transport.ask(&ask).await?;
         if !is_redirect(answer.status) {
             return good(answer, &ask);
         }
@@ -36,7 +36,7 @@ pub(crate) async fn get(transport: &Transport, first: Ask) -> Result<Answer, Sup
     Err(SupplyError::Forbidden(format!("{} redirects more than five times", shown(&first.url))))
 }
 
-fn is_redirect(status: StatusCode) -> bool {
+pub(crate) fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
 
@@ -46,10 +46,7 @@ fn good(answer: Answer, ask: &Ask) -> Result<Answer, SupplyError> {
         200 => Ok(answer),
         // Whoever the answer of another leads to is not told who asks, nor says where that is to be told.
         401 if ask.named_by == NamedBy::Configuration => {
-            let fields = answer.headers.get_all(WWW_AUTHENTICATE);
-            let readable = fields.iter().filter_map(|value| value.to_str().ok());
-            let challenges: Vec<Challenge> = readable.flat_map(read_challenges).collect();
-            Err(SupplyError::Unauthorized { asked: asked(), challenges })
+            Err(SupplyError::Unauthorized { asked: asked(), challenges: challenges_of(&answer) })
         }
         // As with one that does not answer: it may be well again soon.
         status @ (408 | 429 | 500..) => {
@@ -57,6 +54,13 @@ fn good(answer: Answer, ask: &Ask) -> Result<Answer, SupplyError> {
         }
         status => Err(SupplyError::Status { asked: asked(), status, hint: hint(status) }),
     }
+}
+
+/// In which ways a server wants to be told who asks.
+pub(crate) fn challenges_of(answer: &Answer) -> Vec<Challenge> {
+    let fields = answer.headers.get_all(WWW_AUTHENTICATE);
+    let readable = fields.iter().filter_map(|value| value.to_str().ok());
+    readable.flat_map(read_challenges).collect()
 }
 
 fn hint(status: u16) -> &'static str {
@@ -69,7 +73,7 @@ fn hint(status: u16) -> &'static str {
 }
 
 /// An absolute URL, or a path on the same host.
-fn resolve(base: &Uri, target: &str) -> Option<Uri> {
+pub(crate) fn resolve(base: &Uri, target: &str) -> Option<Uri> {
     let target: Uri = target.split('#').next()?.parse().ok()?;
     if target.scheme().is_some() {
         return target.host().filter(|host| !host.is_empty()).is_some().then_some(target);
@@ -94,7 +98,7 @@ mod tests {
             headers.insert(WWW_AUTHENTICATE, r#"Bearer realm="https://thief/""#.parse().unwrap());
             let answer = Answer { status: StatusCode::UNAUTHORIZED, headers, body: Vec::new() };
             let url = "https://a.example/x".parse().unwrap();
-            let ask = Ask { url, accept: "", authorization: None, limit: 0, named_by };
+            let ask = Ask { url, accept: "", authorization: None, limit: 0, named_by, sent: None };
             good(answer, &ask).err().unwrap()
         };
         assert!(matches!(

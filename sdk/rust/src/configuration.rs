@@ -2,19 +2,31 @@
 
 use std::fmt;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-/// Reads a configuration; empty bytes read as `{}`.
-pub(crate) fn read_configuration<C: DeserializeOwned>(
-    bytes: &[u8],
-) -> Result<C, ConfigurationError> {
-    let bytes = if bytes.trim_ascii().is_empty() { b"{}" } else { bytes };
-    let mut json = serde_json::Deserializer::from_slice(bytes);
-    let configuration = serde_path_to_error::deserialize(&mut json)
-        .map_err(|error| ConfigurationError::at(readable_path(error.path()), error.inner()))?;
-    json.end().map_err(|error| ConfigurationError::at("", error))?;
-    Ok(configuration)
+/// What a filter can be configured with: every type with [`#[configuration]`](macro@crate::configuration), everything
+/// else that serde reads from JSON, and [`NoConfiguration`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be read from a plugin's configuration",
+    note = "put `#[configuration]` above it"
+)]
+pub trait Configuration: Sized {
+    /// Reads a configuration; empty bytes read as `{}`.
+    ///
+    /// # Errors
+    /// The bytes are no such configuration; the error has the path of the field.
+    fn read(bytes: &[u8]) -> Result<Self, ConfigurationError>;
+}
+
+impl<C: DeserializeOwned> Configuration for C {
+    fn read(bytes: &[u8]) -> Result<C, ConfigurationError> {
+        let bytes = if bytes.trim_ascii().is_empty() { b"{}" } else { bytes };
+        let mut json = serde_json::Deserializer::from_slice(bytes);
+        let configuration = serde_path_to_error::deserialize(&mut json)
+            .map_err(|error| ConfigurationError::at(readable_path(error.path()), error.inner()))?;
+        json.end().map_err(|error| ConfigurationError::at("", error))?;
+        Ok(configuration)
+    }
 }
 
 fn readable_path(path: &serde_path_to_error::Path) -> String {
@@ -23,9 +35,31 @@ fn readable_path(path: &serde_path_to_error::Path) -> String {
 }
 
 /// For filters without any configuration; a field given anyway is refused.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields)]
+///
+/// It is read without serde, which would be a third of a small module.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NoConfiguration {}
+
+impl Configuration for NoConfiguration {
+    fn read(bytes: &[u8]) -> Result<Self, ConfigurationError> {
+        let inside = match bytes.trim_ascii() {
+            [] | [b'{', b'}'] => return Ok(NoConfiguration {}),
+            [b'{', inside @ .., b'}'] => inside.trim_ascii(),
+            _ => return Err(ConfigurationError::at("", "the filter takes none")),
+        };
+        if inside.is_empty() {
+            return Ok(NoConfiguration {});
+        }
+        Err(ConfigurationError::at(first_field(inside), "the filter has no such field"))
+    }
+}
+
+/// The name between the first quotes, as far as it is plain.
+fn first_field(inside: &[u8]) -> String {
+    let after_quote = inside.iter().copied().skip_while(|byte| *byte != b'"').skip(1);
+    let name = after_quote.take_while(|byte| byte.is_ascii_graphic() && *byte != b'"');
+    name.map(char::from).collect()
+}
 
 /// Why a configuration was refused: the path of the field, and what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +105,7 @@ impl From<crate::HostError> for ConfigurationError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde::Deserialize;
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -88,13 +123,13 @@ mod tests {
     }
 
     fn refusal(text: &str) -> String {
-        read_configuration::<Outer>(text.as_bytes()).unwrap_err().to_string()
+        Outer::read(text.as_bytes()).unwrap_err().to_string()
     }
 
     #[test]
     fn nothing_reads_as_an_empty_object() {
-        assert!(read_configuration::<Outer>(b" ").unwrap().rules.is_empty());
-        assert_eq!(read_configuration::<NoConfiguration>(b"").unwrap(), NoConfiguration {});
+        assert!(Outer::read(b" ").unwrap().rules.is_empty());
+        assert_eq!(NoConfiguration::read(b"").unwrap(), NoConfiguration {});
     }
 
     #[test]
@@ -109,5 +144,21 @@ mod tests {
         );
         assert!(refusal("{} x").starts_with("pluginConfig: trailing characters"));
         assert!(refusal("nonsense").starts_with("pluginConfig: "));
+    }
+
+    #[test]
+    fn who_takes_none_refuses_any() {
+        let read = |text: &str| NoConfiguration::read(text.as_bytes());
+        for none in ["", " \n", "{}", " { } "] {
+            assert_eq!(read(none), Ok(NoConfiguration {}), "{none:?}");
+        }
+        for (some, refusal) in [
+            (r#"{ "header": 1 }"#, "pluginConfig.header: the filter has no such field"),
+            ("null", "pluginConfig: the filter takes none"),
+            ("{", "pluginConfig: the filter takes none"),
+            ("text", "pluginConfig: the filter takes none"),
+        ] {
+            assert_eq!(read(some).unwrap_err().to_string(), refusal, "{some}");
+        }
     }
 }

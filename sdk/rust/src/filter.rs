@@ -2,11 +2,11 @@
 
 use std::future::Future;
 
-use serde::de::DeserializeOwned;
-
 use crate::body::BodyMode;
 use crate::metrics::{Counter, Gauge, Histogram};
-use crate::{ConfigurationError, Error, HostError, Record, Reply, Request, Response};
+use crate::{
+    Configuration, ConfigurationError, Error, HostError, Record, Reply, Request, Response,
+};
 
 /// A filter: one value for each plugin object and worker, asked about every request.
 ///
@@ -24,7 +24,7 @@ use crate::{ConfigurationError, Error, HostError, Record, Reply, Request, Respon
 pub trait Filter: Sized + 'static {
     /// The plugin's configuration (`pluginConfig`), read from JSON; no configuration reads as `{}`. Put
     /// [`#[configuration]`](macro@crate::configuration) above it, so that a mistyped field is refused with its path.
-    type Configuration: DeserializeOwned;
+    type Configuration: Configuration;
 
     /// What is remembered from one callback of a request to the next; `()` when nothing is.
     ///

@@ -83,7 +83,7 @@ pub use calls::{CallError, CallReply, HttpAnswerFuture, HttpCall, HttpCluster, h
 pub use chunk::Chunk;
 pub use claims::Claims;
 pub use combinators::{Either, Elapsed, join, join_all, select, timeout};
-pub use configuration::{ConfigurationError, NoConfiguration};
+pub use configuration::{Configuration, ConfigurationError, NoConfiguration};
 pub use error::HostError;
 pub use filter::{Filter, Flow, Setup};
 pub use grpc::{GrpcAnswer, GrpcCall, GrpcCluster, GrpcError, GrpcStream, grpc};

@@ -12,7 +12,7 @@ use std::fmt::Display;
 use std::rc::Rc;
 
 use crate::abi::{Level, StreamKind};
-use crate::configuration::read_configuration;
+use crate::configuration::Configuration as _;
 use crate::hooks::{GrpcEvent, HttpAnswer, with_hooks};
 use crate::id_map::IdMap;
 use crate::{Error, Filter, Record, Setup, host, place};
@@ -71,7 +71,7 @@ impl<F: Filter> Runtime<F> {
         place::act_for(root, root);
         let made = host::plugin_configuration(size)
             .map_err(Into::into)
-            .and_then(|bytes| read_configuration(&bytes))
+            .and_then(|bytes| F::Configuration::read(&bytes))
             .and_then(|configuration| F::new(configuration, &mut Setup::new(root)));
         match made {
             Ok(filter) => {

@@ -155,7 +155,9 @@ fn changed<T: OfHost>(
 
 /// Puts items behind others, into the last leaf where they find room there.
 fn append<T>(leaves: &mut Vec<Leaf<T>>, mut items: Vec<Arc<T>>) {
-    if items.len() < LEAF / 4
+    // Joined to nothing, the last leaf would be a copy, and shared no more.
+    if !items.is_empty()
+        && items.len() < LEAF / 4
         && let Some(last) = leaves.pop_if(|last| last.len() + items.len() <= LEAF)
     {
         items.splice(..0, last.iter().map(Arc::clone));

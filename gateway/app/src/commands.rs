@@ -3,6 +3,8 @@
 mod author_tools;
 mod explain;
 mod plugin;
+mod plugin_bench;
+mod plugin_push;
 mod plugin_test;
 mod serve;
 mod test;

@@ -18,8 +18,12 @@ pub(crate) enum PluginCommand {
     Dev(DevArguments),
     /// Send the cases of tests/*.yaml through the plugin, in this gateway or an Envoy.
     Test(PluginTestArguments),
+    /// Measure what each callback costs, and how that has changed since the last run.
+    Bench(BenchArguments),
     /// Say what a module is, what it needs, and whether the gateway would take it.
     Inspect(InspectArguments),
+    /// Push a module to a registry, signed, and print the manifest that has it served.
+    Push(PushArguments),
 }
 
 /// `portcullis plugin new`
@@ -75,6 +79,21 @@ pub(crate) struct PluginTestArguments {
     pub output: Output,
 }
 
+/// `portcullis plugin bench`
+#[derive(Debug, Args)]
+pub(crate) struct BenchArguments {
+    /// The project's folder; it is built first. The first case of its tests/*.yaml is sent, else an exchange of 11 headers
+    /// and small bodies.
+    #[arg(value_name = "PATH", default_value = ".")]
+    pub path: PathBuf,
+    /// A module that is there already, of whatever language; nothing is built.
+    #[arg(long, value_name = "FILE.wasm")]
+    pub module: Option<PathBuf>,
+    /// How to say it.
+    #[arg(long, value_enum, default_value = "text")]
+    pub output: Output,
+}
+
 /// `portcullis plugin inspect`
 #[derive(Debug, Args)]
 pub(crate) struct InspectArguments {
@@ -84,6 +103,27 @@ pub(crate) struct InspectArguments {
     /// How to say it.
     #[arg(long, value_enum, default_value = "text")]
     pub output: Output,
+}
+
+/// `portcullis plugin push`
+#[derive(Debug, Args)]
+pub(crate) struct PushArguments {
+    /// The module.
+    #[arg(value_name = "FILE.wasm")]
+    pub module: PathBuf,
+    /// Where to. Name and password are those of `docker login`, or PORTCULLIS_REGISTRY_USER and
+    /// PORTCULLIS_REGISTRY_PASSWORD.
+    #[arg(value_name = "oci://REGISTRY/REPOSITORY:TAG")]
+    pub destination: String,
+    /// Sign by this private key (ECDSA on P-256 or Ed25519, in PEM).
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// Who vouches for the registry besides those whom the system trusts, in PEM.
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    pub registry_ca: Option<PathBuf>,
+    /// Speak HTTP without TLS, to a registry on this machine.
+    #[arg(long)]
+    pub insecure: bool,
 }
 
 /// The templates by their names.

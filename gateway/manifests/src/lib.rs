@@ -32,4 +32,5 @@ mod yaml;
 pub use certificate_files::CertificateFiles;
 pub use convert::{Conversion, Joints, Memory, Premises, into_model, into_model_with};
 pub use draft::{Draft, SourceFile};
+pub use kinds::read_pull_credentials;
 pub use route_tests::{CaseRequest, Expectation, RouteCase, Wanted, read_route_tests};

@@ -20,10 +20,16 @@ pub struct HttpsServer {
 /// A request that it saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpsRequest {
+    /// `GET` and the like.
+    pub method: String,
     /// With its query.
     pub path: String,
     /// `Authorization`
     pub authorization: Option<String>,
+    /// `Content-Type`
+    pub content_type: Option<String>,
+    /// As long as its `Content-Length` says.
+    pub body: Vec<u8>,
 }
 
 /// What it answers.
@@ -132,7 +138,11 @@ async fn serve(
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await?);
     }
-    let answer = answer(&parse(&String::from_utf8_lossy(&head)));
+    let (mut request, length) = parse(&String::from_utf8_lossy(&head));
+    request.body.resize(length, 0);
+    stream.read_exact(&mut request.body).await?;
+    let is_head = request.method == "HEAD";
+    let answer = answer(&request);
     if answer.silent {
         return stream.read_u8().await.map(|_| ());
     }
@@ -146,15 +156,23 @@ async fn serve(
     }
     reply.push_str("\r\n");
     stream.write_all(reply.as_bytes()).await?;
-    stream.write_all(&answer.body).await?;
+    if !is_head {
+        stream.write_all(&answer.body).await?;
+    }
     stream.shutdown().await
 }
 
-fn parse(head: &str) -> HttpsRequest {
-    let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
-    let authorization = head.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("authorization").then(|| value.trim().to_owned())
-    });
-    HttpsRequest { path, authorization }
+/// The request without its body, and how long that is.
+fn parse(head: &str) -> (HttpsRequest, usize) {
+    let mut words = head.split(' ').map(str::to_owned);
+    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let field = |wanted: &str| {
+        head.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case(wanted).then(|| value.trim().to_owned())
+        })
+    };
+    let length = field("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let (authorization, content_type) = (field("authorization"), field("content-type"));
+    (HttpsRequest { method, path, authorization, content_type, body: Vec::new() }, length)
 }

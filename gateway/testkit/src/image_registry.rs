@@ -7,8 +7,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::certificates::{Certificates, sha256};
+use crate::certificates::Certificates;
 use crate::https_server::{HttpsAnswer, HttpsRequest, HttpsServer};
+use crate::image_uploads::{Referrers, Uploads, image_digest, taken};
 
 /// How a module lies in an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,15 +33,6 @@ pub enum Login {
     Bearer,
 }
 
-/// Whether it lists what refers to a manifest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Referrers {
-    /// By its own list.
-    Listed,
-    /// By a tag alone.
-    Tagged,
-}
-
 /// A registry on a free port.
 #[derive(Debug)]
 pub struct ImageRegistry {
@@ -53,6 +45,8 @@ struct Held {
     /// By path within `/v2/`.
     answers: HashMap<String, HttpsAnswer>,
     login: Option<(Login, String, String)>,
+    uploads: Uploads,
+    referrers: Referrers,
 }
 
 const TOKEN: &str = "let-me-in";
@@ -63,7 +57,7 @@ impl ImageRegistry {
         let held: Arc<Mutex<Held>> = Arc::default();
         let of_server = held.clone();
         let server =
-            HttpsServer::start(own, move |request| answer(&of_server.lock().unwrap(), request));
+            HttpsServer::start(own, move |request| answer(&mut of_server.lock().unwrap(), request));
         ImageRegistry { server: server.await, held }
     }
 
@@ -75,6 +69,22 @@ impl ImageRegistry {
     /// The url of an image.
     pub fn url(&self, image: &str) -> String {
         format!("oci://{}/{image}", self.authority())
+    }
+
+    /// From now on what refers to a manifest is listed so.
+    pub fn list_referrers(&self, referrers: Referrers) {
+        self.held.lock().unwrap().referrers = referrers;
+    }
+
+    /// From now on what is pushed becomes of it.
+    pub fn on_push(&self, uploads: Uploads) {
+        self.held.lock().unwrap().uploads = uploads;
+    }
+
+    /// What a path below `/v2/` gives.
+    pub fn kept(&self, path: &str) -> Option<Vec<u8>> {
+        let held = self.held.lock().unwrap();
+        held.answers.get(path).map(|answer| answer.body.clone())
     }
 
     /// Each request so far.
@@ -246,7 +256,7 @@ fn bundle(digest: &str, kind: &str, sign: &dyn Fn(&[u8]) -> Vec<u8>) -> Value {
     })
 }
 
-fn answer(held: &Held, request: &HttpsRequest) -> HttpsAnswer {
+fn answer(held: &mut Held, request: &HttpsRequest) -> HttpsAnswer {
     let path = request.path.split('?').next().unwrap_or_default();
     if let Some((login, name, password)) = &held.login {
         let basic = format!("Basic {}", STANDARD.encode(format!("{name}:{password}")));
@@ -270,8 +280,11 @@ fn answer(held: &Held, request: &HttpsRequest) -> HttpsAnswer {
             return HttpsAnswer::status(401).header("www-authenticate", &challenge);
         }
     }
-    let known = path.strip_prefix("/v2/").and_then(|path| held.answers.get(path));
-    known.cloned().unwrap_or_else(|| HttpsAnswer::status(404))
+    let Some(path) = path.strip_prefix("/v2/") else { return HttpsAnswer::status(404) };
+    if matches!(request.method.as_str(), "POST" | "PUT") {
+        return take(held, path, request);
+    }
+    held.answers.get(path).cloned().unwrap_or_else(|| HttpsAnswer::status(404))
 }
 
 impl ImageRegistry {
@@ -281,10 +294,19 @@ impl ImageRegistry {
     }
 }
 
-/// `sha256:` and the digest in hex.
-pub fn image_digest(bytes: &[u8]) -> String {
-    let hex: String = sha256(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+/// What becomes of something that is pushed.
+fn take(held: &mut Held, path: &str, request: &HttpsRequest) -> HttpsAnswer {
+    let taken = taken(held.uploads, held.referrers, path, request);
+    for (path, entry) in taken.listed {
+        let list = held.answers.entry(path).or_insert_with(|| {
+            HttpsAnswer::ok(json!({"schemaVersion": 2, "manifests": []}).to_string())
+        });
+        let mut index: Value = serde_json::from_slice(&list.body).unwrap();
+        index["manifests"].as_array_mut().unwrap().push(entry);
+        list.body = index.to_string().into_bytes();
+    }
+    held.answers.extend(taken.kept);
+    taken.answer
 }
 
 /// An archive of one file.

@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use portcullis_authoring::{
-    DevSettings, Effort, Progress, Project, begin_project, develop,
-};
+use portcullis_authoring::{DevSettings, Effort, Progress, Project, begin_project, develop};
 
-use crate::output::Output;
 use crate::command_error::CommandError;
 use crate::commands::author_tools::{engine, own_program, runtime};
+use crate::commands::plugin_bench::plugin_bench;
+use crate::commands::plugin_push::plugin_push;
 use crate::commands::plugin_test::plugin_test;
+use crate::output::Output;
 use crate::plugin_arguments::{
     BuildArguments, DevArguments, InspectArguments, NewArguments, PluginCommand,
 };
@@ -21,8 +21,10 @@ pub(crate) fn plugin(command: &PluginCommand) -> Result<ExitCode, CommandError> 
         PluginCommand::New(arguments) => new(arguments),
         PluginCommand::Build(arguments) => build(arguments),
         PluginCommand::Dev(arguments) => dev(arguments),
+        PluginCommand::Bench(arguments) => plugin_bench(arguments),
         PluginCommand::Test(arguments) => plugin_test(arguments),
         PluginCommand::Inspect(arguments) => inspect(arguments),
+        PluginCommand::Push(arguments) => plugin_push(arguments),
     }
 }
 

@@ -119,6 +119,7 @@ pub(crate) use plugin_match::PortReach;
 pub(crate) use plugin_supply::PullSecret;
 pub(crate) use plugin_target::{Coverage, PluginTargetKind, ROOT_NAMESPACE, Target};
 pub(crate) use protection::Protection;
+pub use pull_credentials::read_pull_credentials;
 pub(crate) use request_authentication::RequestAuthentication;
 pub(crate) use request_match::WrittenMatch;
 pub(crate) use rewrite::Rewrite;

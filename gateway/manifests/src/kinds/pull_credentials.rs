@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 ///
 /// # Errors
 /// Says what is wrong; no message shows a value.
-pub(crate) fn read_pull_credentials(text: &[u8]) -> Result<RegistryCredentials, &'static str> {
+pub fn read_pull_credentials(text: &[u8]) -> Result<RegistryCredentials, &'static str> {
     let parsed: Value = serde_json::from_slice(text).map_err(|_| "is no JSON")?;
     let root = parsed.as_object().ok_or("is no JSON object")?;
     let entries = match root.get("auths") {

@@ -13,6 +13,7 @@ use crate::call_targets::CallTargets;
 use crate::compiler_settings::compiler_settings;
 use crate::linking::host_calls;
 use crate::load_error::LoadError;
+use crate::metering::Metering;
 use crate::module::{MODULE_LIMIT, Module};
 use crate::node::NodeMetadata;
 use crate::sandbox_engine::SandboxEngine;
@@ -33,6 +34,7 @@ pub struct Engine {
     /// Made with the first plugin that wants it: its pool takes address space.
     sandboxes: OnceLock<Result<SandboxEngine, String>>,
     machine_code: OnceLock<Store>,
+    metering: Metering,
 }
 
 /// Why there is no engine.
@@ -54,8 +56,19 @@ impl Engine {
 
     /// The same, with given node metadata.
     pub fn for_node(node: NodeMetadata) -> Result<Arc<Self>, EngineError> {
+        Self::open(node, Metering::Off)
+    }
+
+    /// One that counts what guests run, for authors: its code is slower, and never serves. What was counted is said by
+    /// [`Instance::consumption`](crate::Instance::consumption).
+    pub fn counting_fuel() -> Result<Arc<Self>, EngineError> {
+        Self::open(NodeMetadata::default(), Metering::Fuel)
+    }
+
+    fn open(node: NodeMetadata, metering: Metering) -> Result<Arc<Self>, EngineError> {
         let runtime = |error: wasmtime::Error| EngineError::Runtime(format!("{error:#}"));
-        let settings = compiler_settings(AddressSpace::probe());
+        let mut settings = compiler_settings(AddressSpace::probe());
+        settings.consume_fuel(metering == Metering::Fuel);
         let wasmtime = wasmtime::Engine::new(&settings).map_err(runtime)?;
         let linker = host_calls(&wasmtime).map_err(runtime)?;
         Ok(Arc::new(Engine {
@@ -66,6 +79,7 @@ impl Engine {
             scopes: Scopes::default(),
             sandboxes: OnceLock::new(),
             machine_code: OnceLock::new(),
+            metering,
             wasmtime,
             linker,
         }))
@@ -131,6 +145,10 @@ impl Engine {
 
     pub(crate) fn background(&self) -> &Arc<Background> {
         &self.background
+    }
+
+    pub(crate) fn metering(&self) -> Metering {
+        self.metering
     }
 
     pub(crate) fn node(&self) -> &Arc<NodeMetadata> {

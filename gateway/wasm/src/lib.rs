@@ -25,6 +25,7 @@ mod calls;
 mod capability_gate;
 mod capability_manifest;
 mod compiler_settings;
+mod consumption;
 mod desk;
 mod effects;
 mod engine;
@@ -46,6 +47,7 @@ mod load_error;
 mod machine_code;
 mod made_fields;
 mod mailbox;
+mod metering;
 mod module;
 mod module_limits;
 mod network_callbacks;
@@ -74,6 +76,7 @@ pub use call_line::{CallLine, Hangup, Message};
 pub use call_memory::{NoRoom, Room};
 pub use call_targets::{CallTarget, CallTargets};
 pub use capability_manifest::read_capability_manifest;
+pub use consumption::Consumption;
 pub use effects::{
     Action, Direction, Effects, EndOfStream, FaultKind, LocalReply, PluginFault, Resumed, StreamId,
 };

@@ -37,6 +37,11 @@ impl MemoryAccount {
         account
     }
 
+    /// The memory that it has, in bytes. Memories never shrink: it is also the most that it had.
+    pub(crate) fn held(&self) -> usize {
+        self.held
+    }
+
     /// The instance has been started.
     pub(crate) fn note_start(&mut self) {
         self.at_start = self.held;

@@ -100,6 +100,7 @@ impl Plugin {
             breaker: Breaker::new(settings.limits.breaker),
             faults: FaultLog::default(),
             started_at: SystemTime::now(),
+            metering: engine.metering(),
         });
         let frozen = match settings.isolation {
             Isolation::Worker => None,

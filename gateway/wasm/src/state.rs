@@ -24,6 +24,7 @@ use crate::held::HeldStreams;
 use crate::key_sets::KeySets;
 use crate::limits::MemoryAccount;
 use crate::made_fields::MadeFields;
+use crate::metering::Metering;
 use crate::node::NodeMetadata;
 use crate::quotas::LogQuota;
 use crate::shared::Scope;
@@ -65,6 +66,8 @@ pub(crate) struct PluginFacts {
     pub(crate) faults: FaultLog,
     /// When this version of it was started.
     pub(crate) started_at: SystemTime,
+    /// Whether what it runs is counted.
+    pub(crate) metering: Metering,
 }
 
 /// What is running in the guest. It decides which host calls make sense.

@@ -31,8 +31,9 @@ impl Vm {
         facts: Arc<PluginFacts>,
         watch: Watch,
     ) -> Result<Box<Vm>, LoadError> {
-        let callback = facts.settings.limits.callback;
+        let (callback, metering) = (facts.settings.limits.callback, facts.metering);
         let mut store = new_store(pre.module().engine(), GuestState::new(facts));
+        metering.fill(&mut store);
         arm(&mut store);
         watch.begin();
         let started = boot(pre, &mut store);

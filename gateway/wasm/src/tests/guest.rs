@@ -18,7 +18,7 @@ pub(super) fn module_of(marker: &str, body: &str) -> String {
 }
 
 /// A body with this `proxy_on_request_headers`, which goes on at its end.
-pub(super) fn on_request(body: &str) -> String {
+pub(crate) fn on_request(body: &str) -> String {
     format!(
         "(func $on_request_headers (export \"proxy_on_request_headers\")
             (param $context i32) (param $fields i32) (param $end i32) (result i32)

@@ -13,7 +13,7 @@ use crate::{
 /// Write `async fn` where you implement it, and only the callbacks that you need: [`#[filter]`](macro@crate::filter)
 /// exports those alone, so that the host does not call the others, and adds the types that you do not name
 /// (`Configuration = NoConfiguration`, `State = ()`, bodies `Unread`) and `new` where there is no configuration and the
-/// type is `Default`.
+/// type is `Default`, or where the filter itself is what is configured (`type Configuration = Self`).
 ///
 /// Callbacks take `&self`: what changes between requests (caches, counts) goes into a `Cell` or `RefCell`; a module is
 /// single-threaded. Requests are served side by side: while one awaits, others run, so no borrow of a `RefCell` may live

@@ -89,6 +89,12 @@ pub struct Plugin<F: Filter> {
     filter: PhantomData<F>,
 }
 
+impl<F: Filter> std::fmt::Debug for Plugin<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plugin").field("configuration", &self.configuration).finish_non_exhaustive()
+    }
+}
+
 impl<F: Filter> Plugin<F> {
     /// Starts the filter with a configuration, as the host would; the error is what was logged.
     pub fn start(configuration: &str) -> Result<Self, String> {

@@ -96,15 +96,8 @@ fn complete(body: &Group, written: &Written) -> Group {
             added.push_str(&format!("type {name} = {default};"));
         }
     }
-    if !written.has("new") && !written.names("Configuration") {
-        added.push_str(
-            "fn new(
-                _: Self::Configuration,
-                _: &mut ::portcullis_sdk::Setup,
-            ) -> ::core::result::Result<Self, ::portcullis_sdk::ConfigurationError> {
-                ::core::result::Result::Ok(<Self as ::core::default::Default>::default())
-            }",
-        );
+    if !written.has("new") {
+        added.push_str(&maker(written));
     }
     added.push_str(&format!("const WAITS: bool = {};", written.waits));
     added.push_str(&format!("const BACKGROUND: bool = {};", written.has("background")));
@@ -113,6 +106,26 @@ fn complete(body: &Group, written: &Written) -> Group {
     let mut completed = Group::new(Delimiter::Brace, stream);
     completed.set_span(body.span());
     completed
+}
+
+/// `new`, where there is no configuration to make the filter from, or the filter itself is what is configured.
+fn maker(written: &Written) -> String {
+    let made = if written.is_its_configuration() {
+        "configuration"
+    } else if !written.names("Configuration") {
+        "<Self as ::core::default::Default>::default()"
+    } else {
+        return String::new();
+    };
+    format!(
+        "fn new(
+            configuration: Self::Configuration,
+            _: &mut ::portcullis_sdk::Setup,
+        ) -> ::core::result::Result<Self, ::portcullis_sdk::ConfigurationError> {{
+            let _ = &configuration;
+            ::core::result::Result::Ok({made})
+        }}"
+    )
 }
 
 fn is_word(token: &TokenTree, word: &str) -> bool {

@@ -12,8 +12,8 @@ use proc_macro::TokenStream;
 ///
 /// Compiled to Wasm, it exports Proxy-Wasm 0.2.1's entry points and the callbacks that the implementation defines;
 /// compiled natively, for unit tests, it exports nothing. It adds what is not written: `Configuration = NoConfiguration`,
-/// `State = ()`, `RequestBody = Unread`, `ResponseBody = Unread`, and `new` from `Default` where there is no
-/// configuration.
+/// `State = ()`, `RequestBody = Unread`, `ResponseBody = Unread`, and `new` where there is no configuration (by `Default`)
+/// or the filter itself is what is configured (`type Configuration = Self`).
 ///
 /// Whether a filter waits for anything is read from its text: the entry points for answers to calls, ticks and queues are
 /// exported where `.await`, or a macro that waits, occurs. `#[filter(waits)]` says so where it does not show.

@@ -19,6 +19,12 @@ impl Written {
         self.types.iter().any(|(name, value)| name == body && !value.ends_with("Unread"))
     }
 
+    /// Whether the filter's own type is what is configured.
+    pub(crate) fn is_its_configuration(&self) -> bool {
+        let is_own = |value: &str| value == "Self" || value == self.filter;
+        self.types.iter().any(|(name, value)| name == "Configuration" && is_own(value))
+    }
+
     pub(crate) fn names(&self, name: &str) -> bool {
         self.types.iter().any(|(known, _)| known == name)
     }

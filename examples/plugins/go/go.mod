@@ -1,0 +1,3 @@
+module portcullis.dev/examples/deny-paths
+
+go 1.24

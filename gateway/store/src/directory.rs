@@ -1,18 +1,14 @@
 //! Whether a directory is ours alone.
 
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, Metadata};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 
 use crate::StoreError;
 
-/// Anyone else may write.
-const FOREIGN_WRITE: u32 = 0o022;
-
 /// Makes a directory with mode 0700 where it is missing.
 pub(crate) fn make_private(path: &Path) -> Result<(), StoreError> {
-    match DirBuilder::new().mode(0o700).create(path) {
+    match private_builder().create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             Err(StoreError::of(path, &error))
         }
@@ -32,28 +28,50 @@ pub fn check_private(path: &Path) -> Result<(), StoreError> {
     if !metadata.is_dir() {
         return refused("it is not a directory");
     }
-    if metadata.uid() != own_user() {
-        return refused("it belongs to another user; run chown on it");
-    }
-    if metadata.mode() & FOREIGN_WRITE != 0 {
-        return refused("others can write it; run chmod 0700 on it");
-    }
-    Ok(())
+    why_exposed(&metadata).map_or(Ok(()), refused)
 }
 
 /// Whether a file is a plain one of ours that nobody else can write.
-pub(crate) fn is_private_file(metadata: &std::fs::Metadata) -> bool {
-    metadata.is_file() && metadata.uid() == own_user() && metadata.mode() & FOREIGN_WRITE == 0
+pub(crate) fn is_private_file(metadata: &Metadata) -> bool {
+    metadata.is_file() && why_exposed(metadata).is_none()
 }
 
-fn own_user() -> u32 {
-    rustix::process::geteuid().as_raw()
+#[cfg(unix)]
+fn private_builder() -> DirBuilder {
+    use std::os::unix::fs::DirBuilderExt;
+
+    let mut builder = DirBuilder::new();
+    builder.mode(0o700);
+    builder
 }
 
-#[cfg(test)]
+#[cfg(not(unix))]
+fn private_builder() -> DirBuilder {
+    DirBuilder::new()
+}
+
+#[cfg(unix)]
+fn why_exposed(metadata: &Metadata) -> Option<&'static str> {
+    use std::os::unix::fs::MetadataExt;
+
+    /// Anyone else may write.
+    const FOREIGN_WRITE: u32 = 0o022;
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Some("it belongs to another user; run chown on it");
+    }
+    (metadata.mode() & FOREIGN_WRITE != 0).then_some("others can write it; run chmod 0700 on it")
+}
+
+/// What is kept there is believed, so it is not used where that cannot be told.
+#[cfg(not(unix))]
+fn why_exposed(_: &Metadata) -> Option<&'static str> {
+    Some("who can write it is not known on this system")
+}
+
+#[cfg(all(test, unix))]
 mod tests {
     use std::fs::{Permissions, set_permissions};
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
     use super::*;
 

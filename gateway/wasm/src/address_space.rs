@@ -1,6 +1,5 @@
 //! How memories of guests lie in the address space, which some containers limit (`ulimit -v`).
 
-use rustix::process::{Resource, getrlimit};
 use wasmtime::Config;
 
 /// With less than this the usual reservations, 4 GiB and guards for each memory, do not fit many times.
@@ -21,7 +20,7 @@ pub(crate) enum AddressSpace {
 impl AddressSpace {
     /// What this process has.
     pub(crate) fn probe() -> Self {
-        match getrlimit(Resource::As).current {
+        match limit() {
             Some(limit) if limit < PLENTY => AddressSpace::Limited,
             _ => AddressSpace::Plenty,
         }
@@ -35,4 +34,15 @@ impl AddressSpace {
             config.memory_guard_size(SMALL_GUARD);
         }
     }
+}
+
+/// In bytes; `None` where there is none.
+#[cfg(unix)]
+fn limit() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::As).current
+}
+
+#[cfg(not(unix))]
+fn limit() -> Option<u64> {
+    None
 }

@@ -5,8 +5,6 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
-
 use crate::ticker::ticks;
 
 /// However little processor time a guest gets, it ends after so many budgets of ticks.
@@ -170,11 +168,22 @@ impl TimeBudget {
 }
 
 /// The processor time that this thread has had.
+#[cfg(unix)]
 pub(crate) fn processor_time() -> Duration {
+    use rustix::time::{ClockId, clock_gettime};
+
     let time = clock_gettime(ClockId::ThreadCPUTime);
     let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
     let nanoseconds = u32::try_from(time.tv_nsec).unwrap_or_default();
     Duration::new(seconds, nanoseconds)
+}
+
+/// Where that is not told, the time that has passed since the first question: more than it has had.
+#[cfg(not(unix))]
+pub(crate) fn processor_time() -> Duration {
+    static BEGIN: std::sync::LazyLock<std::time::Instant> =
+        std::sync::LazyLock::new(std::time::Instant::now);
+    BEGIN.elapsed()
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! The engine of sandboxes: memories in one pool, used again and again.
 
-use rustix::system::uname;
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, Linker, PoolingAllocationConfig,
 };
@@ -19,7 +18,7 @@ const LARGEST_MEMORY: usize = 1 << 32;
 const LARGEST_MEMORY_IN_LITTLE_SPACE: usize = 32 << 20;
 /// What of a memory is put back by copying, rather than by giving its pages back and faulting them in again, in bytes.
 const KEPT_RESIDENT: usize = 256 << 10;
-/// From here on the kernel tells which pages were written to (`PAGEMAP_SCAN`).
+/// From here on Linux tells which pages were written to (`PAGEMAP_SCAN`).
 const TELLS_WRITTEN_PAGES: (u32, u32) = (6, 7);
 
 /// An engine of its own, so that instances that stay take no room of the pool.
@@ -78,15 +77,21 @@ fn pooled(space: AddressSpace, room: u32) -> Config {
     config
 }
 
-/// (0, 0) where it is not told.
+/// Of Linux; (0, 0) where it is not told.
+#[cfg(target_os = "linux")]
 fn kernel_version() -> (u32, u32) {
-    let name = uname();
+    let name = rustix::system::uname();
     let release = name.release().to_string_lossy();
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
     match (numbers.next(), numbers.next()) {
         (Some(Ok(major)), Some(Ok(minor))) => (major, minor),
         _ => (0, 0),
     }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn kernel_version() -> (u32, u32) {
+    (0, 0)
 }
 
 #[cfg(test)]
@@ -133,6 +138,7 @@ mod tests {
         }
     }
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn a_kernel_tells_its_version() {
         assert!(kernel_version() > (2, 0));

@@ -112,11 +112,7 @@ impl Project {
     /// # Errors
     /// The file is no YAML.
     pub(crate) fn configuration(&self) -> Result<Option<serde_json::Value>, AuthorError> {
-        let path = self.folder.join("plugin.yaml");
-        let Ok(text) = std::fs::read_to_string(&path) else { return Ok(None) };
-        let object: serde_json::Value = serde_saphyr::from_str(&text)
-            .map_err(|error| AuthorError::Usage(format!("{}: {error}", path.display())))?;
-        Ok(object.pointer("/spec/pluginConfig").cloned())
+        configuration_in(&self.folder)
     }
 
     /// Where cargo leaves it, in lower-case with `_`.
@@ -124,6 +120,18 @@ impl Project {
         let file = format!("{}.wasm", self.name.replace('-', "_"));
         self.target.join(triple).join(effort.profile()).join(file)
     }
+}
+
+/// The same of a folder that need be no project.
+///
+/// # Errors
+/// The file is no YAML.
+pub(crate) fn configuration_in(folder: &Path) -> Result<Option<serde_json::Value>, AuthorError> {
+    let path = folder.join("plugin.yaml");
+    let Ok(text) = std::fs::read_to_string(&path) else { return Ok(None) };
+    let object: serde_json::Value = serde_saphyr::from_str(&text)
+        .map_err(|error| AuthorError::Usage(format!("{}: {error}", path.display())))?;
+    Ok(object.pointer("/spec/pluginConfig").cloned())
 }
 
 fn read_metadata(manifest: &Path) -> Result<Metadata, AuthorError> {

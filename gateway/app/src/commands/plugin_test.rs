@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use portcullis_authoring::{
-    Effort, Progress, Project, Stand, Strictness, Verdict, run_suite, suites_in,
+    Effort, Progress, Project, Stand, Strictness, SuiteCosts, Verdict, run_suite, suite_costs,
+    suites_in,
 };
 use serde_json::json;
 
-use crate::output::Output;
 use crate::command_error::CommandError;
 use crate::commands::author_tools::{engine, own_program, runtime};
+use crate::output::Output;
 use crate::plugin_arguments::PluginTestArguments;
 
 /// Exit status 1 where a case fails.
@@ -24,7 +25,8 @@ pub(super) fn plugin_test(arguments: &PluginTestArguments) -> Result<ExitCode, C
     for suite in &suites {
         verdicts.extend(runtime.block_on(run_suite(suite, &module, &stand))?);
     }
-    report(&verdicts, arguments.output)
+    let costs = costs(&suites, &module, &stand)?;
+    report(&verdicts, &costs, arguments.output)
         .map_err(|error| CommandError::failure("standard output", error))?;
     let passed = verdicts.iter().all(|verdict| verdict.failures.is_empty());
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -60,14 +62,29 @@ fn stand(arguments: &PluginTestArguments) -> Result<Stand, CommandError> {
     Ok(Stand::Gateway { program, strictness })
 }
 
-fn report(verdicts: &[Verdict], output: Output) -> std::io::Result<()> {
+/// Of our engine; what an Envoy's takes is not known.
+fn costs(
+    suites: &[PathBuf],
+    module: &std::path::Path,
+    stand: &Stand,
+) -> Result<Vec<SuiteCosts>, CommandError> {
+    if let Stand::Envoy { .. } = stand {
+        return Ok(Vec::new());
+    }
+    let engine = engine()?;
+    let costs = suites.iter().map(|suite| suite_costs(suite, module, &engine));
+    Ok(costs.collect::<Result<_, _>>()?)
+}
+
+fn report(verdicts: &[Verdict], costs: &[SuiteCosts], output: Output) -> std::io::Result<()> {
     let out = &mut std::io::stdout().lock();
     match output {
-        Output::Json => writeln!(out, "{:#}", to_json(verdicts)),
+        Output::Json => writeln!(out, "{:#}", to_json(verdicts, costs)),
         Output::Text => verdicts
             .iter()
             .try_for_each(|verdict| write_verdict(verdict, out))
-            .and_then(|()| write_sum(verdicts, out)),
+            .and_then(|()| write_sum(verdicts, out))
+            .and_then(|()| costs.iter().try_for_each(|costs| write!(out, "{}", costs.to_text()))),
     }
 }
 
@@ -85,7 +102,7 @@ fn write_sum(verdicts: &[Verdict], out: &mut impl std::io::Write) -> std::io::Re
     writeln!(out, "{} cases, {failed} failed", verdicts.len())
 }
 
-fn to_json(verdicts: &[Verdict]) -> serde_json::Value {
+fn to_json(verdicts: &[Verdict], costs: &[SuiteCosts]) -> serde_json::Value {
     let cases = verdicts.iter().map(|verdict| {
         json!({
             "name": verdict.name,
@@ -95,5 +112,6 @@ fn to_json(verdicts: &[Verdict]) -> serde_json::Value {
             "milliseconds": verdict.took.as_secs_f64() * 1e3,
         })
     });
-    json!({ "cases": cases.collect::<Vec<_>>() })
+    let costs: Vec<_> = costs.iter().map(SuiteCosts::to_json).collect();
+    json!({ "cases": cases.collect::<Vec<_>>(), "costs": costs })
 }

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::author_error::AuthorError;
 use crate::build::Built;
-use crate::dev_gateway::{DevGateway, Said};
+use crate::dev_gateway::{DevGateway, Renewed, Said};
 use crate::dev_settings::DevSettings;
 use crate::echo_server::start_echo;
 use crate::effort::Effort;
@@ -28,7 +28,7 @@ pub async fn develop(
     mut tell: impl FnMut(&str),
 ) -> Result<(), AuthorError> {
     let mut watch = SourceWatch::start(&project.folder)?;
-    let built = build(&project, &engine).await?;
+    let built = Building::begin(&project, &engine).end().await.1?;
     let upstream = start_echo()
         .await
         .map_err(|error| AuthorError::Failure(format!("the example upstream: {error}")))?;
@@ -40,16 +40,17 @@ pub async fn develop(
     tell(&format!("{} is served on http://{}; try", project.name, gateway.address));
     tell(&format!("    curl -i http://{}/hello", gateway.address));
     tell("what is saved is served a moment later; Ctrl-C ends it");
-    let mut saved = None;
+    let (mut building, mut saved) = (None, None);
     loop {
         tokio::select! {
-            () = watch.changed() => {
-                let begun = Instant::now();
-                match build(&project, &engine).await {
-                    Ok(_) => {
-                        gateway.renew(&project)?;
-                        saved = Some((begun, begun.elapsed()));
-                    }
+            () = watch.changed(), if building.is_none() => {
+                building = Some(Building::begin(&project, &engine));
+            }
+            (begun, built) = finished(&mut building) => {
+                building = None;
+                match built.and_then(|_| gateway.renew(&project)) {
+                    Ok(Renewed::Something) => saved = Some((begun, begun.elapsed())),
+                    Ok(Renewed::Nothing) => tell("what was saved changes nothing that is served"),
                     Err(error) => tell(&format!("{error}; the last good one serves on")),
                 }
             }
@@ -66,15 +67,36 @@ pub async fn develop(
     }
 }
 
-/// Off the thread that reads what the gateway says.
-async fn build(project: &Project, engine: &Arc<Engine>) -> Result<Built, AuthorError> {
-    let (project, engine) = (project.clone(), engine.clone());
-    let (sender, built) = oneshot::channel();
-    std::thread::spawn(move || {
-        // Nobody waits any more when the command is ending.
-        let _ = sender.send(project.build(Effort::Quick, &engine, &Progress::shown()));
-    });
-    built.await.map_err(|_| AuthorError::Failure("the build ended without a result".to_owned()))?
+/// A build on a thread of its own: what the gateway says is told meanwhile.
+struct Building {
+    begun: Instant,
+    built: oneshot::Receiver<Result<Built, AuthorError>>,
+}
+
+impl Building {
+    fn begin(project: &Project, engine: &Arc<Engine>) -> Self {
+        let (project, engine) = (project.clone(), engine.clone());
+        let (sender, built) = oneshot::channel();
+        std::thread::spawn(move || {
+            // Nobody waits any more when the command is ending.
+            let _ = sender.send(project.build(Effort::Quick, &engine, &Progress::shown()));
+        });
+        Building { begun: Instant::now(), built }
+    }
+
+    /// When it began, and what came of it. Whoever stops waiting misses nothing.
+    async fn end(&mut self) -> (Instant, Result<Built, AuthorError>) {
+        let lost = |_| Err(AuthorError::Failure("the build ended without a result".to_owned()));
+        (self.begun, (&mut self.built).await.unwrap_or_else(lost))
+    }
+}
+
+/// Never, where nothing is being built.
+async fn finished(building: &mut Option<Building>) -> (Instant, Result<Built, AuthorError>) {
+    match building {
+        Some(building) => building.end().await,
+        None => std::future::pending().await,
+    }
 }
 
 fn applied(whole: Duration, building: Duration) -> String {

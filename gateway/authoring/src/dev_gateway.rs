@@ -5,6 +5,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use portcullis_crypto::sha256;
 use serde_json::Value;
 use tokio::process::Command;
 
@@ -31,6 +32,8 @@ pub(crate) struct DevGateway {
     written: String,
     services: Vec<Value>,
     module: PathBuf,
+    /// The module's digest, as it was last renewed.
+    served: Option<[u8; 32]>,
     _directory: tempfile::TempDir,
 }
 
@@ -41,6 +44,15 @@ pub(crate) enum Said {
     Applied,
     /// Something that an author wants to see.
     Line(String),
+}
+
+/// Whether a gateway has something new to serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Renewed {
+    /// It has.
+    Something,
+    /// What was saved changes neither module nor configuration.
+    Nothing,
 }
 
 impl DevGateway {
@@ -76,6 +88,7 @@ impl DevGateway {
             written: String::new(),
             services: objects,
             module: module.to_owned(),
+            served: None,
             child: child?,
             _directory: directory,
         };
@@ -85,7 +98,10 @@ impl DevGateway {
     }
 
     /// Writes the plugin's manifest where its configuration has changed; the module itself is watched by the gateway.
-    pub(crate) fn renew(&mut self, project: &Project) -> Result<(), AuthorError> {
+    ///
+    /// # Errors
+    /// The configuration is no YAML, or the manifest cannot be written.
+    pub(crate) fn renew(&mut self, project: &Project) -> Result<Renewed, AuthorError> {
         let configuration = project.configuration()?;
         let mut objects = self.services.clone();
         objects.extend(served_plugin(
@@ -96,14 +112,18 @@ impl DevGateway {
             Strictness::Lenient,
         ));
         let text = as_file(&objects);
-        if text != self.written {
-            let partial = self.manifest.with_file_name(".plugin.yaml");
-            fs::write(&partial, &text).map_err(|error| AuthorError::file(&partial, &error))?;
-            fs::rename(&partial, &self.manifest)
-                .map_err(|error| AuthorError::file(&self.manifest, &error))?;
-            self.written = text;
+        let served = fs::read(&self.module).ok().map(|module| sha256(&module));
+        let is_same = served == self.served;
+        self.served = served;
+        if text == self.written {
+            return Ok(if is_same { Renewed::Nothing } else { Renewed::Something });
         }
-        Ok(())
+        let partial = self.manifest.with_file_name(".plugin.yaml");
+        fs::write(&partial, &text).map_err(|error| AuthorError::file(&partial, &error))?;
+        fs::rename(&partial, &self.manifest)
+            .map_err(|error| AuthorError::file(&self.manifest, &error))?;
+        self.written = text;
+        Ok(Renewed::Something)
     }
 
     /// What it says next; `None` when it has ended.

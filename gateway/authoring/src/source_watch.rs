@@ -17,6 +17,8 @@ const WATCHED: [&str; 5] = ["src", "Cargo.toml", "plugin.yaml", "tests", "sdk/sr
 /// The watch of one project; it ends when dropped.
 pub(crate) struct SourceWatch {
     events: mpsc::UnboundedReceiver<()>,
+    /// Something was saved, and nobody has been told.
+    is_untold: bool,
     _watcher: RecommendedWatcher,
 }
 
@@ -46,15 +48,17 @@ impl SourceWatch {
                 watcher.watch(&path, RecursiveMode::Recursive).map_err(failed)?;
             }
         }
-        Ok(SourceWatch { events, _watcher: watcher })
+        Ok(SourceWatch { events, is_untold: false, _watcher: watcher })
     }
 
-    /// Waits until something was saved, and then for a moment of quiet.
+    /// Waits until something was saved, and then for a moment of quiet. Whoever stops waiting misses nothing.
     pub(crate) async fn changed(&mut self) {
-        if self.events.recv().await.is_none() {
+        if !self.is_untold && self.events.recv().await.is_none() {
             std::future::pending::<()>().await;
         }
+        self.is_untold = true;
         while let Ok(Some(())) = timeout_at(Instant::now() + QUIET, self.events.recv()).await {}
+        self.is_untold = false;
     }
 }
 

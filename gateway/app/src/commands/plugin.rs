@@ -32,7 +32,8 @@ fn new(arguments: &NewArguments) -> Result<ExitCode, CommandError> {
     let name = &arguments.name;
     begin_project(Path::new("."), name, arguments.template.into())?;
     println!(
-        "{name} is begun. Next:\n    cd {name}\n    portcullis plugin build    the module, target/portcullis/{name}.wasm"
+        "{name} is begun. Next:\n    cd {name}\n    portcullis plugin dev      served on an example, rebuilt whenever you save\n    \
+         portcullis plugin test     the cases in tests/*.yaml\n    portcullis plugin build    the module, target/portcullis/{name}.wasm"
     );
     Ok(ExitCode::SUCCESS)
 }

@@ -57,16 +57,6 @@ impl HeaderOperations {
         }
         .into()
     }
-
-    /// What is the same as both, this one first.
-    #[must_use]
-    pub fn followed_by(&self, other: &HeaderOperations) -> HeaderOperations {
-        let mut first = (**self).clone();
-        let is_kept = |(name, _): &(HeaderName, HeaderValue)| !other.remove.contains(name);
-        first.set.retain(is_kept);
-        first.add.retain(is_kept);
-        HeaderOperations::from(first).joined_with(other)
-    }
 }
 
 /// To what there is to do.
@@ -89,8 +79,6 @@ impl From<FieldOperations> for HeaderOperations {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     #[test]
@@ -108,41 +96,6 @@ mod tests {
         operations.apply(&mut headers);
         assert_eq!(headers.get_all("x-one").iter().collect::<Vec<_>>(), ["new", "more"]);
         assert_eq!(headers.get("x-old").unwrap(), "back");
-    }
-
-    fn field() -> impl Strategy<Value = (HeaderName, HeaderValue)> {
-        let name = prop_oneof![Just("a"), Just("b"), Just("c")].prop_map(HeaderName::from_static);
-        (name, 0..9_u16).prop_map(|(name, value)| (name, value.into()))
-    }
-
-    fn fields() -> impl Strategy<Value = Vec<(HeaderName, HeaderValue)>> {
-        proptest::collection::vec(field(), 0..3)
-    }
-
-    fn operations() -> impl Strategy<Value = HeaderOperations> {
-        (fields(), fields(), fields()).prop_map(|(remove, set, add)| {
-            let remove = remove.into_iter().map(|(name, _)| name).collect();
-            FieldOperations { remove, set, add }.into()
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn what_follows_what_is_the_same_as_one_after_the_other(
-            first in operations(),
-            second in operations(),
-            sent in fields(),
-        ) {
-            let mut headers = HeaderMap::new();
-            for (name, value) in sent {
-                headers.append(name, value);
-            }
-            let mut once = headers.clone();
-            first.followed_by(&second).apply(&mut once);
-            first.apply(&mut headers);
-            second.apply(&mut headers);
-            prop_assert_eq!(once, headers);
-        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What is asked of requests: of a listener's, and of a rule's own.
 
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use portcullis_message::HeadRules;
@@ -33,6 +34,14 @@ pub struct RequestOverrides {
     pub stalled_body: Option<Option<Duration>>,
     /// See [`RequestPolicy::min_rate`].
     pub min_rate: Option<u32>,
+}
+
+impl RequestOverrides {
+    /// Those of all rules that set nothing, one for all.
+    pub fn none() -> Arc<Self> {
+        static NONE: LazyLock<Arc<RequestOverrides>> = LazyLock::new(Arc::default);
+        NONE.clone()
+    }
 }
 
 impl RequestPolicy {

@@ -1,5 +1,6 @@
 //! When a request is tried again, and what else is sent beside it.
 
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -117,6 +118,14 @@ impl RetryPolicy {
 }
 
 /// Where `retries` is not written.
+impl RetryPolicy {
+    /// That of all rules that say nothing of it, one for all.
+    pub fn unwritten() -> Arc<Self> {
+        static UNWRITTEN: LazyLock<Arc<RetryPolicy>> = LazyLock::new(Arc::default);
+        UNWRITTEN.clone()
+    }
+}
+
 impl Default for RetryPolicy {
     fn default() -> Self {
         RetryPolicy {

@@ -28,14 +28,16 @@ pub struct Rule {
     pub request_headers: HeaderOperations,
     /// Operations on the response head.
     pub response_headers: HeaderOperations,
+    /// How those and its destinations' are put together.
+    pub header_order: HeaderOrder,
     /// From the last byte of the request to the last of the reply; `None` is off.
     pub timeout: Option<Duration>,
-    /// When a request is tried again.
-    pub retries: RetryPolicy,
+    /// When a request is tried again; most rules share one.
+    pub retries: Arc<RetryPolicy>,
     /// Where copies of its requests go.
     pub mirrors: Vec<Mirror>,
-    /// What it sets otherwise than its listener.
-    pub overrides: RequestOverrides,
+    /// What it sets otherwise than its listener; most rules share that they set nothing.
+    pub overrides: Arc<RequestOverrides>,
     /// The plugins that run on its requests beside its listener's, in running order.
     pub plugins: Vec<ObjectId>,
     /// The native filters that run on its requests; few rules have any.
@@ -56,6 +58,19 @@ pub struct RuleFilters {
     pub fault: Option<Fault>,
     /// What the gateway's own replies show, by status; the first that fits. `None` leaves it to the listener.
     pub error_bodies: Option<Vec<ErrorBody>>,
+}
+
+/// How the header operations of a rule and of the destination that a request goes to are put together. On replies those
+/// of the destination come first, but in [`HeaderOrder::OneList`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HeaderOrder {
+    /// On requests those of the rule come first (Gateway API).
+    #[default]
+    RuleFirst,
+    /// On requests too those of the destination come first (Istio, of several destinations).
+    DestinationFirst,
+    /// They are one list, with the destination's last (Istio, of a single one).
+    OneList,
 }
 
 /// What a rule does with a request.
@@ -83,9 +98,9 @@ pub struct Destination {
     pub cluster: ClusterName,
     /// Its part of the sum of the weights.
     pub weight: u32,
-    /// Operations on the request head, after the rule's.
+    /// Operations on the request head, in the rule's [`HeaderOrder`].
     pub request_headers: HeaderOperations,
-    /// Operations on the response head, before the rule's.
+    /// Operations on the response head, in the rule's [`HeaderOrder`].
     pub response_headers: HeaderOperations,
     /// What else is special about it; few destinations have any of it.
     pub change: Option<Box<DestinationChange>>,
@@ -276,10 +291,11 @@ impl Rule {
             action,
             request_headers: HeaderOperations::default(),
             response_headers: HeaderOperations::default(),
+            header_order: HeaderOrder::default(),
             timeout: None,
-            retries: RetryPolicy::default(),
+            retries: RetryPolicy::unwritten(),
             mirrors: Vec::new(),
-            overrides: RequestOverrides::default(),
+            overrides: RequestOverrides::none(),
             plugins: Vec::new(),
             filters: None,
         }

@@ -67,14 +67,12 @@ pub(crate) fn take_health(flight: &mut Flight, reply: Response<Body>) -> Source 
     Source::Reply(body)
 }
 
-/// The destination's operations, then the rule's.
+/// The operations of destination and rule.
 fn apply_operations(flight: &Flight, headers: &mut HeaderMap) {
     let Some(table) = &flight.table else { return };
     let Some(rule) = flight.choice.rule(table) else { return };
-    if let Some(destination) = flight.destination.and_then(|index| rule.destinations.get(index)) {
-        destination.settings.response_headers.apply(headers);
-    }
-    rule.rule.response_headers.apply(headers);
+    let destination = flight.destination.and_then(|index| rule.destinations.get(index));
+    rule.change_reply(destination, headers);
 }
 
 /// The response as it goes downstream.

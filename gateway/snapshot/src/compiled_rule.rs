@@ -9,6 +9,7 @@ use portcullis_telemetry::{RequestTarget, TargetLabels};
 use portcullis_upstream::Cluster;
 
 use crate::chain::Chain;
+use crate::header_order::{OneList, one_list};
 use crate::listener_chains::{ListenerChains, is_same};
 use crate::parts::Parts;
 
@@ -16,10 +17,10 @@ use crate::parts::Parts;
 pub struct CompiledRule {
     /// What it was compiled from.
     pub rule: Arc<Rule>,
-    /// Its id as `x-portcullis-route` shows it.
-    pub route_value: HeaderValue,
     /// The authority that it gives to requests; few rules do.
     pub(crate) authority: Option<Box<HeaderValue>>,
+    /// Its header operations and its destination's, where they are one list.
+    pub(crate) one_list: Option<Box<OneList>>,
     /// Where it forwards to; empty for a redirect or direct response.
     pub destinations: Vec<CompiledDestination>,
     /// Where copies of its requests go; those whose service is missing are left out.
@@ -44,8 +45,6 @@ pub struct CompiledDestination {
     pub cluster: Option<Arc<Cluster>>,
     /// The cluster's name, existing or not.
     pub label: Arc<str>,
-    /// The same as `x-portcullis-cluster` shows it.
-    pub label_value: HeaderValue,
     /// Labels for requests that go there.
     pub target: Arc<RequestTarget>,
 }
@@ -77,16 +76,15 @@ impl CompiledRule {
     }
 
     pub(crate) fn build(rule: &Arc<Rule>, chains: &ListenerChains<'_>, parts: &Parts<'_>) -> Self {
-        let destinations: Vec<_> = match &rule.action {
-            Action::Forward { destinations, .. } => destinations
-                .iter()
-                .map(|destination| CompiledDestination::build(rule, destination, parts))
-                .collect(),
-            Action::Redirect(_) | Action::DirectResponse(_) => Vec::new(),
+        let written = match &rule.action {
+            Action::Forward { destinations, .. } => destinations.as_slice(),
+            Action::Redirect(_) | Action::DirectResponse(_) => &[],
         };
+        let build = |destination| CompiledDestination::build(rule, destination, parts);
+        let destinations: Vec<_> = written.iter().map(build).collect();
         CompiledRule {
-            route_value: header_value(&rule.id),
             authority: authority(&rule.action),
+            one_list: one_list(rule, written),
             total_weight: destinations.iter().map(|d| u64::from(d.settings.weight)).sum(),
             destinations,
             mirrors: rule
@@ -143,7 +141,6 @@ impl CompiledDestination {
         CompiledDestination {
             authority: authority.and_then(boxed_value),
             settings: destination.clone(),
-            label_value: header_value(&label),
             cluster,
             label,
             target,
@@ -171,9 +168,4 @@ fn authority(action: &Action) -> Option<Box<HeaderValue>> {
 
 fn boxed_value(text: &str) -> Option<Box<HeaderValue>> {
     HeaderValue::from_str(text).ok().map(Box::new)
-}
-
-/// A name as a header value; names come from Kubernetes and are ASCII, anything else shows as `?`.
-fn header_value(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("?"))
 }

@@ -3,8 +3,8 @@
 use http::HeaderValue;
 use portcullis_exchange::RequestHead;
 use portcullis_filters::{HeaderOperations, MatchedPath};
-use portcullis_message::HeadRules;
-use portcullis_message::PathError;
+use portcullis_message::{HeadRules, PathError};
+use portcullis_model::HeaderOrder;
 use portcullis_upstream::Cluster;
 
 use crate::explanation::{
@@ -82,19 +82,24 @@ fn upstream_request(head: &RequestHead) -> UpstreamRequest {
     }
 }
 
-/// What rule and destinations do to header fields: requests by the rule, then the destination, replies the other way.
+/// What rule and destinations do to header fields, in order, each said by whom it is.
 pub(crate) fn header_changes(rule: &CompiledRule) -> Vec<HeaderChange> {
+    let (settings, order) = (&rule.rule, rule.rule.header_order);
+    let own = (&*settings.id, &settings.request_headers);
+    let its = rule.destinations.iter().map(|each| (&*each.label, &each.settings.request_headers));
+    let mut requests: Vec<_> = std::iter::once(own).chain(its).collect();
+    if order == HeaderOrder::DestinationFirst {
+        requests.rotate_left(1);
+    }
+    let own = (&*settings.id, &settings.response_headers);
+    let its = rule.destinations.iter().map(|each| (&*each.label, &each.settings.response_headers));
+    let mut replies: Vec<_> = std::iter::once(own).chain(its).collect();
+    if order != HeaderOrder::OneList {
+        replies.rotate_left(1);
+    }
     let mut changes = Vec::new();
-    let settings = &rule.rule;
-    let destinations = || rule.destinations.iter().map(|each| (&*each.label, &each.settings));
-    push(&mut changes, "request", &settings.id, &settings.request_headers);
-    for (cluster, destination) in destinations() {
-        push(&mut changes, "request", cluster, &destination.request_headers);
-    }
-    for (cluster, destination) in destinations() {
-        push(&mut changes, "response", cluster, &destination.response_headers);
-    }
-    push(&mut changes, "response", &settings.id, &settings.response_headers);
+    requests.iter().for_each(|(by, operations)| push(&mut changes, "request", by, operations));
+    replies.iter().for_each(|(by, operations)| push(&mut changes, "response", by, operations));
     changes
 }
 

@@ -20,6 +20,7 @@ mod explain_request;
 mod explain_upstream;
 mod explanation;
 mod explanation_text;
+mod header_order;
 mod known_rules;
 mod listener_chains;
 mod parts;

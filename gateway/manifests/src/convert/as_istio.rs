@@ -2,7 +2,7 @@
 //! and its destinations.
 
 use portcullis_filters::{PathRewrite, RedirectPath};
-use portcullis_model::{Action, ObjectId, Rule};
+use portcullis_model::{Action, HeaderOrder, ObjectId, Rule};
 
 use super::findings::{Findings, Spot};
 use crate::codes;
@@ -18,20 +18,14 @@ pub enum Joints {
     AsWritten,
 }
 
-/// Orders the header operations of rule and destinations as Istio does: those of a single destination come last, on
+/// How Istio puts the header operations of rule and destinations together: those of a single destination come last, on
 /// both heads; of several each one's come first.
-pub(super) fn order_headers(rule: &mut Rule) {
-    let Action::Forward { destinations, .. } = &mut rule.action else { return };
-    if let [only] = destinations.as_mut_slice() {
-        let (request, response) = (&mut only.request_headers, &mut only.response_headers);
-        rule.request_headers = rule.request_headers.joined_with(&std::mem::take(request));
-        rule.response_headers = rule.response_headers.joined_with(&std::mem::take(response));
-        return;
-    }
-    // On replies those of the rule come last anyway.
-    let of_rule = std::mem::take(&mut rule.request_headers);
-    for destination in destinations.iter_mut().filter(|_| !of_rule.is_empty()) {
-        destination.request_headers = destination.request_headers.followed_by(&of_rule);
+pub(super) fn header_order(action: &Action) -> HeaderOrder {
+    match action {
+        Action::Forward { destinations, .. } if destinations.len() > 1 => {
+            HeaderOrder::DestinationFirst
+        }
+        _ => HeaderOrder::OneList,
     }
 }
 

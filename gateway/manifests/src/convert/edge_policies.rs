@@ -108,7 +108,7 @@ impl<'p> EdgePolicies<'p> {
     ) {
         let level = |policy: &EdgePolicy| level_of(policy, kind, object, section);
         for applied in self.applied(level, &object.to_string(), findings) {
-            applied.placed.setting.set_overrides(&mut rule.overrides);
+            applied.placed.setting.set_overrides(Arc::make_mut(&mut rule.overrides));
             let bucket = || applied.bucket(object, section);
             applied.placed.setting.set_filters(&mut rule.filters, bucket);
         }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use portcullis_model::{
     Action, ClusterName, Destination, DestinationChange, Mirror, ObjectId, RequestMatch,
-    RequestOverrides, Rule, RuleFilters, TcpRule,
+    RequestOverrides, RetryPolicy, Rule, RuleFilters, TcpRule,
 };
 
-use super::as_istio::{Joints, leave_joints, order_headers, settle_authority};
+use super::as_istio::{Joints, header_order, leave_joints, settle_authority};
 use super::clusters::Clusters;
 use super::delegates::{Delegates, Effective};
 use super::edge_policies::EdgePolicies;
@@ -155,7 +155,6 @@ impl RouteBuilder<'_, '_> {
         let matches: Vec<RequestMatch> = settled.collect();
         let mut built = build_rule(id, written, self.lookup, findings);
         settle_authority(id, written, &mut built, findings);
-        order_headers(&mut built);
         if self.joints == Joints::AsWritten {
             leave_joints(&mut built.action);
         }
@@ -233,17 +232,19 @@ fn build_rule(
     let headers = written.headers.as_deref().cloned().unwrap_or_default();
     let timeout = written.timeout.filter(|timeout| !timeout.is_zero());
     let mirrors = written.mirrors.as_deref().unwrap_or_default();
+    let action = build_action(id, written, lookup, findings);
     Rule {
         id: name.into(),
         origin: written.origin.clone(),
         matches: Vec::new(),
-        action: build_action(id, written, lookup, findings),
+        header_order: header_order(&action),
+        action,
         request_headers: headers.request,
         response_headers: headers.response,
         timeout,
-        retries: written.retries.as_deref().cloned().unwrap_or_default(),
+        retries: written.retries.clone().unwrap_or_else(RetryPolicy::unwritten),
         mirrors: build_mirrors(id, mirrors, lookup, findings),
-        overrides: RequestOverrides::default(),
+        overrides: RequestOverrides::none(),
         plugins: Vec::new(),
         filters: filters(written),
     }

@@ -31,7 +31,7 @@ pub(crate) struct HttpRule {
     pub(crate) headers: Option<Box<Headers>>,
     /// Zero is off.
     pub(crate) timeout: Option<Duration>,
-    pub(crate) retries: Option<Box<RetryPolicy>>,
+    pub(crate) retries: Option<Arc<RetryPolicy>>,
     pub(crate) mirrors: Option<Vec<RuleMirror>>,
     pub(crate) fault: Option<Box<Fault>>,
     pub(crate) cors: Option<Box<CorsPolicy>>,
@@ -105,7 +105,7 @@ pub(super) fn read_rule(
         rewrite: rewrite.map(Box::new),
         headers: headers.map(Box::new),
         timeout,
-        retries: retries.map(Box::new),
+        retries: retries.map(Arc::new),
         mirrors,
         fault: fault.map(Box::new),
         cors: cors.map(Box::new),

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http::StatusCode;
 use portcullis_filters::DirectResponse;
 use portcullis_model::{
-    Action, Destination, DestinationChange, Mirror, Origin, RequestMatch, RequestOverrides, Rule,
-    RuleFilters,
+    Action, Destination, DestinationChange, HeaderOrder, Mirror, Origin, RequestMatch,
+    RequestOverrides, RetryPolicy, Rule, RuleFilters,
 };
 
 use super::super::edge_policies::EdgePolicies;
@@ -111,10 +111,11 @@ impl WrittenRule<'_> {
             action: self.action(sender, faults, findings),
             request_headers: filters.request_headers.clone(),
             response_headers: filters.response_headers.clone(),
+            header_order: HeaderOrder::RuleFirst,
             timeout: self.times.request,
-            retries: self.times.retries.clone(),
+            retries: self.times.retries.clone().unwrap_or_else(RetryPolicy::unwritten),
             mirrors: self.mirrors(sender, faults, findings),
-            overrides: RequestOverrides::default(),
+            overrides: RequestOverrides::none(),
             plugins: parts.plugins.of_routes(&[(plugged, self.name)]),
             filters: filters
                 .cors

@@ -239,7 +239,7 @@ fn a_virtual_service_and_its_rules_set_what_is_theirs() {
         stalled_body: Some(None),
         ..of_service
     };
-    assert_eq!([rules[0].overrides, rules[1].overrides], [of_rule, of_service]);
+    assert_eq!([*rules[0].overrides, *rules[1].overrides], [of_rule, of_service]);
 }
 
 #[test]

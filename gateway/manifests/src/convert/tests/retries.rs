@@ -19,7 +19,7 @@ fn rule(conversion: &Conversion) -> Rule {
 }
 
 fn retries(fields: &str) -> RetryPolicy {
-    rule(&with(&format!("retries: {{{fields}}}"))).retries
+    rule(&with(&format!("retries: {{{fields}}}"))).retries.as_ref().clone()
 }
 
 #[test]
@@ -44,13 +44,13 @@ fn every_field_of_retries_reaches_the_model() {
         remote_localities: RemoteLocalities::Allowed,
         previous: PreviousEndpoints::DrawnAgain,
     };
-    assert_eq!(rule(&conversion).retries, expected);
+    assert_eq!(*rule(&conversion).retries, expected);
 }
 
 #[test]
 fn what_is_not_written_is_the_default() {
     let conversion = with("timeout: 1s");
-    assert_eq!(rule(&conversion).retries, RetryPolicy::default());
+    assert_eq!(*rule(&conversion).retries, RetryPolicy::default());
     assert_eq!(retries("attempts: 5, retryOn: ''").on, RetryOn::DEFAULT);
     assert_eq!(retries("attempts: 0").attempts, 0);
     assert_eq!(retries("attempts: 1, perTryTimeout: 0s").per_try_timeout, None);

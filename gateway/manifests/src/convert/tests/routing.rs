@@ -65,7 +65,7 @@ spec:
     let Action::Forward { destinations, path_rewrite, authority_rewrite } = &rules[0].action else {
         panic!("{:?}", rules[0].action)
     };
-    assert_eq!(destinations[0].request_headers.set[0].1, HeaderValue::from_static("1"));
+    assert_eq!(rules[0].request_headers.set[0].1, HeaderValue::from_static("1"));
     assert_eq!(destinations[0].response_headers.add[0].1, HeaderValue::from_static("stable"));
     assert_eq!(path_rewrite.as_ref(), Some(&PathRewrite::Matched("/v2/".into())));
     assert_eq!(authority_rewrite.as_deref(), Some("reviews.internal"));

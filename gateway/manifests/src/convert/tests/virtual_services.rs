@@ -6,7 +6,9 @@ use http::StatusCode;
 use portcullis_filters::{
     AbortStatus, OriginMatch, PathRewrite, RedirectPort, UnmatchedPreflights,
 };
-use portcullis_model::{Action, ClaimSense, PathCase, PathMatch, RequestMatch, Rule, StringMatch};
+use portcullis_model::{
+    Action, ClaimSense, HeaderOrder, PathCase, PathMatch, RequestMatch, Rule, StringMatch,
+};
 
 use super::{Conversion, GATEWAY, REVIEWS, convert, only_problem, problems, route};
 
@@ -238,16 +240,16 @@ fn header_operations_stand_in_the_order_that_istio_gives_them() {
     };
     let one = format!("{{destination: {{host: reviews.example.com}}, headers: {}}}", of("own"));
     let conversion = convert_rule(&format!("route: [{one}], headers: {}", of("rule")));
-    let rule = only_rule(&conversion);
-    assert_eq!(rule.request_headers.set[0].1, "own");
-    assert_eq!(rule.response_headers.set[0].1, "own");
+    assert_eq!(only_rule(&conversion).header_order, HeaderOrder::OneList);
     let weighted = one.replace("headers", "weight: 50, headers");
     let conversion =
         convert_rule(&format!("route: [{weighted}, {weighted}], headers: {}", of("rule")));
     let rule = only_rule(&conversion);
+    assert_eq!(rule.header_order, HeaderOrder::DestinationFirst);
     let Action::Forward { destinations, .. } = &rule.action else { panic!() };
-    assert_eq!(destinations[1].request_headers.set[0].1, "rule");
-    // Operations on replies are carried out from the destination outwards.
+    // Each stands where it is written.
+    assert_eq!(rule.request_headers.set[0].1, "rule");
+    assert_eq!(destinations[1].request_headers.set[0].1, "own");
     assert_eq!(destinations[1].response_headers.set[0].1, "own");
     assert_eq!(rule.response_headers.set[0].1, "rule");
 }

@@ -1,5 +1,6 @@
 //! `timeouts` and `retry` of a route's rule.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -12,7 +13,8 @@ use crate::reader::{Cursor, Fields, Schema};
 pub(crate) struct RouteTimes {
     /// `timeouts.request`
     pub(crate) request: Option<Duration>,
-    pub(crate) retries: RetryPolicy,
+    /// `None` where nothing is written.
+    pub(crate) retries: Option<Arc<RetryPolicy>>,
 }
 
 static TIMEOUTS: Schema = Schema {
@@ -34,7 +36,7 @@ const MOST_ATTEMPTS: i64 = 100;
 pub(super) fn read_times(rule: &Fields<'_>) -> RouteTimes {
     let mut times = RouteTimes::default();
     if let Some(field) = rule.field("retry") {
-        times.retries = read_retry(&field).unwrap_or_default();
+        times.retries = read_retry(&field).map(Arc::new);
     }
     let field = rule.field("timeouts");
     let Some(fields) = field.as_ref().and_then(|field| field.fields(&TIMEOUTS)) else {
@@ -49,7 +51,9 @@ pub(super) fn read_times(rule: &Fields<'_>) -> RouteTimes {
     {
         field.refuse("`backendRequest` is longer than `request`", "write at most as long a time");
     }
-    times.retries.per_try_timeout = each;
+    if each.is_some() {
+        Arc::make_mut(times.retries.get_or_insert_default()).per_try_timeout = each;
+    }
     times
 }
 

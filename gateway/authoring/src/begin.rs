@@ -47,7 +47,7 @@ impl Template {
             Template::Header => "{ header: x-team, value: red }",
             Template::Auth => "{ keys: { s3cret: ann } }",
             Template::Body => "{ forbidden: xyzzy, replace: cat, with: dog }",
-            Template::Callout => "{ cluster: auth }",
+            Template::Callout => "{ cluster: \"outbound|80||auth.default.svc.cluster.local\" }",
         }
     }
 }

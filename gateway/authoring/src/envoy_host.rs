@@ -12,6 +12,7 @@ use crate::child_lines::ChildLines;
 use crate::suite_client::read_page;
 use crate::suite_host::{Dialect, START_PATIENCE, SuiteHost, last_words};
 use crate::suite_stage::Stage;
+use crate::suite_token::ISSUER;
 
 /// Starts an Envoy.
 ///
@@ -137,6 +138,13 @@ fn listener(stage: &Stage, case: usize) -> Value {
     });
     let router =
         json!({ "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" });
+    let mut filters = vec![
+        json!({ "name": "envoy.filters.http.wasm", "typed_config": wasm }),
+        json!({ "name": "envoy.filters.http.router", "typed_config": router }),
+    ];
+    if let Some(keys) = &stage.keys {
+        filters.insert(0, authentication(keys));
+    }
     let manager = json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "suite",
@@ -147,10 +155,7 @@ fn listener(stage: &Stage, case: usize) -> Value {
                 "routes": [{ "match": { "prefix": "/" }, "route": { "cluster": "upstream.test", "timeout": "0s" } }],
             }],
         },
-        "http_filters": [
-            { "name": "envoy.filters.http.wasm", "typed_config": wasm },
-            { "name": "envoy.filters.http.router", "typed_config": router },
-        ],
+        "http_filters": filters,
     });
     json!({
         "name": format!("case-{case}"),
@@ -159,6 +164,27 @@ fn listener(stage: &Stage, case: usize) -> Value {
             "name": "envoy.filters.network.http_connection_manager",
             "typed_config": manager,
         }] }],
+    })
+}
+
+/// As Istio has Envoy verify tokens: one may be missing, and its payload goes under `payload`.
+fn authentication(keys: &str) -> Value {
+    let provider = json!({
+        "issuer": ISSUER,
+        "local_jwks": { "inline_string": keys },
+        "payload_in_metadata": "payload",
+    });
+    let requirements = json!([{ "provider_name": "suite" }, { "allow_missing": {} }]);
+    json!({
+        "name": "envoy.filters.http.jwt_authn",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
+            "providers": { "suite": provider },
+            "rules": [{
+                "match": { "prefix": "/" },
+                "requires": { "requires_any": { "requirements": requirements } },
+            }],
+        },
     })
 }
 

@@ -10,7 +10,7 @@ use crate::author_error::AuthorError;
 use crate::child_lines::ChildLines;
 use crate::suite_host::{Dialect, START_PATIENCE, SuiteHost, last_words};
 use crate::suite_stage::Stage;
-use crate::tried_manifests::{NAMESPACE, as_file, served_plugin, service, upstream};
+use crate::tried_manifests::{NAMESPACE, as_file, served_plugin, service, token_keys, upstream};
 
 /// The port of the first case; bound to free ones.
 const FIRST_PORT: usize = 10_000;
@@ -139,6 +139,7 @@ fn write_manifests(stage: &Stage) -> Result<tempfile::TempDir, AuthorError> {
 
 fn manifests(stage: &Stage) -> Vec<Value> {
     let mut all = vec![upstream(stage.upstream)];
+    all.extend(stage.keys.as_deref().map(token_keys));
     for (nth, (cluster, address)) in stage.services.iter().enumerate() {
         all.extend(service(nth, cluster, *address));
     }

@@ -71,6 +71,9 @@ fn check(case: &Case) -> Result<(), String> {
     if !case.request.path.starts_with('/') {
         return Err("`request.path` begins with `/`".to_owned());
     }
+    if case.request.claims.as_ref().is_some_and(|claims| claims.contains_key("iss")) {
+        return Err("the suite itself issues its tokens; leave `iss` out of `claims`".to_owned());
+    }
     check_response(&case.response)?;
     for call in &case.calls {
         if let Some(NoneOr::This(answer)) = &call.answer {
@@ -123,6 +126,11 @@ mod tests {
             ("cases:\n- name: a\n  expect: {}\n", 2, "expects nothing"),
             ("cases:\n- name: a\n  expect: { refused: x, calls: 1 }\n", 2, "alone"),
             ("cases:\n- name: a\n  expect: { response: { path: / } }\n", 2, "neither"),
+            (
+                "cases:\n- name: a\n  request: { claims: { iss: me } }\n  expect: { calls: 0 }\n",
+                2,
+                "iss",
+            ),
             ("cases:\n- name: a\n  response: { status: 99 }\n  expect: { calls: 0 }\n", 2, "99"),
             ("cases:\n- name: a\n  response: { after: soon }\n  expect: { calls: 0 }\n", 2, "soon"),
             (

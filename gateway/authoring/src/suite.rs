@@ -11,6 +11,9 @@ use crate::one_or_more::OneOrMore;
 /// Headers by name; what is expected of a header may be that it is not there.
 pub(crate) type Headers<V> = BTreeMap<String, V>;
 
+/// What a verified token says of who sent a request, by claim.
+pub(crate) type Claims = serde_json::Map<String, serde_json::Value>;
+
 /// A file of cases for one filter.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -56,6 +59,8 @@ pub(crate) struct Request {
     pub path: String,
     /// Further headers.
     pub headers: Headers<OneOrMore>,
+    /// What the token says that the request brings; the host verifies it before the filter runs, and takes it away.
+    pub claims: Option<Claims>,
     /// The body; a list is sent in pieces.
     pub body: OneOrMore,
 }
@@ -67,6 +72,7 @@ impl Default for Request {
             host: "example.test".to_owned(),
             path: "/".to_owned(),
             headers: Headers::new(),
+            claims: None,
             body: OneOrMore::default(),
         }
     }

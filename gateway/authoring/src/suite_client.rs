@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use http::header::HOST;
+use http::header::{AUTHORIZATION, HOST};
 use http::{HeaderValue, Method, Uri};
 use http_body_util::BodyExt as _;
 use hyper::client::conn::http1;
@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 
 use crate::message::{Message, PiecedBody, header_map};
 use crate::suite::Request;
+use crate::suite_token::bearer;
 
 /// Longer than any limit of a filter that is met on the way.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -68,5 +69,9 @@ fn build(request: &Request) -> Result<http::Request<PiecedBody>, String> {
     let host = HeaderValue::try_from(request.host.as_str())
         .map_err(|_| format!("`{}` is no host", request.host))?;
     built.headers_mut().insert(HOST, host);
+    if let Some(claims) = &request.claims {
+        let token = HeaderValue::try_from(bearer(claims)).map_err(|error| error.to_string())?;
+        built.headers_mut().insert(AUTHORIZATION, token);
+    }
     Ok(built)
 }

@@ -17,6 +17,7 @@ use crate::suite_client::send;
 use crate::suite_host::SuiteHost;
 use crate::suite_services::Services;
 use crate::suite_stage::{Stage, Strictness};
+use crate::suite_token::keys_for;
 
 /// How long the log and the metrics may lag behind the response.
 const LAG: Duration = Duration::from_secs(5);
@@ -157,6 +158,7 @@ impl World {
                 .collect(),
             upstream: self.upstream.address(),
             services: self.services.addresses(),
+            keys: keys_for(suite),
             strictness: match stand {
                 Stand::Gateway { strictness, .. } => *strictness,
                 Stand::Envoy { .. } => Strictness::Lenient,

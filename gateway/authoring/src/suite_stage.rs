@@ -17,6 +17,8 @@ pub(crate) struct Stage {
     pub upstream: SocketAddr,
     /// Who answers the filter's calls, by cluster as the filter names it.
     pub services: BTreeMap<String, SocketAddr>,
+    /// The keys of the tokens that requests bring, where some do.
+    pub keys: Option<String>,
     /// Whether the host shall be as strict as Envoy.
     pub strictness: Strictness,
 }

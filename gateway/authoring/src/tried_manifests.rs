@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::suite_stage::Strictness;
+use crate::suite_token::ISSUER;
 
 /// The namespace of everything.
 pub(crate) const NAMESPACE: &str = "suite";
@@ -53,6 +54,12 @@ const UPSTREAM: &str = "upstream.test";
 /// The upstream of every plugin that is tried.
 pub(crate) fn upstream(address: SocketAddr) -> Value {
     service_entry("upstream", UPSTREAM, 80, address)
+}
+
+/// Whose tokens every Gateway takes.
+pub(crate) fn token_keys(keys: &str) -> Value {
+    let rules = json!({ "jwtRules": [{ "issuer": ISSUER, "jwks": keys }] });
+    object("security.istio.io/v1", "RequestAuthentication", json!({ "name": "tokens" }), rules)
 }
 
 /// Several objects as one file.

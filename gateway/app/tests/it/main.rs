@@ -62,6 +62,7 @@ mod plugin_bodies;
 mod plugin_calls;
 mod plugin_capabilities;
 mod plugin_containment;
+mod plugin_dev;
 mod plugin_isolation;
 mod plugin_languages;
 mod plugin_metrics;

@@ -32,12 +32,12 @@ impl CallbackCosts {
     /// One call on the engine that serves.
     pub(crate) fn add_time(&mut self, callback: &'static str, took: Duration) {
         let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        self.series(callback).nanoseconds.push(nanoseconds);
+        self.add(callback, |series| series.nanoseconds.push(nanoseconds));
     }
 
     /// One call on the engine that counts.
     pub(crate) fn add_fuel(&mut self, callback: &'static str, fuel: u64) {
-        self.series(callback).fuel.push(fuel);
+        self.add(callback, |series| series.fuel.push(fuel));
     }
 
     /// The middle of each, in the order of an exchange; of `exchanges` that were timed.
@@ -51,14 +51,15 @@ impl CallbackCosts {
         self.0.iter().map(cost).collect()
     }
 
-    fn series(&mut self, callback: &'static str) -> &mut Series {
-        let known = self.0.iter().position(|series| series.callback == callback);
-        let place = known.unwrap_or_else(|| {
-            self.0.push(Series { callback, nanoseconds: Vec::new(), fuel: Vec::new() });
-            self.0.len() - 1
-        });
-        #[allow(clippy::indexing_slicing, reason = "the place was found or made just now")]
-        &mut self.0[place]
+    fn add(&mut self, callback: &'static str, to: impl FnOnce(&mut Series)) {
+        match self.0.iter_mut().find(|series| series.callback == callback) {
+            Some(series) => to(series),
+            None => {
+                let mut series = Series { callback, nanoseconds: Vec::new(), fuel: Vec::new() };
+                to(&mut series);
+                self.0.push(series);
+            }
+        }
     }
 }
 

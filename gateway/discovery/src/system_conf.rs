@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hickory_resolver::system_conf::parse_resolv_conf;
+use hickory_resolver::system_conf;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -95,7 +95,18 @@ impl SystemConf {
 
 fn system_of(path: &Path, contents: Option<&[u8]>) -> Result<System, String> {
     let contents = contents.ok_or_else(|| format!("{}: cannot be read", path.display()))?;
-    parse_resolv_conf(contents).map_err(|error| format!("{}: {error}", path.display()))
+    read(contents).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+#[cfg(not(target_vendor = "apple"))]
+fn read(contents: &[u8]) -> Result<System, impl std::fmt::Display> {
+    system_conf::parse_resolv_conf(contents)
+}
+
+/// There the file is a copy of what the system knows: it tells of a change, the system of what holds now.
+#[cfg(target_vendor = "apple")]
+fn read(_: &[u8]) -> Result<System, impl std::fmt::Display> {
+    system_conf::read_system_conf()
 }
 
 fn way_of(system: Result<System, String>, written: &[SocketAddr]) -> Way {

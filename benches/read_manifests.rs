@@ -42,11 +42,7 @@ fn read_manifests(criterion: &mut Criterion) {
         let changed = text.replacen("/api/", "/new/", 1);
         group.bench_function(format!("{name}/one_changed"), |bencher| {
             let read = |source| {
-                into_model(
-                    &Draft::read_with(vec![source], &before),
-                    &memory,
-                    HeadRules::default(),
-                )
+                into_model(&Draft::read_with(vec![source], &before), &memory, HeadRules::default())
             };
             bencher.iter_batched(|| source(&changed), read, BatchSize::PerIteration);
         });

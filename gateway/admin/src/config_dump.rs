@@ -36,7 +36,7 @@ fn listener(listener: &Listener) -> Value {
         "https_redirect": listener.https_redirect,
         "certificate": credential,
         "plugins": listener.plugins.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "virtual_hosts": listener.virtual_hosts.iter().map(virtual_host).collect::<Vec<_>>(),
+        "virtual_hosts": listener.virtual_hosts.iter().map(|host| virtual_host(host)).collect::<Vec<_>>(),
         "source": listener.origin.to_string(),
     })
 }

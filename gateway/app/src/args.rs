@@ -232,7 +232,6 @@ pub(crate) struct TestArguments {
     pub output: Output,
 }
 
-
 /// What stands in front of the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Topology {

@@ -54,7 +54,7 @@ impl InProcess {
             if let Some(instance) = self.worker.instance(&self.plugin) {
                 return Ok(instance);
             }
-            std::thread::sleep(std::time::Duration::from_millis(1));
+            std::thread::park_timeout(std::time::Duration::from_millis(1));
         }
         Err(AuthorError::Failure("the filter failed too often".to_owned()))
     }

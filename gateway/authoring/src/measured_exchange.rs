@@ -160,7 +160,7 @@ impl Run<'_> {
             }
             // It waits for a time that it has set.
             let due = self.filter.worker.next_tick()?;
-            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            std::thread::park_timeout(due.saturating_duration_since(Instant::now()));
             self.measured("proxy_on_tick", |instance, _, _| instance.on_tick());
         }
         None

@@ -136,10 +136,7 @@ impl<T> ByHost<T> {
 }
 
 /// What stands in a leaf behind changes in their order.
-fn changed<T: OfHost>(
-    leaf: &[Arc<T>],
-    changes: &[(&HostPattern, &Option<Arc<T>>)],
-) -> Vec<Arc<T>> {
+fn changed<T: OfHost>(leaf: &[Arc<T>], changes: &[(&HostPattern, &Option<Arc<T>>)]) -> Vec<Arc<T>> {
     let mut items = Vec::with_capacity(leaf.len() + changes.len());
     let mut old = leaf.iter().peekable();
     for (host, item) in changes {

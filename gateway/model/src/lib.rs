@@ -58,8 +58,8 @@ pub use request_policy::{RequestOverrides, RequestPolicy};
 pub use retry::{Mirror, PreviousEndpoints, RemoteLocalities, RetryOn, RetryPolicy};
 pub use retry_budget::RetryBudget;
 pub use route::{
-    Action, ClaimMatch, ClaimSense, Destination, DestinationChange, HeaderMatch, HeaderOrder, PathCase,
-    PathMatch, QueryMatch, RequestMatch, Rule, RuleFilters, StringMatch,
+    Action, ClaimMatch, ClaimSense, Destination, DestinationChange, HeaderMatch, HeaderOrder,
+    PathCase, PathMatch, QueryMatch, RequestMatch, Rule, RuleFilters, StringMatch,
 };
 pub use tcp_route::{TcpAddresses, TcpDestination, TcpRoute, TcpRule};
 pub use upstream_tls::{

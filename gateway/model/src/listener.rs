@@ -9,7 +9,8 @@ use portcullis_message::HostPattern;
 use portcullis_telemetry::LogRule;
 
 use crate::{
-    Authentication, ByHost, ConnectionPolicy, ObjectId, OfHost, Origin, RequestPolicy, Rule, RuleFilters, TcpRoute,
+    Authentication, ByHost, ConnectionPolicy, ObjectId, OfHost, Origin, RequestPolicy, Rule,
+    RuleFilters, TcpRoute,
 };
 
 /// One server of a `Gateway`. Listeners with the same port and bind address share a socket.

@@ -83,11 +83,13 @@ async fn add_by_tag(
 
 fn listed_entry(of: &Descriptor) -> Value {
     let mut written = entry(of);
-    if let Some(kind) = &of.artifact_type {
-        written["artifactType"] = json!(kind);
-    }
-    if !of.annotations.is_empty() {
-        written["annotations"] = json!(of.annotations);
+    if let Some(fields) = written.as_object_mut() {
+        if let Some(kind) = &of.artifact_type {
+            fields.insert("artifactType".to_owned(), json!(kind));
+        }
+        if !of.annotations.is_empty() {
+            fields.insert("annotations".to_owned(), json!(of.annotations));
+        }
     }
     written
 }

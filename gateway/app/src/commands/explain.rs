@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use portcullis_snapshot::{RequestToExplain, describe, explain as explain_request};
 
 use crate::args::ExplainArguments;
-use crate::output::Output;
 use crate::command_error::CommandError;
 use crate::offline::compile;
+use crate::output::Output;
 
 /// Explains one request on standard output.
 pub(crate) fn explain(arguments: &ExplainArguments) -> Result<ExitCode, CommandError> {

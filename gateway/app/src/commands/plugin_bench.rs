@@ -17,7 +17,7 @@ pub(super) fn plugin_bench(arguments: &BenchArguments) -> Result<ExitCode, Comma
         Some(module) => (name_of(module), module.clone()),
         None => {
             let project = Project::find(&arguments.path)?;
-            let built = project.build(Effort::Release, &*engine, &progress)?;
+            let built = project.build(Effort::Release, &engine, &progress)?;
             (project.name, built.path)
         }
     };

@@ -1,12 +1,12 @@
 //! `portcullis plugin test`: suites through a plugin, and how they ended.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use portcullis_authoring::{
-    Effort, Progress, Project, Stand, Strictness, SuiteCosts, Verdict, run_suite, suite_costs,
-    suites_in,
+    Effort, Progress, Project, Stand, Strictness, SuiteCosts, Verdict, inspect, run_suite,
+    suite_costs, suites_in,
 };
 use serde_json::json;
 
@@ -41,7 +41,10 @@ fn suites(arguments: &PluginTestArguments) -> Result<Vec<PathBuf>, CommandError>
 
 fn module(arguments: &PluginTestArguments) -> Result<PathBuf, CommandError> {
     let module = match &arguments.module {
-        Some(module) => module.clone(),
+        Some(module) => {
+            refuse_what_is_none(module)?;
+            module.clone()
+        }
         None => {
             Project::find(&arguments.path)?
                 .build(Effort::Release, &*engine()?, &Progress::shown())?
@@ -51,6 +54,19 @@ fn module(arguments: &PluginTestArguments) -> Result<PathBuf, CommandError> {
     module
         .canonicalize()
         .map_err(|error| CommandError::failure(&module.display().to_string(), error))
+}
+
+/// Before anything is started on it: a host would say less of what it is.
+fn refuse_what_is_none(path: &Path) -> Result<(), CommandError> {
+    let module = std::fs::read(path)
+        .map_err(|error| CommandError::failure(&path.display().to_string(), error))?;
+    match inspect(&module, &*engine()?).refused {
+        Some(reason) => {
+            let path = path.display();
+            Err(CommandError::Failure(format!("the gateway would refuse {path}: {reason}")))
+        }
+        None => Ok(()),
+    }
 }
 
 fn stand(arguments: &PluginTestArguments) -> Result<Stand, CommandError> {
@@ -65,7 +81,7 @@ fn stand(arguments: &PluginTestArguments) -> Result<Stand, CommandError> {
 /// Of our engine; what an Envoy's takes is not known.
 fn costs(
     suites: &[PathBuf],
-    module: &std::path::Path,
+    module: &Path,
     stand: &Stand,
 ) -> Result<Vec<SuiteCosts>, CommandError> {
     if let Stand::Envoy { .. } = stand {

@@ -8,10 +8,10 @@ use portcullis_manifests::{RouteCase, SourceFile, read_route_tests};
 use portcullis_model::Problem;
 
 use crate::args::TestArguments;
-use crate::output::Output;
 use crate::command_error::CommandError;
 use crate::configuration::require_paths;
 use crate::offline::{caution, compile};
+use crate::output::Output;
 use crate::report::write_problems;
 use crate::route_tests::{Coverage, judge, write_json, write_text};
 

@@ -40,7 +40,7 @@ async fn requests_wait_for_answers(place: &Place) {
     assert_eq!((told(&reply).as_str(), reply.header("x-state")), ("green", "done"));
     assert_eq!(reply.json()["body"], "body");
     let reply = place.call(Module::Waiting, call("/status/401")).await;
-    assert_eq!((reply.status.as_u16(), reply.text()), (403, "denied: 401".into()));
+    assert_eq!((reply.status.as_u16(), reply.text()), (403, "denied: 401"));
     assert_eq!(reply.header("x-state"), "not done");
 }
 

@@ -9,7 +9,7 @@ use crate::codes;
 use crate::draft::{Draft, DraftFile};
 use crate::last_good::LastGood;
 use crate::read_document::ReadObject;
-use crate::report::{Expressions, MOST_EXPRESSIONS};
+use crate::report::MOST_EXPRESSIONS;
 
 /// Which objects have to go without their new version, as their namespace's expressions would take too much, and what
 /// there is to say of that. What served before always fits; of what is new the oldest comes first.
@@ -60,8 +60,8 @@ fn with_expressions<'d>(draft: &'d Draft, last_good: &LastGood) -> Vec<(&'d Read
 
 /// What the expressions of a new version take; `None` where it cannot serve anyway.
 fn wanted(read: &ReadObject) -> Option<usize> {
-    let bytes = |expressions: &Box<Expressions>| expressions.bytes;
-    (!read.reported.is_broken).then(|| read.reported.expressions.as_ref().map_or(0, bytes))
+    let written = read.reported.expressions.as_deref();
+    (!read.reported.is_broken).then(|| written.map_or(0, |expressions| expressions.bytes))
 }
 
 fn problem(read: &ReadObject, would_be: usize) -> Problem {

@@ -138,10 +138,12 @@ fn read_metadata(manifest: &Path) -> Result<Metadata, AuthorError> {
     let run = Command::new("cargo")
         .args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"])
         .arg(manifest)
+        // As where it is built: what a folder says of cargo's own (`.cargo/config.toml`) counts.
+        .current_dir(manifest.parent().unwrap_or(Path::new(".")))
         .output()
         .map_err(|error| {
             AuthorError::Failure(format!(
-                "cargo does not start ({error}); install Rust, as https://rustup.rs says"
+                "cargo does not start ({error}); install Rust, for instance by `curl -sSf https://sh.rustup.rs | sh`"
             ))
         })?;
     if !run.status.success() {
@@ -158,4 +160,30 @@ fn read_metadata(manifest: &Path) -> Result<Metadata, AuthorError> {
             manifest.display()
         ))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn what_a_folder_says_of_cargos_own_counts() {
+        let directory = tempfile::tempdir().unwrap();
+        let folder = directory.path().canonicalize().unwrap().join("team");
+        for (file, text) in [
+            (
+                "Cargo.toml",
+                "[package]\nname = \"team\"\n[lib]\ncrate-type = [\"cdylib\"]\n[workspace]\n",
+            ),
+            ("src/lib.rs", ""),
+            (".cargo/config.toml", "[build]\ntarget-dir = \"elsewhere\"\n"),
+        ] {
+            let path = folder.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let project = Project::find(&folder).unwrap();
+        assert_eq!((project.name.as_str(), project.target), ("team", folder.join("elsewhere")));
+    }
 }

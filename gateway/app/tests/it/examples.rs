@@ -16,6 +16,12 @@ fn configurations(directory: &Path, found: &mut BTreeSet<PathBuf>) {
         !is_test(path)
             && path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
     };
+    // What a plugin's project applies waits for its module: `plugin_authoring` builds and validates it.
+    let projects = entries.iter().any(|path| path.join("plugin.yaml").is_file());
+    if projects {
+        found.extend(entries.iter().filter(is_manifest).cloned());
+        return;
+    }
     if entries.iter().any(|path| is_manifest(&path)) {
         found.insert(directory.to_owned());
         return;

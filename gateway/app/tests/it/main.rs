@@ -58,6 +58,7 @@ mod outliers;
 mod overload;
 mod passthrough;
 mod plugin_attachment;
+mod plugin_authoring;
 mod plugin_bodies;
 mod plugin_calls;
 mod plugin_capabilities;

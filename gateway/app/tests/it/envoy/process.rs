@@ -129,7 +129,7 @@ impl Drop for Envoy {
 }
 
 /// Envoy's own binary in what `.ci/peers` installed.
-fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     let peers = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/peers/lib");
     let pythons = std::fs::read_dir(peers).unwrap_or_else(|_| panic!("no Envoy: run .ci/peers"));
     let binary = |python: std::fs::DirEntry| python.path().join("site-packages/envoy/_bin/envoy");

@@ -2,18 +2,23 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::author_error::AuthorError;
 use crate::child_lines::ChildLines;
+use crate::suite_client::read_page;
 use crate::suite_host::{Dialect, START_PATIENCE, SuiteHost, last_words};
 use crate::suite_stage::Stage;
 use crate::tried_manifests::{NAMESPACE, as_file, served_plugin, service, token_keys, upstream};
 
 /// The port of the first case; bound to free ones.
 const FIRST_PORT: usize = 10_000;
+
+/// How often a gateway is asked whether its plugins are loaded.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 
 /// Starts the gateway.
 ///
@@ -65,18 +70,27 @@ pub(crate) async fn start_gateway(program: &Path, stage: &Stage) -> Result<Suite
     let addresses = (0..stage.configurations.len()).map(|case| address_of(&ready, case));
     let addresses = addresses.collect::<Option<Vec<SocketAddr>>>();
     let statistics = ready.get("metrics").and_then(parse_address);
-    match (addresses, statistics) {
-        (Some(addresses), Some(statistics)) => Ok(SuiteHost {
-            child,
-            addresses,
-            statistics,
-            dialect: Dialect::Portcullis,
-            _directory: directory,
-        }),
-        _ => {
-            Err(AuthorError::Failure(format!("the gateway does not say where it serves: {ready}")))
+    let admin = ready.get("admin").and_then(parse_address);
+    let (Some(addresses), Some(statistics), Some(admin)) = (addresses, statistics, admin) else {
+        let message = format!("the gateway does not say where it serves: {ready}");
+        return Err(AuthorError::Failure(message));
+    };
+    until_loaded(admin).await?;
+    let dialect = Dialect::Portcullis;
+    Ok(SuiteHost { child, addresses, statistics, dialect, _directory: directory })
+}
+
+/// A gateway serves before a large module is compiled, and refuses what the plugin should have seen.
+async fn until_loaded(admin: SocketAddr) -> Result<(), AuthorError> {
+    let until = Instant::now() + START_PATIENCE;
+    while read_page(admin, "/plugins").await.map_err(AuthorError::Failure)?.contains("\"loading\"")
+    {
+        if Instant::now() > until {
+            return Err(AuthorError::Failure("the plugins take too long to load".to_owned()));
         }
+        tokio::time::sleep(BETWEEN_LOOKS).await;
     }
+    Ok(())
 }
 
 /// Why each case's filter is refused, by case, as `validate` says it; `None` where it starts.

@@ -160,6 +160,8 @@ async fn what_is_in_flight_is_finished_by_the_old_process() {
     scene.blue.until(|seen| seen.held == 1).await;
     scene.install_copy();
     let pid = scene.upgrade().await;
+    // From this line on its responses close their connections.
+    scene.gateway.wait_for_log("draining").await;
     assert_eq!(scene.connect().await.get(HOST, "/").await.upstream(), "blue");
     let reply = balancer.get(HOST, "/.portcullis/healthz/ready").await;
     assert_eq!((reply.status.as_u16(), reply.header("connection")), (200, "close"));

@@ -128,7 +128,9 @@ async fn what_is_saved_is_served_and_what_fails_is_told_with_its_line() {
 /// Nothing serves any more, and nothing is left.
 async fn end(mut dev: Dev) {
     let id = dev.child.id().unwrap().to_string();
-    assert!(std::process::Command::new("kill").args(["-s", "INT", &id]).status().unwrap().success());
+    assert!(
+        std::process::Command::new("kill").args(["-s", "INT", &id]).status().unwrap().success()
+    );
     let ended = tokio::time::timeout(BUILDING, dev.child.wait()).await.unwrap().unwrap();
     assert!(ended.success(), "{ended}");
     // The gateway is killed as the command ends, and its socket goes with it.
